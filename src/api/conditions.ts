@@ -1,0 +1,55 @@
+/** Conditions of both kinds and the closed table of their reasons. */
+import { z } from "zod";
+
+export const condition = z.object({
+  type: z.string().max(316),
+  status: z.enum(["True", "False", "Unknown"]),
+  observedGeneration: z.int().optional(),
+  lastTransitionTime: z.string(),
+  reason: z.string().max(1024),
+  message: z.string().max(32768),
+});
+export type Condition = z.infer<typeof condition>;
+export const conditions = z.array(condition).optional();
+
+export const routerConditionTypes = ["Accepted", "ResolvedRefs", "Programmed", "Available", "Ready"] as const;
+export type RouterConditionType = (typeof routerConditionTypes)[number];
+export const backendConditionTypes = ["Accepted", "Ready", "Reachable"] as const;
+export type BackendConditionType = (typeof backendConditionTypes)[number];
+
+/** reason -> what it means. Every reason that can appear in a condition or an Event is a key of this table. */
+export const reasons = {
+  Accepted: "The spec is valid and conflicts with nothing.",
+  Invalid: "The spec has an invalid field; the message names the path and the remedy.",
+  NotSupported: "The spec asks for a feature that this version does not have.",
+  RouteConflict: "Two routes claim the same extension, range or prefix.",
+  ListenerConflict: "Two listeners claim the same port and transport.",
+  SetConflict: "Two dispatcher sets claim the same name or id.",
+  NoBackends: "A dispatcher set has no backend.",
+  SetNotFound: "A route or the external rule names a dispatcher set that the router does not have.",
+  ResolvedRefs: "Every object named exists and is usable.",
+  BackendNotFound: "A dispatcher set names a PbxBackend that does not exist.",
+  BackendInvalid: "A PbxBackend named by the router is itself invalid.",
+  SecretNotFound: "A Secret that is named does not exist.",
+  SecretInvalid: "A Secret that is named lacks a key or holds an unusable value.",
+  ServiceNotFound: "A Service that is named does not exist.",
+  NoEndpoints: "A Service has no ready endpoint.",
+  NameNotResolved: "A DNS name does not resolve.",
+  Programmed: "Every ready pod was read back and runs the current revision.",
+  Progressing: "Pods are being brought to the current revision.",
+  ReloadFailed: "A pod did not come out right after a change; the change was halted.",
+  NoPods: "No pod is ready yet.",
+  Available: "At least one pod is ready and every set has an active destination.",
+  SetDown: "A set has no active destination.",
+  Unobserved: "No pod has reported dispatcher states yet.",
+  Ready: "Accepted, resolved, programmed and rolled out.",
+  RolloutProgressing: "The Deployment is being rolled out.",
+  RolloutFailed: "The Deployment's new pods do not become ready.",
+  Reachable: "The backend answers OPTIONS on every pod.",
+  Unreachable: "The backend does not answer OPTIONS on any pod.",
+  PartlyReachable: "Some pods see the backend answer, others do not.",
+  NotUsed: "No SipRouter uses the backend.",
+  Draining: "The backend gets no new calls; calls in progress go on.",
+  Disabled: "The backend gets no calls and is not probed.",
+} as const;
+export type Reason = keyof typeof reasons;

@@ -1,0 +1,102 @@
+/**
+ * ir: the intermediate representation of one router: what Kamailio must be (structure) and what it must know (data).
+ * Sorted, frozen, hashed; no Kubernetes and no Kamailio syntax.
+ */
+import type { Algorithm, Callers, SipRouterSpec, Transport } from "../api/index.ts";
+
+/** All that `kamailio.cfg` depends on. A change here rolls the Deployment. */
+export interface StructurePlan {
+  readonly listeners: readonly { readonly name: string; readonly transport: Transport; readonly port: number; readonly tls: boolean }[];
+  readonly controlPort: number;
+  readonly advertise?: string;
+  readonly failover: SipRouterSpec["failover"];
+  readonly healthCheck: SipRouterSpec["healthCheck"];
+  readonly registration: SipRouterSpec["registration"];
+  readonly authentication?: { readonly realm: string };
+  readonly accessControl: boolean;
+  readonly rateLimit?: SipRouterSpec["rateLimit"];
+  readonly topologyHiding: boolean;
+  readonly rtpengine?: readonly string[];
+  readonly workers: number;
+  readonly shmMemoryMiB: number;
+}
+
+/**
+ * One dispatcher destination. Kamailio's set id is `set.id * 100 + priority`: a tier keeps its number when others come
+ * or go, so that a destination that stays keeps its run-time state. Tier 99 holds what drains: probed and trusted as a
+ * caller, never selected.
+ */
+export interface Destination {
+  readonly setId: number;
+  /** `sip:192.0.2.1:5060;transport=udp`; `sips:` is never used. */
+  readonly uri: string;
+  readonly host: string;
+  readonly port: number;
+  readonly transport: Transport;
+  readonly priority: number;
+  readonly weight?: number;
+  /** the PbxBackend it comes from, "namespace/name" */
+  readonly backend: string;
+  /** adminState Disabled: in the list (so that it is known and shown) but disabled: no calls, no OPTIONS. */
+  readonly disabled: boolean;
+}
+
+export interface DispatcherSetPlan {
+  readonly name: string;
+  readonly id: number;
+  readonly algorithm: Algorithm;
+  /** priorities in use by destinations that take calls, ascending */
+  readonly tiers: readonly number[];
+  readonly destinations: readonly Destination[];
+}
+
+export const DRAIN_TIER = 99;
+
+/** Which called numbers: `digits` of exactly `length` digits that begin so, or of any length when `length` is absent. */
+export interface NumberPattern {
+  readonly digits: string;
+  readonly length?: number;
+}
+
+/** One row of the lookup table, overlaps already resolved by the documented precedence. */
+export interface RouteEntry {
+  /** 0: any domain; else the number of the tenant (see `domains`) */
+  readonly tenant: number;
+  readonly pattern: NumberPattern;
+  /** name of the route, or "external" */
+  readonly route: string;
+  readonly set: string;
+  readonly callers: Callers;
+  readonly strip: number;
+  readonly prefix: string;
+}
+
+export interface DataPlan {
+  readonly sets: readonly DispatcherSetPlan[];
+  /** domain -> tenant number (from 1); domains that share their routes share the number */
+  readonly domains: readonly { readonly domain: string; readonly tenant: number }[];
+  /** sorted by tenant, then pattern */
+  readonly routes: readonly RouteEntry[];
+  readonly access: { readonly allow: readonly string[]; readonly deny: readonly string[] };
+}
+
+/** What the Deployment and Services depend on beside the structure. */
+export interface WorkloadPlan {
+  readonly replicas: number;
+  readonly image: string;
+  readonly resources?: Record<string, unknown>;
+  readonly podTemplate?: Record<string, unknown>;
+  readonly service: SipRouterSpec["service"];
+  readonly hostNetwork: boolean;
+  readonly drainTimeoutSeconds: number;
+  readonly tlsSecrets: readonly { readonly listener: string; readonly secretName: string }[];
+}
+
+export interface RouterPlan {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly structure: StructurePlan;
+  readonly data: DataPlan;
+  readonly workload: WorkloadPlan;
+}

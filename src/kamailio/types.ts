@@ -1,0 +1,44 @@
+/**
+ * kamailio: the control channel to one running Kamailio (JSON-RPC over HTTP on the control port) and the parsers of
+ * what it answers, tolerant of every version from 5.6 to 6.1.
+ */
+
+export type DestinationState = "Active" | "Inactive" | "Probing" | "Disabled";
+
+/** One destination as a running Kamailio reports it (`dispatcher.list`). */
+export interface ObservedDestination {
+  readonly setId: number;
+  readonly uri: string;
+  readonly state: DestinationState;
+  /** the letters Kamailio prints, e.g. "AP", "IP", "DX", "TP" */
+  readonly flags: string;
+  readonly priority: number;
+  readonly attrs: string;
+  /** of OPTIONS, milliseconds; absent until measured */
+  readonly latencyMs?: { readonly average: number; readonly max: number; readonly last: number };
+}
+
+/** What one running Kamailio runs, read back. */
+export interface PodReading {
+  readonly destinations: readonly ObservedDestination[];
+  /** table name -> generation row; absent when the table has none */
+  readonly tables: Readonly<Record<string, string>>;
+  readonly version?: string;
+  readonly draining: boolean;
+  /** active dialogs */
+  readonly calls?: number;
+}
+
+export interface ControlAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly token: string;
+}
+
+/**
+ * Control of one Kamailio. Calls to one address are serialised by the implementation: overlapping reloads can corrupt
+ * shared memory up to Kamailio 6.1.4. Every method throws OperatorError SIPR_RPC_*.
+ */
+export interface Control {
+  call(address: ControlAddress, method: string, params?: readonly (string | number)[]): Promise<unknown>;
+}

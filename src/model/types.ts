@@ -1,0 +1,70 @@
+/**
+ * model: raw objects, read together as one snapshot, become a resolved router or a list of issues. Pure.
+ */
+import type { Algorithm, PbxBackend, RawObject, Reason, SipRouter, ObjectRef, Transport, AdminState } from "../api/index.ts";
+
+/** Everything the pipeline may look at, read from the caches at one moment. Never mutated (frozen in tests). */
+export interface Snapshot {
+  readonly routers: readonly RawObject[];
+  readonly backends: readonly RawObject[];
+  readonly services: readonly RawObject[];
+  readonly endpointSlices: readonly RawObject[];
+  readonly secrets: readonly RawObject[];
+  /** DNS name (lower case) -> addresses, or an error text. Names that are not yet looked up are absent. */
+  readonly names: ReadonlyMap<string, { addresses: readonly string[] } | { error: string }>;
+}
+
+/**
+ * One thing that is wrong with an object. `transient`: it may mend itself without an edit of this object (a reference
+ * that is not there yet). An issue that is not transient makes `Accepted=False`, a transient one `ResolvedRefs=False`.
+ */
+export interface Issue {
+  readonly object: ObjectRef;
+  /** JSON-path-like: `spec.routes[2].match.extensions[0]`; "" when the whole object is meant. */
+  readonly path: string;
+  readonly reason: Reason;
+  /** Names what is wrong and the remedy, one or two sentences. */
+  readonly message: string;
+  readonly transient: boolean;
+}
+
+/** One SIP address that a backend stands for at this moment (host is always an IP, never a name). */
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+  readonly transport: Transport;
+  /** false: the EndpointSlice says not ready or terminating: no new calls. */
+  readonly ready: boolean;
+}
+
+export interface ResolvedBackend {
+  readonly ref: ObjectRef;
+  readonly object: PbxBackend;
+  readonly adminState: AdminState;
+  readonly endpoints: readonly Endpoint[];
+}
+
+export interface ResolvedMember {
+  readonly backend: ResolvedBackend;
+  readonly priority: number;
+  readonly weight?: number;
+}
+
+export interface ResolvedSet {
+  readonly name: string;
+  readonly id: number;
+  readonly algorithm: Algorithm;
+  /** sorted by priority, then backend name */
+  readonly members: readonly ResolvedMember[];
+}
+
+export interface ResolvedRouter {
+  readonly object: SipRouter;
+  readonly sets: readonly ResolvedSet[];
+}
+
+/** `router` is absent when a non-transient issue makes the spec unusable: what served before goes on serving. */
+export interface Resolution {
+  readonly router?: ResolvedRouter;
+  readonly issues: readonly Issue[];
+}

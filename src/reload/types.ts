@@ -1,0 +1,22 @@
+/**
+ * reload: `decide` is pure: from what must run and what does run to the next action, with its reason; `execute` performs
+ * one action. Used one pod at a time.
+ */
+import type { PodReading } from "../kamailio/types.ts";
+import type { DesiredData, DispatcherEntry } from "../render/types.ts";
+
+export type ReloadAction =
+  | { readonly kind: "addDestination"; readonly entry: DispatcherEntry; readonly reason: string }
+  | { readonly kind: "removeDestination"; readonly setId: number; readonly uri: string; readonly reason: string }
+  | { readonly kind: "setState"; readonly setId: number; readonly uri: string; readonly state: string; readonly reason: string }
+  | { readonly kind: "reloadTable"; readonly table: string; readonly reason: string }
+  | { readonly kind: "awaitFile"; readonly table: string; readonly reason: string };
+
+export interface PodDecision {
+  /** true: the pod was read back and runs exactly `desired` */
+  readonly inSync: boolean;
+  /** in the order in which they must be done; empty when in sync */
+  readonly actions: readonly ReloadAction[];
+}
+
+export type DecidePod = (desired: DesiredData, reading: PodReading) => PodDecision;

@@ -1,0 +1,50 @@
+/**
+ * render: plan to text and Kubernetes objects. One quoting function per quoting context; shuffled input gives identical
+ * bytes.
+ */
+import type { RawObject } from "../api/index.ts";
+
+/** One line of `dispatcher.list`, and what `dispatcher.list` must answer for it. */
+export interface DispatcherEntry {
+  readonly setId: number;
+  readonly uri: string;
+  /** Kamailio's numeric flags as written in the file: 0, or 4 (disabled by the administrator) */
+  readonly flags: number;
+  readonly priority: number;
+  readonly attrs: string;
+}
+
+/**
+ * A data table that has a file and a reload RPC. `generation` is the hash of the table's content and is itself a row of
+ * the table: reading it back proves which content a pod runs.
+ */
+export interface DataTable {
+  readonly name: string;
+  readonly kind: "mtree" | "htable" | "address";
+  readonly file: string;
+  readonly generation: string;
+}
+
+/** All data every pod of a router must run. */
+export interface DesiredData {
+  /** hash over dispatcher entries and table generations: SipRouter.status.revision */
+  readonly revision: string;
+  readonly dispatcher: readonly DispatcherEntry[];
+  readonly tables: readonly DataTable[];
+}
+
+/** The files of a router. Keys are file names without folder: they become ConfigMap keys. */
+export interface RenderedFiles {
+  /** `kamailio.cfg`; depends on structure only */
+  readonly structure: Readonly<Record<string, string>>;
+  readonly structureHash: string;
+  /** `dispatcher.list`, the db_text tables, ...; reloadable */
+  readonly data: Readonly<Record<string, string>>;
+  readonly desired: DesiredData;
+}
+
+export interface RenderedRouter {
+  readonly files: RenderedFiles;
+  /** all objects the router owns, for server-side apply, in apply order */
+  readonly objects: readonly RawObject[];
+}
