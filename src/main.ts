@@ -1,2 +1,61 @@
 #!/usr/bin/env node
-console.log("hello", process.version, process.argv.slice(2));
+/** Wiring: the only file that touches `process`. */
+import { Command } from "commander";
+import type { CommandIO } from "./commands/io.ts";
+import { OperatorError } from "./errors.ts";
+
+const abort = new AbortController();
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => abort.abort(signal));
+
+const io: CommandIO = {
+  stdout: (line) => void process.stdout.write(`${line}\n`),
+  stderr: (line) => void process.stderr.write(`${line}\n`),
+  env: process.env,
+  cwd: process.cwd(),
+  signal: abort.signal,
+};
+
+const done = async (run: Promise<number>): Promise<void> => {
+  try {
+    process.exitCode = await run;
+  } catch (error) {
+    if (error instanceof OperatorError) io.stderr(`error ${error.code}: ${error.message}\n  ${error.remedy}`);
+    else io.stderr(`error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    process.exitCode = 1;
+  }
+};
+
+const program = new Command("sip-router-operator").description("Kubernetes operator for SIP routing with Kamailio");
+
+program
+  .command("run")
+  .description("run the operator in a cluster, or from outside with --kubeconfig")
+  .option("--kubeconfig <file>", "kubeconfig to use instead of the in-cluster configuration")
+  .option("--context <name>", "context of the kubeconfig")
+  .option("--namespace <name...>", "watch only these namespaces (default: all)")
+  .option("--leader-elect", "elect a leader among several instances")
+  .option("--leader-elect-namespace <name>", "namespace of the Lease")
+  .option("--metrics-port <port>", "health and metrics port", "8080")
+  .option("--metrics-address <ip>", "address of the health and metrics port", "0.0.0.0")
+  .option("--kamailio-image <image>", "default image of the Kamailio pods")
+  .option("--log-level <level>", "trace, debug, info, warn, error", "info")
+  .action(async (options) => done((await import("./commands/run.ts")).run(options, io)));
+
+program
+  .command("standalone")
+  .description("run without a cluster: resources from a folder, Kamailio as local processes")
+  .requiredOption("--resources <dir>", "folder of YAML files, watched")
+  .requiredOption("--state <dir>", "folder for rendered files, status and process ids")
+  .option("--addresses <ips>", "comma-separated pool that stands for pod IPs (default: this host's addresses)")
+  .option("--kamailio <path>", "the kamailio program", "kamailio")
+  .option("--log-level <level>", "trace, debug, info, warn, error", "info")
+  .action(async (options) => done((await import("./commands/standalone.ts")).standalone(options, io)));
+
+program
+  .command("render")
+  .description("print what would run (files and objects), or every issue; needs no cluster and no Kamailio")
+  .requiredOption("-f, --file <path...>", "YAML files or folders; - for standard input")
+  .option("-o, --output <format>", "yaml or json", "yaml")
+  .action(async (options) => done((await import("./commands/render.ts")).render(options, io)));
+
+await program.parseAsync();

@@ -1,0 +1,12 @@
+/** What a command may use of its process: passed in by `main.ts`, the only file that touches `process`. */
+export interface CommandIO {
+  stdout(line: string): void;
+  stderr(line: string): void;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  /** aborted on SIGTERM or SIGINT */
+  readonly signal: AbortSignal;
+}
+
+/** Returns the exit code. */
+export type Command<Options> = (options: Options, io: CommandIO) => Promise<number>;
