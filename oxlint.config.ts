@@ -1,0 +1,127 @@
+/**
+ * Lint rules. The main one: the import order of src/, as a table. A folder may import itself and what its line names;
+ * everything else below src/ is refused, so a new folder has to be given a line. test/unit/repo proves the refusals.
+ */
+import { defineConfig } from "oxlint";
+
+/** Types of the stages that others may know without knowing the stage. */
+const contracts = ["model/types.ts", "ir/**", "render/types.ts", "render/layout.ts"];
+const stages = ["errors.ts", "api/**", "model/**", "ir/**", "render/**"];
+const effects = [...stages, "kamailio/**", "reload/**", "status/**"];
+
+export const importOrder: Record<string, readonly string[]> = {
+  api: ["errors.ts"],
+  model: ["errors.ts", "api/**"],
+  ir: ["errors.ts", "api/**", "model/**"],
+  render: ["errors.ts", "api/**", "model/**", "ir/**"],
+  kamailio: ["errors.ts", "api/**", ...contracts],
+  reload: ["errors.ts", "api/**", ...contracts, "kamailio/**"],
+  status: ["errors.ts", "api/**", ...contracts, "kamailio/types.ts", "reload/types.ts", "kube/cluster.ts"],
+  kube: ["errors.ts", "api/**", "model/**", ...contracts, "kamailio/types.ts"],
+  controller: [...effects, "kube/cluster.ts"],
+  standalone: [...effects, "kube/cluster.ts", "controller/**"],
+  server: ["errors.ts", "api/**", "kamailio/types.ts", "controller/**"],
+  commands: [...effects, "kube/**", "controller/**", "standalone/**", "server/**"],
+  cli: [...effects, "kube/**", "commands/io.ts"],
+};
+/** No I/O, no clock, no chance: `now` comes in as an argument. */
+export const pure = ["errors.ts", "api/**", "model/**", "ir/**", "render/**", "status/**", "reload/decide*.ts"];
+
+const onlyMain = "Only src/main.ts touches the process: take what you need as an argument (commands/io.ts).";
+const noIo = "Pure modules do no I/O: move the effect to the caller.";
+const processGlobal = { name: "process", message: onlyMain };
+const processProperty = { object: "globalThis", property: "process", message: onlyMain };
+const processModules = [
+  { name: "node:process", message: onlyMain },
+  { name: "process", message: onlyMain },
+];
+
+const orderPattern = (folder: string, allowed: readonly string[]) => ({
+  group: ["../**", ...allowed.map((path) => `!../${path}`)],
+  message: `Import order (CONTRIBUTING.md): src/${folder}/ may import only itself, ${allowed.join(", ")}.`,
+});
+const purePaths = [
+  { name: "node:net", allowImportNames: ["isIP", "isIPv4", "isIPv6", "BlockList", "SocketAddress"], message: noIo },
+];
+const purePatterns = [
+  { group: ["node:*", "node:*/**", "!node:crypto", "!node:net"], message: noIo },
+  { group: ["fs", "fs/*", "net", "http", "https", "dns", "child_process", "os", "pino", "prom-client"], message: noIo },
+  {
+    group: ["@kubernetes/client-node", "@dot-i/k8s-operator"],
+    allowTypeImports: true,
+    message: "Pure modules import only types of the Kubernetes client.",
+  },
+];
+
+const isPure = (folder: string): boolean => pure.includes(`${folder}/**`);
+const forbid = <Config>(config: Config): ["error", Config] => ["error", config];
+const imports = (folder: string, allowed: readonly string[], inPure: boolean) =>
+  forbid({
+    paths: [...processModules, ...(inPure ? purePaths : [])],
+    patterns: [orderPattern(folder, allowed), ...(inPure ? purePatterns : [])],
+  });
+
+export default defineConfig({
+  plugins: ["typescript", "import", "unicorn", "oxc", "vitest"],
+  categories: { correctness: "error", suspicious: "error" },
+  rules: {
+    "no-await-in-loop": "off",
+    "no-underscore-dangle": "off",
+    "typescript/no-explicit-any": "error",
+    "import/no-cycle": "error",
+    "import/extensions": "off",
+    "unicorn/consistent-function-scoping": "off",
+    "vitest/no-focused-tests": "error",
+    "vitest/no-disabled-tests": "error",
+  },
+  ignorePatterns: ["dist", "node_modules"],
+  overrides: [
+    {
+      files: ["src/**"],
+      rules: {
+        "no-restricted-globals": ["error", processGlobal],
+        "no-restricted-properties": ["error", processProperty],
+        "no-console": "error",
+      },
+    },
+    ...Object.entries(importOrder).map(([folder, allowed]) => ({
+      files: [`src/${folder}/**`],
+      rules: { "no-restricted-imports": imports(folder, allowed, isPure(folder)) },
+    })),
+    {
+      files: ["src/reload/decide*.ts"],
+      rules: { "no-restricted-imports": imports("reload/decide", importOrder.reload ?? [], true) },
+    },
+    {
+      files: ["src/errors.ts"],
+      rules: { "no-restricted-imports": ["error", { patterns: [{ group: ["*", "*/**"], message: "errors.ts imports nothing." }] }] },
+    },
+    {
+      files: pure.map((path) => `src/${path}`),
+      rules: {
+        "no-restricted-globals": [
+          "error",
+          processGlobal,
+          ...["setTimeout", "setInterval", "setImmediate", "fetch"].map((name) => ({ name, message: noIo })),
+        ],
+        "no-restricted-properties": [
+          "error",
+          processProperty,
+          { object: "Date", property: "now", message: "Pure modules take `now` as an argument." },
+          { object: "performance", property: "now", message: "Pure modules take `now` as an argument." },
+          { object: "Math", property: "random", message: "Pure modules are deterministic." },
+        ],
+      },
+    },
+    {
+      files: ["src/main.ts"],
+      rules: {
+        "no-restricted-globals": "off",
+        "no-restricted-imports": [
+          "error",
+          { patterns: [{ group: ["./**", "!./errors.ts", "!./commands/**"], message: "main.ts is wiring: only errors.ts and commands/." }] },
+        ],
+      },
+    },
+  ],
+});
