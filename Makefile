@@ -1,0 +1,35 @@
+# Every recipe finds the checkout's own tools first, the current Node among them.
+SHELL := /bin/bash
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
+IMAGE ?= sip-router-operator:dev
+
+.DEFAULT_GOAL := help
+.PHONY: help packages demo test check format crds image clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+packages:
+	@hack/install-packages
+
+demo: packages ## real calls through a router on this machine (KEEP=1 leaves it running)
+	@hack/install-programs kamailio sipp
+	@node hack/demo/main.ts
+
+test: packages ## all tests: unit, data plane, integration; installs what they need
+	@hack/run-tests
+
+check: packages ## types, lint, format, generated files, scripts, documentation
+	@hack/check
+
+format: packages ## formats the sources
+	@oxfmt .
+
+crds: packages ## generates crds/ and the API reference from src/api
+	@node hack/generate.ts
+
+image: ## container image of the operator (IMAGE=name:tag)
+	docker build --tag $(IMAGE) .
+
+clean: ## removes what was built (not the installed packages)
+	rm -rf dist .cache
