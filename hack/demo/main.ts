@@ -1,0 +1,90 @@
+/**
+ * `make demo`: the samples on this machine's loopback addresses, real Kamailios, real calls by SIPp. Exit code 0 only if
+ * every row of the table is right. KEEP=1 leaves the router and the PBXes running.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Answering, bound } from "./endpoints.ts";
+import { leaveAll, processesOf, stopAll } from "./processes.ts";
+import { Router } from "./router.ts";
+import { prepareSamples, type Samples } from "./samples.ts";
+import { addedWhileCalling, type Demo, everyRoute, failover, phone, strangersToTrunk, targetsOf } from "./steps.ts";
+import { renderTable, type Row } from "./table.ts";
+
+const started = performance.now();
+const say = (line: string): void => console.log(`[${((performance.now() - started) / 1000).toFixed(1).padStart(5)} s] ${line}`);
+
+const interrupt = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => interrupt.abort(new Error(signal)));
+
+async function run(demo: Demo): Promise<Row[]> {
+  say(`PBXes: ${[...demo.pbx.keys()].join(", ")}`);
+  for (const pbx of demo.pbx.values()) pbx.start();
+  for (const pbx of demo.pbx.values()) await bound(pbx.at, demo.signal);
+  say("starting the router");
+  await demo.router.start();
+  for (const name of demo.pbx.keys()) await demo.router.awaitBackend(name, "Active");
+  say(`the router is ready, ${demo.router.status()?.active ?? "?"} destinations active`);
+
+  const targets = targetsOf(demo.samples.router);
+  const paired = targets.find(({ first, backup }) => first.length > 0 && backup.length > 0);
+  const single = targets.find(({ first, backup, callers }) => first.length === 1 && backup.length === 0 && callers === "Anyone");
+  const trunk = targets.find(({ name }) => name === "external");
+  if (!paired || !single || !trunk) throw new Error("the samples need a route with a backup, one without, and external");
+  const rows = [
+    await everyRoute(demo, targets, paired.first[0] ?? ""),
+    await strangersToTrunk(demo, trunk),
+    await phone(demo, paired),
+    await addedWhileCalling(demo, single),
+    await failover(demo, paired),
+  ];
+  return rows.flat();
+}
+
+function explainKeep(samples: Samples, router: Router, work: string): void {
+  const edge = samples.replicas[0];
+  const others = processesOf(work).map(({ pid }) => pid).filter((pid) => pid !== router.pid);
+  console.log(`
+The router is still running. Point a soft phone on this machine at it:
+  proxy / registrar: ${edge?.ip}:${edge?.port}, UDP, any user name of a route (e.g. 1001), no password
+  (the PBXes behind it are SIPp: they answer every call and every REGISTER, without sound)
+Resources: ${samples.folder} (edit them: changes count at once)
+Status:    ${join(work, "state/status")}
+Stop:      kill ${router.pid}; sleep 2; kill ${others.join(" ")} 2>/dev/null; rm -r ${work}`);
+}
+
+/** Ends everything; whatever is left is ended by force and counts as a wrong row. */
+async function cleanUp(router: Router, work: string): Promise<Row> {
+  await router.stop();
+  await stopAll();
+  const left = processesOf(work);
+  for (const { pid } of left) process.kill(pid, "SIGKILL");
+  const result = left.length === 0 ? "none left" : left.map(({ command }) => command.slice(0, 40)).join(", ");
+  return { sent: "processes after the end", expected: "none left", result, right: left.length === 0 };
+}
+
+const work = mkdtempSync(join(tmpdir(), "sip-router-demo-"));
+const samples = prepareSamples(join(import.meta.dirname, "../../config/samples"), join(work, "resources"));
+console.log(`The samples of config/samples on this machine, with two changes:\n  ${samples.changed.join("\n  ")}`);
+const pbx = new Map([...samples.backends].map(([name, at]) => [name, new Answering(name, at, work)]));
+const router = new Router(samples, work, interrupt.signal);
+const rows: Row[] = [];
+let failure: unknown;
+try {
+  rows.push(...(await run({ samples, router, pbx, folder: work, signal: interrupt.signal, say })));
+} catch (error) {
+  failure = error;
+}
+const keep = (process.env.KEEP ?? "") !== "" && failure === undefined;
+if (keep) leaveAll();
+else rows.push(await cleanUp(router, work));
+
+if (rows.length > 1) console.log(`\n${renderTable(rows)}\n`);
+const right = failure === undefined && rows.every((row) => row.right);
+if (failure !== undefined) console.error(`error: ${failure instanceof Error ? failure.message : String(failure)}`);
+if (keep) explainKeep(samples, router, work);
+else if (right) rmSync(work, { recursive: true });
+else console.error(`logs and state: ${work}`);
+if (right) console.log(`every row is right (${Math.round((performance.now() - started) / 1000)} s)`);
+process.exitCode = interrupt.signal.aborted ? 130 : right ? 0 : 1;
