@@ -1,7 +1,16 @@
 /**
  * model: raw objects, read together as one snapshot, become a resolved router or a list of issues. Pure.
  */
-import type { Algorithm, PbxBackend, RawObject, Reason, SipRouter, ObjectRef, Transport, AdminState } from "../api/index.ts";
+import type {
+  Algorithm,
+  PbxBackend,
+  RawObject,
+  Reason,
+  SipRouter,
+  ObjectRef,
+  Transport,
+  AdminState,
+} from "../api/index.ts";
 
 /** Everything the pipeline may look at, read from the caches at one moment. Never mutated (frozen in tests). */
 export interface Snapshot {
@@ -63,7 +72,10 @@ export interface ResolvedRouter {
   readonly sets: readonly ResolvedSet[];
 }
 
-/** `router` is absent when a non-transient issue makes the spec unusable: what served before goes on serving. */
+/**
+ * `router` is absent when an issue makes it unusable: a wrong spec (not transient), or a Secret without which its pods
+ * cannot start, or no usable backend at all (transient). What served before goes on serving.
+ */
 export interface Resolution {
   readonly router?: ResolvedRouter;
   readonly issues: readonly Issue[];

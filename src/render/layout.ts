@@ -11,7 +11,7 @@ export const TLS_DIR = "/etc/sip-router/tls";
 /** writable: pid file, sockets (emptyDir, memory) */
 export const RUN_DIR = "/run/sip-router";
 
-export const CONTROL_PORT = 9060;
+export { CONTROL_PORT } from "../model/ports.ts";
 
 export const labels = {
   router: "siprouter.dev/router",

@@ -1,0 +1,176 @@
+/** Where the SIP traffic of a backend goes at this moment: its address, its name's addresses, or its Service's pods. */
+import { isIP } from "node:net";
+import type { PbxBackend, PbxBackendSpec, RawObject, Transport } from "../api/index.ts";
+import { compare, quote, refOf, unresolved, wrong } from "./issue.ts";
+import { indexOf } from "./lookup.ts";
+import { parseBackend } from "./parse.ts";
+import type { Endpoint, Issue, Snapshot } from "./types.ts";
+
+export interface EndpointResolution {
+  /** sorted by host, port, transport */
+  readonly endpoints: readonly Endpoint[];
+  readonly issues: readonly Issue[];
+}
+
+const defaultPort = (transport: Transport): number => (transport === "TLS" ? 5061 : 5060);
+
+/** One spelling per address: IPv6 in the short lower-case form of RFC 5952. */
+export const canonicalIp = (ip: string): string =>
+  isIP(ip) === 6 ? new URL(`http://[${ip}]`).hostname.slice(1, -1) : ip;
+
+/** DNS names of all backends, lower case, sorted: what `Snapshot.names` should hold. */
+export function namesToResolve(backends: readonly RawObject[]): readonly string[] {
+  const names = backends.flatMap((raw) => {
+    const parsed = parseBackend(raw);
+    const address = "object" in parsed ? parsed.object.spec.address : undefined;
+    return address !== undefined && isIP(address) === 0 && !looksLikeIp(address) ? [address.toLowerCase()] : [];
+  });
+  return [...new Set(names)].toSorted(compare);
+}
+
+export function resolveEndpoints(snapshot: Snapshot, backend: PbxBackend): EndpointResolution {
+  const { spec } = backend;
+  if (spec.address !== undefined) return resolveAddress(snapshot, backend, spec.address);
+  if (spec.service !== undefined) return resolveService(snapshot, backend, spec.service);
+  return { endpoints: [], issues: [] };
+}
+
+/** A last label of digits only is no host name (RFC 1123 2.1, RFC 3696 2): a mistyped IPv4 address. */
+const looksLikeIp = (address: string): boolean => /(^|\.)[0-9]+\.?$/.test(address) || address.includes(":");
+
+const unusable = (ip: string): boolean =>
+  isIP(ip) === 4 ? /^(0\.|255\.255\.255\.255$|2(2[4-9]|3[0-9])\.)/.test(ip) : /^(::$|ff)/.test(canonicalIp(ip));
+
+function resolveAddress(snapshot: Snapshot, backend: PbxBackend, address: string): EndpointResolution {
+  const ref = refOf(backend);
+  const path = "spec.address";
+  const { transport } = backend.spec;
+  const port = backend.spec.port ?? defaultPort(transport);
+  const endpointsOf = (ips: readonly string[]): readonly Endpoint[] =>
+    sortEndpoints(ips.map((ip) => ({ host: canonicalIp(ip), port, transport, ready: true })));
+  if (isIP(address) !== 0) {
+    if (!unusable(address)) return { endpoints: endpointsOf([address]), issues: [] };
+    const message = `${address} is the address of no single host: give the PBX's own address.`;
+    return { endpoints: [], issues: [wrong(ref, path, "Invalid", message)] };
+  }
+  if (looksLikeIp(address)) {
+    const message = `${quote(address)} is neither an IP address nor a DNS name: correct it.`;
+    return { endpoints: [], issues: [wrong(ref, path, "Invalid", message)] };
+  }
+  const found = snapshot.names.get(address.toLowerCase());
+  const ips =
+    found !== undefined && "addresses" in found ? found.addresses.filter((ip) => isIP(ip) !== 0 && !unusable(ip)) : [];
+  if (ips.length > 0) return { endpoints: endpointsOf(ips), issues: [] };
+  const why =
+    found === undefined
+      ? "has not been looked up yet: wait, or give an IP address"
+      : `does not resolve (${"error" in found ? quote(found.error) : "no usable address"}): correct the name or its DNS record, or give an IP address`;
+  return { endpoints: [], issues: [unresolved(ref, path, "NameNotResolved", `the name ${quote(address)} ${why}.`)] };
+}
+
+interface ServicePort {
+  readonly name?: string;
+  readonly port: number;
+  readonly protocol?: string;
+}
+interface ServiceSpec {
+  readonly ports?: readonly ServicePort[];
+  readonly ipFamilies?: readonly string[];
+}
+interface Slice {
+  readonly addressType?: string;
+  readonly ports?:
+    | readonly { readonly name?: string | null; readonly port?: number | null; readonly protocol?: string | null }[]
+    | null;
+  readonly endpoints?:
+    | readonly {
+        readonly addresses?: readonly string[];
+        readonly conditions?: { readonly ready?: boolean | null; readonly terminating?: boolean | null };
+      }[]
+    | null;
+}
+
+const protocolOf = (transport: Transport): string => (transport === "UDP" ? "UDP" : "TCP");
+
+function resolveService(
+  snapshot: Snapshot,
+  backend: PbxBackend,
+  wanted: NonNullable<PbxBackendSpec["service"]>,
+): EndpointResolution {
+  const ref = refOf(backend);
+  const { namespace } = backend.metadata;
+  const index = indexOf(snapshot);
+  const key = `${namespace}/${wanted.name}`;
+  const service = index.services.get(key);
+  if (service === undefined) {
+    const message = `Service ${key} does not exist: create it, or correct the name (it must be in the namespace of the PbxBackend).`;
+    return { endpoints: [], issues: [unresolved(ref, "spec.service.name", "ServiceNotFound", message)] };
+  }
+  const spec = (service.spec ?? {}) as ServiceSpec;
+  const { transport } = backend.spec;
+  const port = choosePort(spec.ports ?? [], wanted.port, transport, key);
+  if (typeof port === "string")
+    return { endpoints: [], issues: [unresolved(ref, "spec.service.port", "NoEndpoints", port)] };
+  const slices = (index.slices.get(key) ?? []) as readonly (RawObject & Slice)[];
+  const endpoints = slices
+    .filter((slice) => slice.addressType === (spec.ipFamilies?.[0] ?? "IPv4"))
+    .flatMap((slice) => endpointsOf(slice, port, transport));
+  // A pod that moves between slices is in both for a moment: the ready one counts.
+  const unique = new Map<string, Endpoint>();
+  for (const endpoint of endpoints.toSorted((a, b) => Number(a.ready) - Number(b.ready)))
+    unique.set(`${endpoint.host} ${endpoint.port}`, endpoint);
+  const sorted = sortEndpoints([...unique.values()]);
+  if (sorted.some((endpoint) => endpoint.ready)) return { endpoints: sorted, issues: [] };
+  const message = `Service ${key} has no ready endpoint for port ${port.name || port.port} (${protocolOf(transport)}): start its pods, and look at their readiness.`;
+  return { endpoints: sorted, issues: [unresolved(ref, "spec.service", "NoEndpoints", message)] };
+}
+
+/** The Service port meant, or why there is none. */
+function choosePort(
+  ports: readonly ServicePort[],
+  wanted: string | number | undefined,
+  transport: Transport,
+  service: string,
+): ServicePort | string {
+  const protocol = protocolOf(transport);
+  const usable = ports.filter((port) => (port.protocol ?? "TCP") === protocol);
+  const known = ports.map(
+    (port) => `${port.name === undefined ? "" : `${port.name} `}${port.port}/${port.protocol ?? "TCP"}`,
+  );
+  const has = `it has ${known.length === 0 ? "none" : known.join(", ")}`;
+  if (wanted === undefined) {
+    const [only, ...others] = usable;
+    if (only !== undefined && others.length === 0) return only;
+    if (only === undefined)
+      return `Service ${service} has no ${protocol} port (${has}): add one, or correct spec.transport.`;
+    return `Service ${service} has several ${protocol} ports (${has}): say which one in spec.service.port.`;
+  }
+  const found = usable.find((port) => (typeof wanted === "number" ? port.port === wanted : port.name === wanted));
+  return (
+    found ??
+    `Service ${service} has no ${protocol} port ${wanted} (${has}): correct spec.service.port or spec.transport.`
+  );
+}
+
+function endpointsOf(slice: Slice, port: ServicePort, transport: Transport): readonly Endpoint[] {
+  const numbers = (slice.ports ?? [])
+    .filter((one) => (one.name ?? "") === (port.name ?? "") && (one.protocol ?? "TCP") === protocolOf(transport))
+    .flatMap((one) => (typeof one.port === "number" ? [one.port] : []));
+  return (slice.endpoints ?? []).flatMap((endpoint) =>
+    (endpoint.addresses ?? [])
+      .filter((ip) => isIP(ip) !== 0)
+      .flatMap((ip) =>
+        numbers.map((number) => ({
+          host: canonicalIp(ip),
+          port: number,
+          transport,
+          ready: (endpoint.conditions?.ready ?? true) && !(endpoint.conditions?.terminating ?? false),
+        })),
+      ),
+  );
+}
+
+function sortEndpoints(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  const unique = new Map(endpoints.map((endpoint) => [`${endpoint.host} ${endpoint.port}`, endpoint]));
+  return [...unique.values()].toSorted((a, b) => compare(a.host, b.host) || a.port - b.port);
+}

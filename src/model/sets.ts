@@ -1,0 +1,199 @@
+/** Dispatcher sets: their ids and the backends in them. */
+import type { Algorithm, RawObject, SipRouter, SipRouterSpec } from "../api/index.ts";
+import { resolveBackend } from "./backend.ts";
+import { compare, refOf, unresolved, wrong } from "./issue.ts";
+import { indexOf } from "./lookup.ts";
+import { matchesSelector } from "./selector.ts";
+import type { Issue, ResolvedMember, ResolvedSet, Snapshot } from "./types.ts";
+
+type SetSpec = SipRouterSpec["dispatcherSets"][number];
+
+export const MAX_SET_ID = 9999;
+
+/**
+ * name -> id: the spec's own id; else the one that the status keeps; else the lowest free one, by name. An id that the
+ * status names is never given to another set, unless that set's spec asks for it.
+ */
+export function assignSetIds(sets: readonly SetSpec[], status: unknown): ReadonlyMap<string, number> {
+  const ids = new Map<string, number>();
+  for (const set of sets) if (set.id !== undefined) ids.set(set.name, set.id);
+  const kept = keptIds(status);
+  const taken = new Set(ids.values());
+  const unnumbered = sets.filter((set) => set.id === undefined).toSorted((a, b) => compare(a.name, b.name));
+  for (const { name } of unnumbered) {
+    const id = kept.get(name);
+    if (id === undefined || taken.has(id)) continue;
+    ids.set(name, id);
+    taken.add(id);
+  }
+  const reserved = new Set([...taken, ...kept.values()]);
+  let next = 1;
+  for (const { name } of unnumbered) {
+    if (ids.has(name)) continue;
+    while (reserved.has(next)) next += 1;
+    ids.set(name, next);
+    reserved.add(next);
+  }
+  return ids;
+}
+
+function keptIds(status: unknown): ReadonlyMap<string, number> {
+  const sets = (status as { sets?: unknown } | undefined)?.sets;
+  const kept = new Map<string, number>();
+  for (const set of Array.isArray(sets) ? (sets as { name?: unknown; id?: unknown }[]) : []) {
+    const { name, id } = set ?? {};
+    if (typeof name === "string" && typeof id === "number" && Number.isInteger(id) && id >= 1 && id <= MAX_SET_ID)
+      kept.set(name, id);
+  }
+  return kept;
+}
+
+/** What is wrong with the sets as such: names and ids twice, nothing to send calls to, weights without effect. */
+export function setIssues(router: SipRouter): readonly Issue[] {
+  const ref = refOf(router);
+  const names = new Map<string, string>();
+  const ids = new Map<number, string>();
+  return router.spec.dispatcherSets.flatMap((set, index) => {
+    const path = `spec.dispatcherSets[${index}]`;
+    const found: Issue[] = [];
+    const sameName = names.get(set.name);
+    const sameId = set.id === undefined ? undefined : ids.get(set.id);
+    if (sameName !== undefined)
+      found.push(
+        wrong(
+          ref,
+          `${path}.name`,
+          "SetConflict",
+          `the name ${set.name} is also that of ${sameName}: rename one of the two.`,
+        ),
+      );
+    if (sameId !== undefined)
+      found.push(
+        wrong(
+          ref,
+          `${path}.id`,
+          "SetConflict",
+          `the id ${set.id} is also that of ${sameId}: change one of the two, or leave it out.`,
+        ),
+      );
+    names.set(set.name, sameName ?? path);
+    if (set.id !== undefined) ids.set(set.id, sameId ?? path);
+    if ((set.backends ?? []).length === 0 && set.selector === undefined)
+      found.push(
+        wrong(
+          ref,
+          path,
+          "NoBackends",
+          `the set ${set.name} has no backend: list PbxBackends in backends, or choose them by a selector.`,
+        ),
+      );
+    return [...found, ...memberIssues(router, set, path)];
+  });
+}
+
+function memberIssues(router: SipRouter, set: SetSpec, path: string): readonly Issue[] {
+  const first = new Map<string, number>();
+  return (set.backends ?? []).flatMap((backend, index) => {
+    const at = `${path}.backends[${index}]`;
+    const same = first.get(backend.name);
+    first.set(backend.name, same ?? index);
+    if (same !== undefined)
+      return [
+        wrong(
+          refOf(router),
+          at,
+          "SetConflict",
+          `the set ${set.name} lists PbxBackend ${backend.name} already in ${path}.backends[${same}]: remove one of the two.`,
+        ),
+      ];
+    if (backend.weight !== undefined && set.algorithm !== "Weighted")
+      return [
+        wrong(
+          refOf(router),
+          `${at}.weight`,
+          "Invalid",
+          `a weight has no effect with the algorithm ${set.algorithm}: remove it, or use Weighted.`,
+        ),
+      ];
+    return [];
+  });
+}
+
+export interface SetResolution {
+  readonly set: ResolvedSet;
+  readonly issues: readonly Issue[];
+}
+
+/** Backends that cannot be used now are left out, each with an issue; the others go on. */
+export function resolveSet(snapshot: Snapshot, router: SipRouter, index: number, id: number): SetResolution {
+  const set = router.spec.dispatcherSets[index] as SetSpec;
+  const ref = refOf(router);
+  const path = `spec.dispatcherSets[${index}]`;
+  const issues: Issue[] = [];
+  const members: ResolvedMember[] = [];
+  for (const wanted of wantedBackends(snapshot, router, set, path)) {
+    const key = `${ref.namespace}/${wanted.name}`;
+    if (!indexOf(snapshot).backends.has(key)) {
+      issues.push(
+        unresolved(
+          ref,
+          wanted.path,
+          "BackendNotFound",
+          `PbxBackend ${key} does not exist: create it, or correct the name.`,
+        ),
+      );
+      continue;
+    }
+    const { backend, issues: own } = resolveBackend(snapshot, key);
+    const usable = backend !== undefined && backend.endpoints.length > 0;
+    for (const issue of own.filter((one) => !one.transient || !usable || one.reason === "NoEndpoints")) {
+      const at = issue.path === "" ? "" : ` ${issue.path}`;
+      const message = `PbxBackend ${key}${usable ? "" : " is left out"}:${at} ${issue.message}`;
+      issues.push(unresolved(ref, wanted.path, issue.transient ? issue.reason : "BackendInvalid", message));
+    }
+    if (usable) members.push(memberOf(set.algorithm, backend, wanted));
+  }
+  if (members.length === 0 && (set.selector !== undefined || (set.backends ?? []).length > 0))
+    issues.push(
+      unresolved(
+        ref,
+        path,
+        "NoBackends",
+        `the set ${set.name} has no usable backend: its calls are answered with 503 until one is there.`,
+      ),
+    );
+  members.sort((a, b) => a.priority - b.priority || compare(a.backend.ref.name, b.backend.ref.name));
+  return { set: { name: set.name, id, algorithm: set.algorithm, members }, issues };
+}
+
+interface Wanted {
+  readonly name: string;
+  readonly path: string;
+  readonly priority: number;
+  readonly weight?: number;
+}
+
+/** By name first; what the selector adds has priority 0. */
+function wantedBackends(snapshot: Snapshot, router: SipRouter, set: SetSpec, path: string): readonly Wanted[] {
+  const listed: Wanted[] = (set.backends ?? []).map((backend, index) => ({
+    name: backend.name,
+    path: `${path}.backends[${index}].name`,
+    priority: backend.priority,
+    ...(backend.weight === undefined ? {} : { weight: backend.weight }),
+  }));
+  const { selector } = set;
+  if (selector === undefined) return listed;
+  const names = new Set(listed.map((wanted) => wanted.name));
+  const selected = snapshot.backends
+    .filter((raw: RawObject) => raw.metadata.namespace === router.metadata.namespace && !names.has(raw.metadata.name))
+    .filter((raw) => matchesSelector(selector, raw.metadata.labels ?? {}))
+    .map((raw): Wanted => ({ name: raw.metadata.name, path: `${path}.selector`, priority: 0 }));
+  return [...listed, ...selected];
+}
+
+/** Weighted without a weight counts 1, as in other Kubernetes APIs. */
+const memberOf = (algorithm: Algorithm, backend: ResolvedMember["backend"], wanted: Wanted): ResolvedMember => ({
+  backend,
+  priority: wanted.priority,
+  ...(algorithm === "Weighted" ? { weight: wanted.weight ?? 1 } : {}),
+});
