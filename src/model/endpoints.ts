@@ -46,10 +46,10 @@ function resolveAddress(snapshot: Snapshot, backend: PbxBackend, address: string
   const path = "spec.address";
   const { transport } = backend.spec;
   const port = backend.spec.port ?? defaultPort(transport);
-  const endpointsOf = (ips: readonly string[]): readonly Endpoint[] =>
+  const sendTo = (ips: readonly string[]): readonly Endpoint[] =>
     sortEndpoints(ips.map((ip) => ({ host: canonicalIp(ip), port, transport, ready: true })));
   if (isIP(address) !== 0) {
-    if (!unusable(address)) return { endpoints: endpointsOf([address]), issues: [] };
+    if (!unusable(address)) return { endpoints: sendTo([address]), issues: [] };
     const message = `${address} is the address of no single host: give the PBX's own address.`;
     return { endpoints: [], issues: [wrong(ref, path, "Invalid", message)] };
   }
@@ -60,7 +60,7 @@ function resolveAddress(snapshot: Snapshot, backend: PbxBackend, address: string
   const found = snapshot.names.get(address.toLowerCase());
   const ips =
     found !== undefined && "addresses" in found ? found.addresses.filter((ip) => isIP(ip) !== 0 && !unusable(ip)) : [];
-  if (ips.length > 0) return { endpoints: endpointsOf(ips), issues: [] };
+  if (ips.length > 0) return { endpoints: sendTo(ips), issues: [] };
   const why =
     found === undefined
       ? "has not been looked up yet: wait, or give an IP address"
