@@ -1,0 +1,51 @@
+/** The sum of the test runs counts what did not run as failed: it is what says that everything holds. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+let results: string;
+beforeEach(() => {
+  results = mkdtempSync(join(tmpdir(), "results-"));
+});
+afterEach(() => rmSync(results, { recursive: true, force: true }));
+
+const script = join(import.meta.dirname, "../../../hack/sum-tests.mjs");
+const write = (project: string, ...files: { status: string; tests: string[] }[]): void => {
+  const testResults = files.map(({ status, tests }) => ({ status, assertionResults: tests.map((each) => ({ status: each })) }));
+  writeFileSync(join(results, `${project}.json`), JSON.stringify({ testResults }));
+};
+const sum = (...projects: string[]): { last: string | undefined; code: number | null } => {
+  const { stdout, status } = spawnSync(process.execPath, [script, results, ...projects], { encoding: "utf8" });
+  return { last: stdout.trimEnd().split("\n").at(-1), code: status };
+};
+
+test("passed and failed tests of all projects are added", () => {
+  write("unit", { status: "passed", tests: ["passed", "passed"] });
+  write("dataplane", { status: "failed", tests: ["passed", "failed"] });
+  expect(sum("unit")).toEqual({ last: "2 passed, 0 failed", code: 0 });
+  expect(sum("unit", "dataplane")).toEqual({ last: "3 passed, 1 failed", code: 1 });
+});
+
+test("a file that could not be loaded is a failure", () => {
+  write("unit", { status: "failed", tests: [] }, { status: "passed", tests: ["passed"] });
+  expect(sum("unit")).toEqual({ last: "1 passed, 1 failed", code: 1 });
+});
+
+test("a skipped test is a failure", () => {
+  write("unit", { status: "passed", tests: ["passed", "skipped"] });
+  expect(sum("unit")).toEqual({ last: "1 passed, 1 failed", code: 1 });
+});
+
+test("a project without results, and a run that failed beside its tests, are failures", () => {
+  write("unit", { status: "passed", tests: ["passed"] });
+  expect(sum("unit", "integration")).toEqual({ last: "1 passed, 1 failed", code: 1 });
+  writeFileSync(join(results, "unit.failed"), "");
+  expect(sum("unit")).toEqual({ last: "1 passed, 1 failed", code: 1 });
+});
+
+test("no test at all is a failure", () => {
+  write("unit");
+  expect(sum("unit").code).toBe(1);
+});
