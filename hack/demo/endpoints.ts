@@ -54,7 +54,7 @@ export class Answering {
   /** Path and Contact of the REGISTERs that came, the latest last. */
   registrations(): { path: string; contact: string }[] {
     return lines(this.#log).flatMap((line) => {
-      const found = /^REGISTER \[(.*)\] \[<?(.*?)>?\]$/.exec(line);
+      const found = /^REGISTER (.*)\|<?(.*?)>?$/.exec(line);
       return found ? [{ path: found[1] ?? "", contact: found[2] ?? "" }] : [];
     });
   }
@@ -89,7 +89,7 @@ export function startCalls(calls: Calls, folder: string): Running {
     `${calls.to.ip}:${calls.to.port}`,
   ];
   const child = start("sipp", args, { cwd: folder, output: join(folder, `call-${count}.out`) });
-  const answers = (): Answers => lines(log).map((line) => line.replace(/^(\d+) \[(.*)\]$/, "$1 $2"));
+  const answers = (): Answers => lines(log);
   const done = ended(child).then((code) => {
     const all = [...answers()];
     while (all.length < total) all.push("none");
@@ -109,7 +109,7 @@ export async function register(number: string, from: Address, to: Address, folde
     `${to.ip}:${to.port}`,
   ];
   await ended(start("sipp", args, { cwd: folder, output: join(folder, `register-${count}.out`) }));
-  return lines(log)[0]?.replace(/^(\d+) \[(.*)\]$/, "$1 $2") ?? "none";
+  return lines(log)[0] ?? "none";
 }
 
 /** Waits until something is bound to the UDP port (Linux). */
