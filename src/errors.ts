@@ -17,6 +17,8 @@ export const errorTable = {
   SIPR_RENDER_REFUSED: "A string cannot be written safely into a Kamailio file.",
   SIPR_CRD_MISSING: "The cluster lacks the custom resource definitions, or holds an older version.",
   SIPR_FORBIDDEN: "The API server refused a request: a permission is missing.",
+  SIPR_NOT_OWNED: "An object of a name that the operator needs exists and belongs to somebody else.",
+  SIPR_LEADERSHIP_LOST: "Another instance became the leader, or the lease could not be renewed.",
   SIPR_API: "The API server answered with an error.",
 } as const;
 

@@ -38,6 +38,7 @@ export const reasons = {
   Programmed: "Every ready pod was read back and runs the current revision.",
   Progressing: "Pods are being brought to the current revision.",
   ReloadFailed: "A pod did not come out right after a change; the change was halted.",
+  NotOwned: "An object of a name that the router needs exists and belongs to somebody else; it was left as it is.",
   NoPods: "No pod is ready yet.",
   Available: "At least one pod is ready and every set has an active destination.",
   SetDown: "A set has no active destination.",

@@ -1,0 +1,70 @@
+/**
+ * The health and metrics port. GET /healthz: the process works; /readyz: it can do its job (503 and the reasons as lines
+ * of text else); /metrics: Prometheus text format. Carries no secret and takes no input.
+ */
+import { createServer } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Registry } from "prom-client";
+import { OperatorError } from "../errors.ts";
+
+export interface ServerOptions {
+  readonly address: string;
+  /** 0: any free port */
+  readonly port: number;
+  /** reasons why it is not alive; empty: alive */
+  readonly alive: () => readonly string[];
+  /** reasons why it is not ready; empty: ready */
+  readonly ready: () => readonly string[];
+  readonly registry: Registry;
+}
+
+export interface HttpServer {
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+const answer = (response: ServerResponse, status: number, type: string, body: string): void => {
+  response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(body) }).end(body);
+};
+const answerHealth = (response: ServerResponse, reasons: readonly string[]): void => {
+  answer(response, reasons.length === 0 ? 200 : 503, "text/plain; charset=utf-8", reasons.length === 0 ? "ok\n" : `${reasons.join("\n")}\n`);
+};
+
+const handle = async (options: ServerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  const path = (request.url ?? "/").split("?", 1)[0];
+  if (request.method !== "GET" && request.method !== "HEAD") return answer(response, 405, "text/plain", "GET only\n");
+  if (path === "/healthz") return answerHealth(response, options.alive());
+  if (path === "/readyz") return answerHealth(response, options.ready());
+  if (path === "/metrics") return answer(response, 200, options.registry.contentType, await options.registry.metrics());
+  return answer(response, 404, "text/plain", "/healthz, /readyz or /metrics\n");
+};
+
+/** Throws OperatorError SIPR_PORT_IN_USE. */
+export const startServer = async (options: ServerOptions): Promise<HttpServer> => {
+  const server = createServer((request, response) => {
+    handle(options, request, response).catch(() => answer(response, 500, "text/plain", "the metrics could not be collected\n"));
+  });
+  server.requestTimeout = 10_000;
+  server.maxConnections = 100;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (cause: NodeJS.ErrnoException) => {
+      const place = `${options.address} port ${options.port}`;
+      reject(
+        new OperatorError("SIPR_PORT_IN_USE", `Cannot listen on ${place} for health and metrics: ${cause.code ?? cause.message}`, {
+          cause,
+          remedy: "Choose another port with --metrics-port or another address with --metrics-address.",
+        }),
+      );
+    });
+    server.listen(options.port, options.address, resolve);
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    stop: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+};
