@@ -6,7 +6,12 @@ import type { Algorithm, Callers, SipRouterSpec, Transport } from "../api/index.
 
 /** All that `kamailio.cfg` depends on. A change here rolls the Deployment. */
 export interface StructurePlan {
-  readonly listeners: readonly { readonly name: string; readonly transport: Transport; readonly port: number; readonly tls: boolean }[];
+  readonly listeners: readonly {
+    readonly name: string;
+    readonly transport: Transport;
+    readonly port: number;
+    readonly tls: boolean;
+  }[];
   readonly controlPort: number;
   readonly advertise?: string;
   readonly failover: SipRouterSpec["failover"];
@@ -52,7 +57,10 @@ export interface DispatcherSetPlan {
 
 export const DRAIN_TIER = 99;
 
-/** Which called numbers: `digits` of exactly `length` digits that begin so, or of any length when `length` is absent. */
+/**
+ * Which called numbers begin with `digits`: those of exactly `length` characters, all further ones decimal digits
+ * (1*23 is not in the range 1000-1999), or those of any length when `length` is absent.
+ */
 export interface NumberPattern {
   readonly digits: string;
   readonly length?: number;

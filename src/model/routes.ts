@@ -6,6 +6,9 @@ import type { Issue } from "./types.ts";
 
 type RouteSpec = SipRouterSpec["routes"][number];
 
+/** Stands for spec.external where a route is named. */
+export const EXTERNAL = "external";
+
 export interface RouteClaim {
   /** index in spec.routes */
   readonly route: number;
@@ -97,6 +100,10 @@ export function routeIssues(router: SipRouter): readonly Issue[] {
           "RouteConflict",
           `the name ${route.name} is also that of spec.routes[${same}]: rename one of the two.`,
         ),
+      );
+    if (route.name === EXTERNAL)
+      issues.push(
+        wrong(ref, `${path}.name`, "Invalid", "the name external is that of the rule spec.external: rename the route."),
       );
     const claims = claimsOf(route, index);
     if (claims.length === 0)

@@ -1,0 +1,86 @@
+/** A resolved router to its plan. */
+import type { SipRouterSpec, Transport } from "../api/index.ts";
+import { CONTROL_PORT, type ResolvedRouter } from "../model/index.ts";
+import { buildSet } from "./destinations.ts";
+import { deepFreeze } from "./freeze.ts";
+import { buildRoutes } from "./routes.ts";
+import type { DataPlan, RouterPlan, StructurePlan, WorkloadPlan } from "./types.ts";
+
+export interface Defaults {
+  /** image of the Kamailio pods where the spec names none */
+  readonly image: string;
+}
+
+/** Sorted and deep-frozen: whatever the order of the input, the same plan. */
+export function buildPlan(resolved: ResolvedRouter, defaults: Defaults): RouterPlan {
+  const { metadata, spec } = resolved.object;
+  // A copy: nothing of the input is frozen or shared.
+  return deepFreeze(
+    structuredClone<RouterPlan>({
+      namespace: metadata.namespace,
+      name: metadata.name,
+      uid: metadata.uid ?? "",
+      structure: buildStructure(spec),
+      data: buildData(resolved),
+      workload: buildWorkload(spec, defaults),
+    }),
+  );
+}
+
+const transports: readonly Transport[] = ["UDP", "TCP", "TLS"];
+
+function buildStructure(spec: SipRouterSpec): StructurePlan {
+  const { failover, healthCheck, registration, authentication, rateLimit, mediaProxy, kamailio } = spec;
+  return {
+    listeners: sortedListeners(spec).map(({ name, transport, port }) => ({
+      name,
+      transport,
+      port,
+      tls: transport === "TLS",
+    })),
+    controlPort: CONTROL_PORT,
+    ...(spec.advertise === undefined ? {} : { advertise: spec.advertise.address }),
+    failover: { ...failover, replies: sorted(failover.replies) },
+    healthCheck,
+    registration,
+    ...(authentication === undefined ? {} : { authentication: { realm: authentication.realm } }),
+    accessControl: spec.accessControl !== undefined,
+    ...(rateLimit === undefined ? {} : { rateLimit }),
+    topologyHiding: spec.topologyHiding?.enabled ?? false,
+    ...(mediaProxy === undefined ? {} : { rtpengine: sorted(mediaProxy.rtpengine.addresses) }),
+    workers: kamailio.workers,
+    shmMemoryMiB: kamailio.shmMemoryMiB,
+  };
+}
+
+function buildData({ object, sets }: ResolvedRouter): DataPlan {
+  const { routes, external, accessControl } = object.spec;
+  return {
+    sets: sets.map((set) => buildSet(set)).toSorted((a, b) => a.id - b.id),
+    ...buildRoutes(routes, external),
+    access: { allow: sorted(accessControl?.allow ?? []), deny: sorted(accessControl?.deny ?? []) },
+  };
+}
+
+function buildWorkload(spec: SipRouterSpec, defaults: Defaults): WorkloadPlan {
+  const { kamailio } = spec;
+  return {
+    replicas: spec.replicas,
+    image: kamailio.image === "" ? defaults.image : kamailio.image,
+    ...(kamailio.resources === undefined ? {} : { resources: kamailio.resources }),
+    ...(kamailio.podTemplate === undefined ? {} : { podTemplate: kamailio.podTemplate }),
+    service: spec.service,
+    hostNetwork: spec.hostNetwork,
+    drainTimeoutSeconds: spec.drain.timeoutSeconds,
+    tlsSecrets: sortedListeners(spec).flatMap(({ name, tls }) =>
+      tls === undefined ? [] : [{ listener: name, secretName: tls.secretName }],
+    ),
+  };
+}
+
+const sortedListeners = (spec: SipRouterSpec): SipRouterSpec["listeners"] =>
+  spec.listeners.toSorted(
+    (a, b) => transports.indexOf(a.transport) - transports.indexOf(b.transport) || a.port - b.port,
+  );
+
+const sorted = (texts: readonly string[]): string[] => [...new Set(texts)].toSorted();

@@ -1,0 +1,43 @@
+/** Backends to dispatcher destinations. */
+import { keyOf } from "../api/index.ts";
+import type { Endpoint, ResolvedMember, ResolvedSet } from "../model/index.ts";
+import { DRAIN_TIER, type Destination, type DispatcherSetPlan } from "./types.ts";
+
+export function buildSet(set: ResolvedSet): DispatcherSetPlan {
+  const unique = new Map<string, Destination>();
+  const members = set.members.toSorted((a, b) => compare(a.backend.ref.name, b.backend.ref.name));
+  for (const member of members)
+    for (const endpoint of member.backend.endpoints) {
+      const destination = destinationOf(set, member, endpoint);
+      const key = `${destination.setId} ${destination.uri}`;
+      if (!unique.has(key)) unique.set(key, destination);
+    }
+  const destinations = [...unique.values()].toSorted((a, b) => a.setId - b.setId || compare(a.uri, b.uri));
+  const inUse = destinations.filter((one) => !one.disabled && one.priority !== DRAIN_TIER).map((one) => one.priority);
+  return { name: set.name, id: set.id, algorithm: set.algorithm, tiers: [...new Set(inUse)], destinations };
+}
+
+function destinationOf(
+  set: ResolvedSet,
+  { backend, priority, weight }: ResolvedMember,
+  endpoint: Endpoint,
+): Destination {
+  const tier = backend.adminState === "Draining" || !endpoint.ready ? DRAIN_TIER : priority;
+  return {
+    setId: set.id * 100 + tier,
+    uri: uriOf(endpoint),
+    host: endpoint.host,
+    port: endpoint.port,
+    transport: endpoint.transport,
+    priority: tier,
+    ...(weight === undefined ? {} : { weight }),
+    backend: keyOf(backend.object),
+    disabled: backend.adminState === "Disabled",
+  };
+}
+
+/** RFC 3261 19.1: an IPv6 host is in brackets. */
+const uriOf = ({ host, port, transport }: Endpoint): string =>
+  `sip:${host.includes(":") ? `[${host}]` : host}:${port};transport=${transport.toLowerCase()}`;
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

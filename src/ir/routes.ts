@@ -1,0 +1,104 @@
+/**
+ * Routes to rows of the lookup table. Precedence, documented: the called domain before no domain; exact extension before
+ * range before prefix; among ranges the narrower, among prefixes the longer one; what is left is `external`.
+ */
+import type { SipRouterSpec } from "../api/index.ts";
+import { claimsOf, EXTERNAL, scopesOf, type Claim, type Scope } from "../model/index.ts";
+import { blocksOfRange, compactTable } from "./blocks.ts";
+import type { DataPlan, RouteEntry } from "./types.ts";
+
+type RouteSpec = SipRouterSpec["routes"][number];
+type Action = Pick<RouteEntry, "route" | "set" | "callers" | "strip" | "prefix">;
+
+export function buildRoutes(
+  routes: readonly RouteSpec[],
+  external: SipRouterSpec["external"],
+): Pick<DataPlan, "domains" | "routes"> {
+  const scopes = scopesOf(routes);
+  const entries = scopes.flatMap((scope, tenant) =>
+    entriesOf(routes, scope, tenant, tenant === 0 ? external : undefined),
+  );
+  const domains = scopes.flatMap((scope, tenant) => scope.domains.map((domain) => ({ domain, tenant })));
+  return { domains: domains.toSorted((a, b) => compare(a.domain, b.domain)), routes: entries.toSorted(compareEntries) };
+}
+
+/** What decides between two claims that hold the same numbers: lower wins. */
+interface Ranked extends Action {
+  /** 0 for an exact extension, else how many numbers the range holds */
+  readonly width: bigint;
+}
+
+function entriesOf(
+  routes: readonly RouteSpec[],
+  scope: Scope,
+  tenant: number,
+  external: SipRouterSpec["external"],
+): readonly RouteEntry[] {
+  const fixed = new Map<number, Map<string, Ranked>>();
+  const open = new Map<string, Action>();
+  if (external !== undefined)
+    open.set("", { route: EXTERNAL, set: external.set, callers: external.callers, strip: 0, prefix: "" });
+  for (const index of scope.routes) {
+    const route = routes[index];
+    if (route === undefined) continue;
+    const action = actionOf(route);
+    for (const found of claimsOf(route, index)) {
+      if (!("claim" in found)) continue;
+      const { claim } = found;
+      if (claim.kind === "prefix") open.set(claim.digits, action);
+      else addFixed(fixed, claim, action);
+    }
+  }
+  const row = (digits: string, action: Action, length?: number): RouteEntry => ({
+    tenant,
+    pattern: { digits, ...(length === undefined ? {} : { length }) },
+    ...strip(action),
+  });
+  return [
+    ...[...fixed].flatMap(([length, table]) =>
+      [...compactTable<Action>(table, sameAction, length)].map(([digits, action]) => row(digits, action, length)),
+    ),
+    ...[...compactTable(open, sameAction)].map(([digits, action]) => row(digits, action)),
+  ];
+}
+
+function addFixed(
+  fixed: Map<number, Map<string, Ranked>>,
+  claim: Exclude<Claim, { kind: "prefix" }>,
+  action: Action,
+): void {
+  const length = claim.kind === "exact" ? claim.digits.length : claim.from.length;
+  const table = fixed.get(length) ?? new Map<string, Ranked>();
+  fixed.set(length, table);
+  const width = claim.kind === "exact" ? 0n : BigInt(claim.to) - BigInt(claim.from) + 1n;
+  for (const block of claim.kind === "exact" ? [claim.digits] : blocksOfRange(claim.from, claim.to)) {
+    const other = table.get(block);
+    if (other === undefined || width < other.width) table.set(block, { ...action, width });
+  }
+}
+
+const actionOf = (route: RouteSpec): Action => ({
+  route: route.name,
+  set: route.set,
+  callers: route.callers,
+  strip: route.rewrite?.strip ?? 0,
+  prefix: route.rewrite?.prefix ?? "",
+});
+
+const strip = ({ route, set, callers, strip: digits, prefix }: Action): Action => ({
+  route,
+  set,
+  callers,
+  strip: digits,
+  prefix,
+});
+
+/** Names of routes are unique, and none is called as the external rule. */
+const sameAction = (a: Action, b: Action): boolean => a.route === b.route;
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+const compareEntries = (a: RouteEntry, b: RouteEntry): number =>
+  a.tenant - b.tenant ||
+  (a.pattern.length ?? 0) - (b.pattern.length ?? 0) ||
+  compare(a.pattern.digits, b.pattern.digits);
