@@ -1,0 +1,348 @@
+/**
+ * One pod: its volumes, its process and the supervision of it. A process that ends is started again, with growing pauses,
+ * on the data of that moment; one that an earlier instance started is taken over as it runs.
+ */
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { isCode, readFileIfThere, writeFileAtomic } from "./files.ts";
+import { resolveContainer, type LocalCommand } from "./container.ts";
+import { boundLog, logSize, readLogTail } from "./log.ts";
+import { describePortInUse, findPortInUse } from "./ports.ts";
+import { startProbes } from "./probes.ts";
+import {
+  adoptProcess,
+  killRemains,
+  readRecord,
+  signalMembers,
+  signalProcess,
+  startProcess,
+  type RunningProcess,
+} from "./process.ts";
+import { runPreStop } from "./preStop.ts";
+import { resolvePayload, writePayload } from "./volumes.ts";
+import type { Container, ObjectLookup, PodRecord, PodStatus } from "./types.ts";
+
+export interface PodOptions {
+  readonly folder: string;
+  readonly objects: ObjectLookup;
+  /** replaces the container's own program */
+  readonly program?: string;
+  readonly baseEnv: Readonly<Record<string, string>>;
+  /** see WriteOptions */
+  readonly separateSeconds: boolean;
+  /** pause before the second restart in a row; doubled each time up to the maximum; forgotten after `resetMs` of running */
+  readonly backoff: { readonly baseMs: number; readonly maxMs: number; readonly resetMs: number };
+  readonly onChange: (status: PodStatus) => void;
+  readonly log: (message: string) => void;
+}
+
+const RETRY_MS = 1000;
+const LOG_CHECK_MS = 10_000;
+const LAST_LINES = 5;
+/** The kubelet gives at least this long after SIGTERM, however long preStop took. */
+const MINIMUM_GRACE_MS = 2000;
+
+type Mutable = { -readonly [Field in keyof Omit<PodStatus, "record">]: PodStatus[Field] };
+
+export class LocalPod {
+  readonly record: PodRecord;
+  readonly #options: PodOptions;
+  readonly #container: Container;
+  #process: RunningProcess | undefined;
+  #command: LocalCommand | undefined;
+  #status: Mutable = {
+    phase: "Pending",
+    running: false,
+    ready: false,
+    terminating: false,
+    restartCount: 0,
+    message: "",
+  };
+  #ending: "no" | "released" | "terminating" = "no";
+  #loop: Promise<void> = Promise.resolve();
+  #termination: Promise<void> | undefined;
+  #wake: () => void = () => undefined;
+  #settle: () => void = () => undefined;
+  #begin: () => void = () => undefined;
+  /** resolves once the process runs and is watched, or it is known that it cannot be started now */
+  readonly #begun = new Promise<void>((resolve) => (this.#begin = resolve));
+  #volumeWork: Promise<unknown> = Promise.resolve();
+  /** resolves once it is known for the first time whether the pod is ready, or why it cannot be */
+  readonly settled = new Promise<void>((resolve) => (this.#settle = resolve));
+
+  constructor(record: PodRecord, options: PodOptions) {
+    const container = record.spec.containers[0];
+    if (container === undefined) throw new Error(`pod ${record.namespace}/${record.name} has no container`);
+    this.record = record;
+    this.#options = options;
+    this.#container = container;
+  }
+
+  get status(): PodStatus {
+    return { record: this.record, ...this.#status };
+  }
+
+  get logFile(): string {
+    return join(this.#options.folder, "log");
+  }
+
+  /** `onlyAdopt`: take over a process that runs, but start none (the pod is about to be ended). */
+  start(onlyAdopt = false): void {
+    this.#loop = this.#supervise(onlyAdopt)
+      .catch((error: unknown) => {
+        this.#update({ phase: "Failed", running: false, ready: false, message: `the runner failed: ${String(error)}` });
+      })
+      .finally(() => this.#begin());
+  }
+
+  /** Brings the volumes to the objects' content of now. Returns what is missing, "" when nothing. */
+  syncVolumes(): Promise<string> {
+    const work = this.#volumeWork.then(() => this.#writeVolumes());
+    this.#volumeWork = work.catch(() => undefined);
+    return work;
+  }
+
+  /** A pod that waits (for an object, for a port, for its back-off) looks again. */
+  retry(): void {
+    this.#wake();
+  }
+
+  /** Stops supervising and leaves the process as it is. */
+  async release(): Promise<void> {
+    this.#ending = "released";
+    this.#process?.release();
+    this.#wake();
+    await this.#loop;
+  }
+
+  /** preStop, SIGTERM, the grace period, SIGKILL; then the pod's folder is removed. */
+  terminate(graceSeconds?: number): Promise<void> {
+    this.#termination ??= this.#terminate(graceSeconds ?? this.record.spec.terminationGracePeriodSeconds ?? 30);
+    return this.#termination;
+  }
+
+  /** Sends a signal to the main process and all it forked: SIGSTOP, SIGCONT, SIGKILL. */
+  async signal(signal: NodeJS.Signals): Promise<void> {
+    if (this.#process !== undefined) await signalMembers(this.#process.record, signal);
+  }
+
+  async #supervise(onlyAdopt: boolean): Promise<void> {
+    const { folder } = this.#options;
+    const recordFile = join(folder, "process.json");
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await writeFileAtomic(join(folder, "pod.json"), `${JSON.stringify(this.record)}\n`, 0o600);
+    let failures = 0;
+    let adopted = await adoptProcess(recordFile);
+    if (onlyAdopt && adopted === undefined) return;
+    while (this.#ending === "no") {
+      const problem =
+        (await this.syncVolumes()) ||
+        this.#resolveCommand() ||
+        (adopted === undefined ? await this.#portProblem() : "");
+      if (problem !== "" && adopted === undefined) {
+        this.#update({ phase: "Pending", running: false, ready: false, message: problem });
+        await this.#pause(RETRY_MS);
+        continue;
+      }
+      const logFrom = await logSize(this.logFile);
+      const running = adopted ?? (await this.#startProcess(recordFile));
+      adopted = undefined;
+      if (running === undefined) {
+        await this.#pause(RETRY_MS);
+        continue;
+      }
+      if (this.#isEnding()) {
+        // The end came while it was being started.
+        running.release();
+        return;
+      }
+      const how = await this.#watch(running);
+      if (this.#isEnding()) return;
+      await killRemains(running.record);
+      failures = Date.now() - Date.parse(running.record.startedAt) > this.#options.backoff.resetMs ? 1 : failures + 1;
+      await this.#backOff(failures, how, logFrom);
+    }
+  }
+
+  // A method, so that the compiler does not think the field unchanged across an await.
+  #isEnding(): boolean {
+    return this.#ending !== "no";
+  }
+
+  async #startProcess(recordFile: string): Promise<RunningProcess | undefined> {
+    const command = this.#command;
+    if (command === undefined || this.#isEnding()) return undefined;
+    const last = await readRecord(recordFile);
+    if (last !== undefined) await killRemains(last);
+    const restartCount = last === undefined ? 0 : last.restartCount + 1;
+    try {
+      const { argv, env } = command;
+      return await startProcess({
+        argv,
+        env,
+        logFile: this.logFile,
+        recordFile,
+        cwd: this.#options.folder,
+        restartCount,
+      });
+    } catch (error) {
+      const why = isCode(error, "ENOENT") ? "not found" : error instanceof Error ? error.message : String(error);
+      this.#update({ phase: "Pending", message: `RunContainerError: ${command.argv[0]}: ${why}` });
+      return undefined;
+    }
+  }
+
+  async #watch(running: RunningProcess): Promise<string> {
+    this.#process = running;
+    this.#begin();
+    const { record, pid } = running;
+    this.#update({
+      phase: "Running",
+      running: true,
+      ready: false,
+      pid,
+      restartCount: record.restartCount,
+      startedAt: record.startedAt,
+      message: "",
+    });
+    const stopProbes = this.#probe();
+    const logTimer = setInterval(() => void boundLog(this.logFile).catch(() => undefined), LOG_CHECK_MS);
+    const woken = new Promise<string>((resolve) => (this.#wake = () => this.#ending === "released" && resolve("")));
+    const how = await Promise.race([running.exited, woken]);
+    clearInterval(logTimer);
+    stopProbes();
+    if (this.#ending !== "released") this.#process = undefined;
+    return how;
+  }
+
+  #probe(): () => void {
+    const env = this.#command?.env ?? {};
+    const localise = this.#command?.localise ?? ((argument: string): string => argument);
+    let dead = false;
+    return startProbes(
+      this.#container,
+      { ip: this.record.ip, env, localise },
+      {
+        onReady: (ready, message) => this.#update({ ready, message }),
+        onDead: (message) => {
+          if (dead || this.#isEnding()) return;
+          dead = true;
+          this.#options.log(`${this.record.namespace}/${this.record.name}: ${message}: it is restarted`);
+          if (this.#process !== undefined) void killRemains(this.#process.record);
+        },
+      },
+    );
+  }
+
+  async #backOff(failures: number, how: string, logFrom: number): Promise<void> {
+    const { baseMs, maxMs } = this.#options.backoff;
+    const pause = failures <= 1 ? 0 : Math.min(maxMs, baseMs * 2 ** (failures - 2));
+    const ended = `${this.#container.name} ended${how === "" ? "" : ` (${how})`}`;
+    const lines = await readLogTail(this.logFile, LAST_LINES, logFrom);
+    const said = lines.length === 0 ? "" : `; last log lines: ${lines.join(" | ")}`;
+    const message =
+      failures <= 1
+        ? `${ended}${said}`
+        : `CrashLoopBackOff: ${ended} ${failures} times, next start in ${pause / 1000} s${said}`;
+    this.#options.log(`${this.record.namespace}/${this.record.name}: ${message}`);
+    this.#update({ running: false, ready: false, pid: undefined, lastExit: how, message });
+    if (pause > 0) await this.#pause(pause, false);
+  }
+
+  async #terminate(graceSeconds: number): Promise<void> {
+    await this.#begun;
+    this.#ending = "terminating";
+    this.#update({ terminating: true });
+    const { folder } = this.#options;
+    const deadline = Date.now() + graceSeconds * 1000;
+    await writeFileAtomic(join(folder, "terminating"), `${deadline}\n`).catch(() => undefined);
+    const running = this.#process;
+    this.#wake();
+    if (running !== undefined) {
+      const { preStop, env = {} } = this.#command ?? {};
+      if (preStop !== undefined && graceSeconds > 0)
+        await runPreStop({
+          command: preStop,
+          env,
+          process: running,
+          logFile: this.logFile,
+          deadline,
+          log: this.#options.log,
+        });
+      await signalProcess(running.record, graceSeconds > 0 ? "SIGTERM" : "SIGKILL");
+      const left = graceSeconds > 0 ? Math.max(MINIMUM_GRACE_MS, deadline - Date.now()) : 0;
+      await Promise.race([running.exited, delay(left)]);
+      await killRemains(running.record);
+    }
+    await this.#loop;
+    const last = await readRecord(join(folder, "process.json"));
+    if (last !== undefined) await killRemains(last);
+    this.#update({ running: false, ready: false, pid: undefined });
+    await rm(folder, { recursive: true, force: true });
+  }
+
+  #resolveCommand(): string {
+    const { objects, program, baseEnv, folder } = this.#options;
+    const volumeFolder = (volume: string): string => join(folder, "volumes", volume);
+    const context = {
+      record: this.record,
+      objects,
+      volumeFolder,
+      baseEnv,
+      ...(program === undefined ? {} : { program }),
+    };
+    const command = resolveContainer(this.#container, context);
+    if (typeof command === "string") return command;
+    this.#command = command;
+    return "";
+  }
+
+  async #portProblem(): Promise<string> {
+    const last = await readRecord(join(this.#options.folder, "process.json"));
+    if (last !== undefined) await killRemains(last);
+    const holder = await findPortInUse(this.record.ip, this.#container.ports ?? []);
+    return holder === undefined ? "" : describePortInUse(this.record.ip, holder);
+  }
+
+  async #writeVolumes(): Promise<string> {
+    let missing = "";
+    const { folder, separateSeconds, objects } = this.#options;
+    for (const volume of this.record.spec.volumes ?? []) {
+      const target = join(folder, "volumes", volume.name);
+      const payload = resolvePayload(volume, this.record.namespace, objects);
+      if (payload === undefined) await mkdir(target, { recursive: true, mode: 0o700 });
+      else if (typeof payload === "string") missing ||= payload;
+      else await writePayload(target, payload, { separateSeconds, now: Date.now });
+    }
+    return missing;
+  }
+
+  /** `early`: a change of objects ends the pause; the end of the pod always does. */
+  #pause(milliseconds: number, early = true): Promise<void> {
+    this.#begin();
+    if (this.#isEnding()) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#wake = () => {
+        if (!early && this.#ending === "no") return;
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #update(change: Partial<Mutable>): void {
+    const before = JSON.stringify(this.#status);
+    this.#status = { ...this.#status, ...change };
+    if (this.#status.ready || this.#status.message !== "") this.#settle();
+    if (JSON.stringify(this.#status) !== before) this.#options.onChange(this.status);
+  }
+}
+
+const delay = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** The moment by which a pod that an earlier instance was ending must be gone; undefined when it was not being ended. */
+export async function readTermination(folder: string): Promise<number | undefined> {
+  const text = await readFileIfThere(join(folder, "terminating"));
+  return text === undefined ? undefined : Number(text);
+}
