@@ -52,5 +52,9 @@ export const reasons = {
   NotUsed: "No SipRouter uses the backend.",
   Draining: "The backend gets no new calls; calls in progress go on.",
   Disabled: "The backend gets no calls and is not probed.",
+  RenderFailed: "The configuration could not be written from the spec; what served before goes on serving.",
+  ApplyFailed: "An object that the router owns could not be written; it is tried again.",
+  NotAnswering: "A ready pod's control port does not answer.",
+  Reloaded: "Every pod was brought to a new revision and read back.",
 } as const;
 export type Reason = keyof typeof reasons;

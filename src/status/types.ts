@@ -1,10 +1,81 @@
 /**
  * status: ordered chains of pure checks, each `(input) -> {status, reason, message}`; merge keeps transition times.
  */
-import type { Condition, Reason } from "../api/index.ts";
+import type { Condition, Key, PodState, RawObject, Reason } from "../api/index.ts";
+import type { ObservedDestination } from "../kamailio/types.ts";
+import type { WorkloadView } from "../kube/cluster.ts";
+import type { Endpoint, Issue } from "../model/types.ts";
 
 export interface Verdict {
   readonly status: Condition["status"];
   readonly reason: Reason;
   readonly message: string;
+}
+
+/** One pod of a router as the status shows it. */
+export interface PodInput {
+  readonly name: string;
+  readonly ready: boolean;
+  readonly state: PodState;
+  readonly reachable: boolean;
+  /** the last revision it was read back with */
+  readonly revision?: string;
+  /** what is wrong with it; "" when nothing */
+  readonly message: string;
+  /** of the last reading; undefined when it has not been read, or not for a while */
+  readonly destinations?: readonly ObservedDestination[];
+}
+
+/** A dispatcher set of what serves now. */
+export interface SetInput {
+  readonly name: string;
+  readonly id: number;
+  readonly destinations: readonly { readonly setId: number; readonly uri: string }[];
+}
+export interface SetStatus {
+  readonly name: string;
+  readonly id: number;
+  readonly destinations: number;
+  readonly active: number;
+}
+
+export interface RouterInput {
+  /** as read, with the stored status */
+  readonly object: RawObject;
+  readonly issues: readonly Issue[];
+  /** everybody may place external calls */
+  readonly openExternal: boolean;
+  /** undefined: nothing has ever been accepted; the stored sets stay */
+  readonly sets?: readonly SetInput[];
+  /** that every pod must run; undefined when there is none */
+  readonly revision?: string;
+  /** the revision's files are written */
+  readonly stored: boolean;
+  /** the new list would have been empty: the last one serves */
+  readonly keptLastList: boolean;
+  /** what could not be rendered or written */
+  readonly failure?: { readonly reason: Reason; readonly message: string };
+  /** wanted */
+  readonly replicas: number;
+  readonly workload?: WorkloadView;
+  readonly pods: readonly PodInput[];
+  /** label selector of the pods, as text */
+  readonly selector: string;
+  /** ISO 8601 */
+  readonly now: string;
+}
+
+/** What the ready pods of one router report of one backend: per pod that was read, its destinations of that backend. */
+export interface BackendUse {
+  readonly router: Key;
+  readonly pods: readonly (readonly ObservedDestination[] | undefined)[];
+}
+
+export interface BackendInput {
+  readonly object: RawObject;
+  readonly issues: readonly Issue[];
+  readonly endpoints: readonly Endpoint[];
+  readonly uses: readonly BackendUse[];
+  /** ISO 8601 */
+  readonly now: string;
 }

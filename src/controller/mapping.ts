@@ -1,0 +1,198 @@
+/**
+ * Which routers and backends a change concerns. `referencesOf` is pure; the index keeps what every router and backend
+ * names, so that one change costs the same among a thousand routers.
+ */
+import type { Key, RawObject } from "../api/index.ts";
+import type { Change } from "../kube/cluster.ts";
+import { labels } from "../render/layout.ts";
+
+export interface Concerned {
+  readonly routers: ReadonlySet<Key>;
+  readonly backends: ReadonlySet<Key>;
+  /** routers whose pods or own objects changed: what runs and the status may differ, the configuration does not */
+  readonly observed: ReadonlySet<Key>;
+}
+
+type Selector = {
+  readonly matchLabels?: Readonly<Record<string, string>>;
+  readonly matchExpressions?: readonly { readonly key: string; readonly operator: string; readonly values?: readonly string[] }[];
+};
+
+/** What one SipRouter or PbxBackend names, in its own namespace. A spec that is not valid names what can be recognised. */
+export interface References {
+  readonly backends: ReadonlySet<string>;
+  readonly selectors: readonly Selector[];
+  readonly services: ReadonlySet<string>;
+  readonly secrets: ReadonlySet<string>;
+}
+
+const record = (value: unknown): Record<string, unknown> =>
+  typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
+
+export function referencesOf(object: RawObject): References {
+  const spec = record(object.spec);
+  const sets = list(spec["dispatcherSets"]).map(record);
+  const names = sets.flatMap((set) => list(set["backends"]).map((member) => record(member)["name"]));
+  const service = record(spec["service"])["name"];
+  const secrets = new Set<string>();
+  collectSecrets(spec, secrets);
+  return {
+    backends: new Set(names.filter((name) => typeof name === "string")),
+    selectors: sets.flatMap((set) => (typeof set["selector"] === "object" && set["selector"] !== null ? [set["selector"] as Selector] : [])),
+    services: new Set(object.kind === "PbxBackend" && typeof service === "string" ? [service] : []),
+    secrets,
+  };
+}
+
+function collectSecrets(value: unknown, found: Set<string>): void {
+  if (Array.isArray(value)) for (const item of value) collectSecrets(item, found);
+  else if (typeof value === "object" && value !== null)
+    for (const [field, inner] of Object.entries(value)) {
+      if (/secretname$/i.test(field) && typeof inner === "string") found.add(inner);
+      else if (field !== "podTemplate") collectSecrets(inner, found);
+    }
+}
+
+export function matches(selector: Selector, own: Readonly<Record<string, string>>): boolean {
+  return (
+    Object.entries(selector.matchLabels ?? {}).every(([key, value]) => own[key] === value) &&
+    (selector.matchExpressions ?? []).every(({ key, operator, values }) => {
+      const has = Object.hasOwn(own, key);
+      if (operator === "Exists") return has;
+      if (operator === "DoesNotExist") return !has;
+      const listed = has && (values ?? []).includes(own[key] as string);
+      return operator === "In" ? listed : !listed;
+    })
+  );
+}
+
+export interface Mapper {
+  /** Takes the change into the index and says whom it concerns. */
+  concerned(change: Change): Concerned;
+  /** routers that name the backend or select it */
+  usersOf(backend: RawObject): ReadonlySet<Key>;
+}
+
+/** Many keys of one kind, by what they name: "namespace/name" -> keys. */
+class Reverse {
+  readonly #users = new Map<Key, Set<Key>>();
+  get(named: Key): ReadonlySet<Key> {
+    return this.#users.get(named) ?? none;
+  }
+  add(named: Key, user: Key): void {
+    const users = this.#users.get(named) ?? new Set();
+    users.add(user);
+    this.#users.set(named, users);
+  }
+  remove(named: Key, user: Key): void {
+    const users = this.#users.get(named);
+    users?.delete(user);
+    if (users?.size === 0) this.#users.delete(named);
+  }
+}
+const none: ReadonlySet<Key> = new Set();
+
+export function createMapper(): Mapper {
+  const known = new Map<string, References>();
+  const byBackend = new Reverse();
+  const byService = new Reverse();
+  const bySecret = new Reverse();
+  /** namespace -> routers with selectors */
+  const selecting = new Map<string, Map<Key, readonly Selector[]>>();
+  const backends = new Map<Key, RawObject>();
+
+  const learn = (kind: string, namespace: string, name: string, object: RawObject | undefined): void => {
+    const key = `${namespace}/${name}`;
+    const id = `${kind} ${key}`;
+    const before = known.get(id);
+    const after = object === undefined ? undefined : referencesOf(object);
+    if (before !== undefined) {
+      for (const one of before.backends) byBackend.remove(`${namespace}/${one}`, key);
+      for (const one of before.services) byService.remove(`${namespace}/${one}`, key);
+      for (const one of before.secrets) bySecret.remove(`${namespace}/${one}`, id);
+    }
+    for (const one of after?.backends ?? []) byBackend.add(`${namespace}/${one}`, key);
+    for (const one of after?.services ?? []) byService.add(`${namespace}/${one}`, key);
+    for (const one of after?.secrets ?? []) bySecret.add(`${namespace}/${one}`, id);
+    if (after === undefined) known.delete(id);
+    else known.set(id, after);
+    if (kind === "PbxBackend") {
+      if (object === undefined) backends.delete(key);
+      else backends.set(key, object);
+      return;
+    }
+    const selectors = selecting.get(namespace) ?? new Map<Key, readonly Selector[]>();
+    if (after !== undefined && after.selectors.length > 0) selectors.set(key, after.selectors);
+    else selectors.delete(key);
+    if (selectors.size > 0) selecting.set(namespace, selectors);
+    else selecting.delete(namespace);
+  };
+
+  const usersOf = (backend: RawObject): ReadonlySet<Key> => {
+    const { namespace, name } = backend.metadata;
+    const users = new Set(byBackend.get(`${namespace}/${name}`));
+    for (const [key, selectors] of selecting.get(namespace) ?? [])
+      if (selectors.some((selector) => matches(selector, backend.metadata.labels ?? {}))) users.add(key);
+    return users;
+  };
+
+  const usersOfName = (key: Key): ReadonlySet<Key> => {
+    const object = backends.get(key);
+    return object === undefined ? byBackend.get(key) : usersOf(object);
+  };
+
+  const backendsOf = (router: Key, references: References | undefined): readonly Key[] => {
+    if (references === undefined) return [];
+    const namespace = router.slice(0, router.indexOf("/"));
+    const named = [...references.backends].map((name) => `${namespace}/${name}`).filter((key) => backends.has(key));
+    if (references.selectors.length === 0) return named;
+    const selected = [...backends]
+      .filter(([key]) => key.startsWith(`${namespace}/`))
+      .filter(([, object]) => references.selectors.some((selector) => matches(selector, object.metadata.labels ?? {})))
+      .map(([key]) => key);
+    return [...named, ...selected];
+  };
+
+  const concerned = (change: Change): Concerned => {
+    const { kind, namespace, name, object, previous } = change;
+    const key = `${namespace}/${name}`;
+    const routers = new Set<Key>();
+    const touched = new Set<Key>();
+    const observed = new Set<Key>();
+    const touchBackend = (backend: Key): void => {
+      touched.add(backend);
+      for (const user of usersOfName(backend)) routers.add(user);
+    };
+    if (kind === "SipRouter") {
+      const before = known.get(`SipRouter ${key}`);
+      learn(kind, namespace, name, object);
+      routers.add(key);
+      for (const one of [...backendsOf(key, before), ...backendsOf(key, known.get(`SipRouter ${key}`))]) touched.add(one);
+    } else if (kind === "PbxBackend") {
+      touchBackend(key);
+      if (previous !== undefined) for (const user of usersOf(previous)) routers.add(user);
+      learn(kind, namespace, name, object);
+      touchBackend(key);
+    } else if (kind === "Service" || kind === "EndpointSlice") {
+      const services = kind === "Service" ? [name] : serviceNames(object, previous);
+      for (const service of services) for (const backend of byService.get(`${namespace}/${service}`)) touchBackend(backend);
+    } else if (kind === "Secret") {
+      for (const id of bySecret.get(key)) {
+        const [userKind, user] = id.split(" ") as [string, Key];
+        if (userKind === "SipRouter") routers.add(user);
+        else touchBackend(user);
+      }
+    }
+    const owner = object?.metadata.labels?.[labels.router] ?? previous?.metadata.labels?.[labels.router];
+    if (owner !== undefined && kind !== "SipRouter" && kind !== "PbxBackend") {
+      if (kind === "Pod" || kind === "EndpointSlice") observed.add(`${namespace}/${owner}`);
+      else routers.add(`${namespace}/${owner}`);
+    }
+    return { routers, backends: touched, observed };
+  };
+  return { concerned, usersOf };
+}
+
+const serviceNames = (...objects: readonly (RawObject | undefined)[]): ReadonlySet<string> =>
+  new Set(objects.flatMap((object) => object?.metadata.labels?.["kubernetes.io/service-name"] ?? []));

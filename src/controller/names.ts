@@ -1,0 +1,97 @@
+/**
+ * Addresses of backends whose address is a DNS name: looked up here, because Kamailio refuses a whole list for one name
+ * that does not resolve. Looked up again when the record's time to live is over; on an error the last good answer stays.
+ */
+import { Resolver } from "node:dns/promises";
+import type { Snapshot } from "../model/types.ts";
+import type { Clock, ResolveName } from "./types.ts";
+
+export type Names = Snapshot["names"];
+
+export interface NamesOptions {
+  readonly clock: Clock;
+  readonly resolve: ResolveName;
+  /** called after an answer that differs from the last one */
+  readonly onChange: (name: string) => void;
+}
+
+export interface NameCache {
+  /** what is known now; the same object until something changes */
+  current(): Names;
+  /** exactly these names are wanted from now on */
+  want(names: readonly string[]): void;
+  stop(): void;
+}
+
+const SHORTEST_S = 5;
+const LONGEST_S = 300;
+const AFTER_ERROR_S = 10;
+
+export function createNameCache({ clock, resolve, onChange }: NamesOptions): NameCache {
+  let names: Names = new Map();
+  const timers = new Map<string, unknown>();
+  let stopped = false;
+
+  const store = (name: string, value: { addresses: readonly string[] } | { error: string } | undefined): void => {
+    const next = new Map(names);
+    if (value === undefined) next.delete(name);
+    else next.set(name, value);
+    names = next;
+  };
+
+  const lookUp = async (name: string): Promise<void> => {
+    let again = AFTER_ERROR_S;
+    let value: { addresses: readonly string[] } | { error: string };
+    try {
+      const { addresses, ttlSeconds } = await resolve(name);
+      if (addresses.length === 0) throw new Error("no address");
+      value = { addresses: [...new Set(addresses)].toSorted() };
+      again = Math.min(LONGEST_S, Math.max(SHORTEST_S, ttlSeconds));
+    } catch (error) {
+      value = { error: error instanceof Error ? error.message : String(error) };
+    }
+    if (stopped || !timers.has(name)) return;
+    timers.set(name, clock.setTimeout(() => void lookUp(name), again * 1000));
+    const old = names.get(name);
+    const keepsOld = "error" in value && old !== undefined && "addresses" in old;
+    if (keepsOld || JSON.stringify(old) === JSON.stringify(value)) return;
+    store(name, value);
+    onChange(name);
+  };
+
+  return {
+    current: () => names,
+    want(wanted) {
+      const set = new Set(wanted);
+      for (const [name, timer] of timers) {
+        if (set.has(name)) continue;
+        clock.clearTimeout(timer);
+        timers.delete(name);
+        store(name, undefined);
+      }
+      for (const name of set) {
+        if (timers.has(name)) continue;
+        timers.set(name, undefined);
+        void lookUp(name);
+      }
+    },
+    stop() {
+      stopped = true;
+      for (const timer of timers.values()) clock.clearTimeout(timer);
+      timers.clear();
+    },
+  };
+}
+
+/** A and AAAA records by the system's DNS servers; the hosts file is not read. */
+export function systemResolveName(): ResolveName {
+  const resolver = new Resolver({ timeout: 3000, tries: 2 });
+  return async (name) => {
+    const answers = await Promise.allSettled([resolver.resolve4(name, { ttl: true }), resolver.resolve6(name, { ttl: true })]);
+    const records = answers.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
+    if (records.length > 0)
+      return { addresses: records.map((record) => record.address), ttlSeconds: Math.min(...records.map((record) => record.ttl)) };
+    const [first] = answers;
+    throw first?.status === "rejected" ? first.reason : new Error("no address");
+  };
+}

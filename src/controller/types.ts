@@ -1,0 +1,125 @@
+/** What the controller is given: everything that has an effect, so that it runs the same on a cluster, alone and in tests. */
+import type { Key, ObjectRef, RawObject } from "../api/index.ts";
+import type { RouterPlan } from "../ir/types.ts";
+import type { Control, ControlAddress, DestinationState, PodReading } from "../kamailio/types.ts";
+import type { Cluster } from "../kube/cluster.ts";
+import type { BackendResolution } from "../model/index.ts";
+import type { Issue, Resolution, ResolvedRouter, Snapshot } from "../model/types.ts";
+import type { DesiredData, RenderedRouter } from "../render/types.ts";
+
+/** The part of a pino logger that is used here. */
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface Clock {
+  /** milliseconds since the epoch */
+  now(): number;
+  setTimeout(run: () => void, milliseconds: number): unknown;
+  clearTimeout(timer: unknown): void;
+}
+
+export type QueueName = "reconcile" | "reload" | "status";
+export type ReloadResult = "inSync" | "stale" | "wrong" | "unreachable" | "failed";
+
+/** Implemented by the metrics server. Labels are closed sets, except router keys and pod names. */
+export interface Metrics {
+  queueDepth(queue: QueueName, depth: number): void;
+  queueRun(queue: QueueName, seconds: number, failed: boolean): void;
+  reload(router: Key, result: ReloadResult): void;
+  /** from the event that changed the data to the last ready pod read back with it */
+  changeToEffect(router: Key, seconds: number): void;
+  /** destinations of a router by state, summed over its pods; undefined when the router is gone */
+  destinations(router: Key, counts: Readonly<Record<DestinationState, number>> | undefined): void;
+  /** milliseconds of OPTIONS and active dialogs of one pod; undefined when the pod is gone */
+  pod(router: Key, pod: string, reading: PodReading | undefined): void;
+  statusWrite(kind: string): void;
+}
+
+/** What `standalone` prints its JSON lines from. */
+export interface Hooks {
+  /** once, when every accepted router is programmed on all its replicas and everything else is rejected */
+  onReady?(): void;
+  /** after every change that all replicas were read back with (and for the first revision) */
+  onProgrammed?(router: Key, revision: string): void;
+  /** when an object's spec is refused, and again when what is wrong with it changes */
+  onRejected?(object: ObjectRef, issues: readonly Issue[]): void;
+}
+
+/** The pure stages and the reader of a pod. `defaultPipeline` is the real one. */
+export interface Pipeline {
+  resolveRouter(snapshot: Snapshot, key: Key): Resolution;
+  resolveBackend(snapshot: Snapshot, key: Key): BackendResolution;
+  namesToResolve(backends: readonly RawObject[]): readonly string[];
+  buildPlan(resolved: ResolvedRouter, defaults: Defaults): RouterPlan;
+  renderRouter(plan: RouterPlan): RenderedRouter;
+  parseDataFiles(data: Readonly<Record<string, string>>): DesiredData;
+  readPod(control: Control, address: ControlAddress, desired: DesiredData): Promise<PodReading>;
+  /** contents of a new control Secret, all keys */
+  generateControlSecret(): Record<string, string>;
+}
+
+export interface Defaults {
+  /** image of the Kamailio container where the router names none */
+  readonly image: string;
+}
+
+/** DNS: addresses and how long they may be kept, seconds. Rejects when the name does not resolve. */
+export type ResolveName = (name: string) => Promise<{ addresses: readonly string[]; ttlSeconds: number }>;
+
+export interface Tuning {
+  /** between two readings of one pod */
+  readonly pollMs: number;
+  /** readings of all pods together, per second */
+  readonly pollsPerSecond: number;
+  /** a reading no older than this is not repeated before a change */
+  readonly freshMs: number;
+  /** how long a pod may wait for its files */
+  readonly fileDeadlineMs: number;
+  /** between two writes of table files of a router: db_text compares modification times in whole seconds */
+  readonly tableSpacingMs: number;
+  /** routers worked on at once */
+  readonly parallel: number;
+}
+export const defaultTuning: Tuning = {
+  pollMs: 1000,
+  pollsPerSecond: 200,
+  freshMs: 2500,
+  fileDeadlineMs: 120_000,
+  tableSpacingMs: 1100,
+  parallel: 16,
+};
+
+export interface ControllerOptions {
+  readonly cluster: Cluster;
+  readonly control: Control;
+  readonly log: Log;
+  readonly clock?: Clock;
+  readonly defaults: Defaults;
+  readonly hooks?: Hooks;
+  readonly metrics?: Partial<Metrics>;
+  readonly pipeline?: Pipeline;
+  readonly resolveName?: ResolveName;
+  readonly tuning?: Partial<Tuning>;
+  /** 0 to 1, for jitter */
+  readonly random?: () => number;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  setTimeout: (run, milliseconds) => setTimeout(run, milliseconds),
+  clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
+};
+
+export const noMetrics: Metrics = {
+  queueDepth: () => {},
+  queueRun: () => {},
+  reload: () => {},
+  changeToEffect: () => {},
+  destinations: () => {},
+  pod: () => {},
+  statusWrite: () => {},
+};

@@ -1,0 +1,122 @@
+/**
+ * What one pod needs to run exactly the desired data. Pure: the same function says what to do and, on a reading taken
+ * afterwards, whether it is done.
+ *
+ * Order: new destinations first, then what may leave while its tier still has another destination, then tables
+ * (htable, address, mtree: what lookups refer to before the lookups), then removals that empty a tier.
+ */
+import type { ObservedDestination, PodReading } from "../kamailio/types.ts";
+import type { DataTable, DesiredData, DispatcherEntry } from "../render/types.ts";
+import type { PodDecision, ReloadAction } from "./types.ts";
+
+/** Kamailio's dispatcher flag DS_DISABLED_DST. */
+const DISABLED = 4;
+const tableOrder: readonly DataTable["kind"][] = ["htable", "address", "mtree"];
+
+export interface Hints {
+  /** destination URIs that do not answer, as other pods or another set of this pod know: they are not added as active */
+  readonly inactive?: ReadonlySet<string>;
+}
+
+const idOf = (setId: number, uri: string): string => `${setId} ${uri}`;
+
+export function decidePod(desired: DesiredData, reading: PodReading, hints: Hints = {}): PodDecision {
+  const present = Map.groupBy(reading.destinations, (one) => idOf(one.setId, one.uri));
+  const inactive = new Set([
+    ...(hints.inactive ?? []),
+    ...reading.destinations.filter((one) => one.state === "Inactive").map((one) => one.uri),
+  ]);
+  const added: ReloadAction[] = [];
+  const corrected: ReloadAction[] = [];
+  for (const entry of desired.dispatcher) {
+    const found = present.get(idOf(entry.setId, entry.uri));
+    if (found === undefined) added.push(...addition(entry, inactive.has(entry.uri)));
+    else corrected.push(...correction(entry, found));
+  }
+  const tables = tableActions(desired, reading);
+  const { early, late } = removals(desired, reading);
+  const actions = [...added, ...corrected, ...early, ...tables, ...late];
+  return { inSync: actions.length === 0, actions };
+}
+
+function addition(entry: DispatcherEntry, inactive: boolean): readonly ReloadAction[] {
+  const add: ReloadAction = { kind: "addDestination", entry, reason: "the destination is missing" };
+  if (!inactive || isDisabled(entry)) return [add];
+  return [add, stateOf(entry, "ip", "the destination is known not to answer")];
+}
+
+const isDisabled = (entry: DispatcherEntry): boolean => (entry.flags & DISABLED) !== 0;
+
+const stateOf = (entry: DispatcherEntry, state: string, reason: string): ReloadAction => ({
+  kind: "setState",
+  setId: entry.setId,
+  uri: entry.uri,
+  state,
+  reason,
+});
+
+/** `dispatcher.remove` takes all entries of a set and URI, and an entry cannot be changed: remove, add, give it its state back. */
+function correction(entry: DispatcherEntry, found: readonly ObservedDestination[]): readonly ReloadAction[] {
+  const [first] = found;
+  if (first === undefined) return [];
+  const why =
+    found.length > 1
+      ? "the destination is listed twice"
+      : first.attrs !== entry.attrs
+        ? "the attributes of the destination changed"
+        : first.priority !== entry.priority
+          ? "the priority of the destination changed"
+          : undefined;
+  if (why !== undefined) {
+    const kept = found.find((one) => one.state === "Inactive") ?? first;
+    return [
+      { kind: "removeDestination", setId: entry.setId, uri: entry.uri, reason: why },
+      { kind: "addDestination", entry, reason: why },
+      ...(isDisabled(entry) ? [] : keepState(entry, kept)),
+    ];
+  }
+  const disabled = first.state === "Disabled";
+  if (isDisabled(entry) && !disabled) return [stateOf(entry, "d", "the backend is disabled")];
+  if (!isDisabled(entry) && disabled) return [stateOf(entry, "ap", "the backend is not disabled")];
+  return [];
+}
+
+function keepState(entry: DispatcherEntry, observed: ObservedDestination): readonly ReloadAction[] {
+  const letters = { Inactive: "ip", Probing: "tp", Active: undefined, Disabled: undefined }[observed.state];
+  return letters === undefined ? [] : [stateOf(entry, letters, "the destination keeps its state")];
+}
+
+function tableActions(desired: DesiredData, reading: PodReading): readonly ReloadAction[] {
+  const rank = (table: DataTable): number => tableOrder.indexOf(table.kind);
+  return desired.tables
+    .filter((table) => reading.tables[table.name] !== table.generation)
+    .toSorted((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1))
+    .flatMap((table): readonly ReloadAction[] => {
+      const runs = reading.tables[table.name];
+      const reason = `the table ${table.name} has generation ${runs ?? "none"}, ${table.generation} is wanted`;
+      return [
+        { kind: "awaitFile", table: table.name, reason },
+        { kind: "reloadTable", table: table.name, reason },
+      ];
+    });
+}
+
+/** An empty list is never what is wanted: nothing is removed then. */
+function removals(desired: DesiredData, reading: PodReading): { early: ReloadAction[]; late: ReloadAction[] } {
+  const early: ReloadAction[] = [];
+  const late: ReloadAction[] = [];
+  if (desired.dispatcher.length === 0) return { early, late };
+  const wanted = new Set(desired.dispatcher.map((entry) => idOf(entry.setId, entry.uri)));
+  const staying = new Set(
+    reading.destinations.filter((one) => wanted.has(idOf(one.setId, one.uri))).map((one) => one.setId),
+  );
+  const gone = new Set<string>();
+  for (const { setId, uri } of reading.destinations) {
+    const id = idOf(setId, uri);
+    if (wanted.has(id) || gone.has(id)) continue;
+    gone.add(id);
+    const action: ReloadAction = { kind: "removeDestination", setId, uri, reason: "the destination is not wanted" };
+    (staying.has(setId) ? early : late).push(action);
+  }
+  return { early, late };
+}

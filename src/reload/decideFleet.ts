@@ -1,0 +1,47 @@
+/**
+ * Which pods of one router may be worked on now. Pure. One pod first; once it is read back right the others follow in
+ * batches that grow with the number of pods that are right; a pod that came out wrong stops the rest.
+ */
+import type { PodState } from "../api/index.ts";
+
+export interface FleetPod {
+  readonly name: string;
+  /** InSync: read back with the wanted revision. Stale: waits for its files. Failed: came out wrong or never answered. */
+  readonly state: PodState;
+  readonly ready: boolean;
+  /** made from the current pod template: only such pods can stop a change (the others are being replaced) */
+  readonly current: boolean;
+  /** its control port answered the last time; true when never asked */
+  readonly reachable: boolean;
+  /** it may be tried now (no backoff runs) */
+  readonly due: boolean;
+}
+
+export interface FleetDecision {
+  /** names, in the order in which they are to be started */
+  readonly work: readonly string[];
+  /** the pod that stops the change, when one does */
+  readonly halted?: string;
+}
+
+const GROWTH = 2;
+
+export function decideFleet(pods: readonly FleetPod[]): FleetDecision {
+  const open = pods.filter((pod) => pod.state !== "InSync").toSorted(byTurn);
+  const halting = open.find((pod) => pod.state === "Failed" && pod.reachable && pod.current && pod.ready);
+  if (halting !== undefined) return { work: halting.due ? [halting.name] : [], halted: halting.name };
+  const proven = pods.filter((pod) => pod.state === "InSync").length;
+  const size = Math.max(1, proven * GROWTH);
+  // A pod that does not answer, or that is being replaced, neither takes a place in the batch nor holds up the others.
+  const outside = open.filter((pod) => !holdsPlace(pod));
+  const batch = open.filter(holdsPlace).slice(0, size);
+  return { work: [...batch, ...outside].filter((pod) => pod.due).map((pod) => pod.name) };
+}
+
+const holdsPlace = (pod: FleetPod): boolean => pod.reachable && pod.current && pod.state !== "Failed";
+
+/** What is under way first, then ready pods, then by name. */
+const byTurn = (a: FleetPod, b: FleetPod): number =>
+  Number(b.state === "Stale") - Number(a.state === "Stale") ||
+  Number(b.ready) - Number(a.ready) ||
+  (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);

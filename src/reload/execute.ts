@@ -1,0 +1,46 @@
+/** Performs one action on one Kamailio. "Ok" is not proof of anything: the caller reads the pod back. */
+import type { Control, ControlAddress } from "../kamailio/types.ts";
+import type { DataTable } from "../render/types.ts";
+import type { ReloadAction } from "./types.ts";
+
+type Call = readonly [method: string, params: readonly (string | number)[]];
+
+/**
+ * An `awaitFile` action has no request. An action must not be repeated without reading the pod first: `dispatcher.add`
+ * adds a second entry.
+ * @throws OperatorError SIPR_RPC_*
+ */
+export async function executeAction(
+  control: Control,
+  address: ControlAddress,
+  action: ReloadAction,
+  tables: readonly DataTable[],
+): Promise<void> {
+  const call = callOf(action, tables);
+  if (call !== undefined) await control.call(address, ...call);
+}
+
+/** Kamailio modules dispatcher, mtree, htable and permissions, sections "RPC Commands". */
+function callOf(action: ReloadAction, tables: readonly DataTable[]): Call | undefined {
+  switch (action.kind) {
+    case "addDestination": {
+      const { setId, uri, flags, priority, attrs } = action.entry;
+      return ["dispatcher.add", [setId, uri, flags, priority, ...(attrs === "" ? [] : [attrs])]];
+    }
+    case "removeDestination":
+      return ["dispatcher.remove", [action.setId, action.uri]];
+    case "setState":
+      return ["dispatcher.set_state", [action.state, action.setId, action.uri]];
+    case "reloadTable":
+      return reloadCall(action.table, tables);
+    case "awaitFile":
+      return undefined;
+  }
+}
+
+function reloadCall(name: string, tables: readonly DataTable[]): Call {
+  const kind = tables.find((table) => table.name === name)?.kind;
+  if (kind === "mtree") return ["mtree.reload", [name]];
+  if (kind === "htable") return ["htable.reload", [name]];
+  return ["permissions.addressReload", []];
+}

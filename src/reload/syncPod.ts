@@ -1,0 +1,81 @@
+/** Brings one pod as far towards the desired data as can be done now, and reads it back. Never waits for files. */
+import { OperatorError } from "../errors.ts";
+import type { Control, ControlAddress, PodReading } from "../kamailio/types.ts";
+import type { DesiredData } from "../render/types.ts";
+import { decidePod, type Hints } from "./decide.ts";
+import { executeAction } from "./execute.ts";
+import type { ReloadAction } from "./types.ts";
+
+export interface SyncInput {
+  readonly control: Control;
+  readonly address: ControlAddress;
+  readonly desired: DesiredData;
+  readonly read: () => Promise<PodReading>;
+  /** a recent reading of the same pod: saves the first one */
+  readonly known?: PodReading;
+  readonly hints?: Hints;
+  /** the pod was told to fetch the files of this revision: tables may be reloaded */
+  readonly filesSent: boolean;
+  readonly onAction?: (action: ReloadAction) => void;
+}
+
+export interface SyncResult {
+  /** inSync: read back right. stale: only tables lag, their files are not there yet. wrong: everything was done and it is not right. */
+  readonly outcome: "inSync" | "stale" | "wrong";
+  readonly reading: PodReading;
+  /** actions done */
+  readonly done: number;
+  /** what is still to do */
+  readonly remaining: readonly ReloadAction[];
+}
+
+const isFault = (error: unknown): boolean => error instanceof OperatorError && error.code === "SIPR_RPC_FAULT";
+const isTable = (action: ReloadAction): boolean => action.kind === "reloadTable" || action.kind === "awaitFile";
+
+/** @throws OperatorError SIPR_RPC_*: what was done is not known then; read again before the next try */
+export async function syncPod(input: SyncInput): Promise<SyncResult> {
+  const { desired } = input;
+  let reading = input.known ?? (await input.read());
+  let done = 0;
+  const perform = async (actions: readonly ReloadAction[]): Promise<void> => {
+    for (const action of actions) {
+      input.onAction?.(action);
+      try {
+        await executeAction(input.control, input.address, action, desired.tables);
+      } catch (error) {
+        // A refused table reload (file not there yet, another reload under way) shows in the generation that is read back.
+        if (action.kind !== "reloadTable" || !isFault(error)) throw error;
+      }
+      done += 1;
+    }
+  };
+  const { inSync, actions } = decidePod(desired, reading, input.hints);
+  if (inSync) return { outcome: "inSync", reading, done, remaining: [] };
+  const { first, tables, last } = split(actions);
+  await perform(first);
+  if (input.filesSent) await perform(tables.filter((action) => action.kind === "reloadTable"));
+  // What empties a tier goes only when the lookups that named the tier are proven to be gone.
+  if (tables.length === 0) await perform(last);
+  reading = await input.read();
+  if (tables.length > 0 && last.length > 0) {
+    const next = decidePod(desired, reading, input.hints);
+    if (!next.actions.some(isTable)) {
+      await perform(next.actions);
+      reading = await input.read();
+    }
+  }
+  const { actions: remaining } = decidePod(desired, reading, input.hints);
+  return { outcome: outcomeOf(remaining), reading, done, remaining };
+}
+
+function split(actions: readonly ReloadAction[]): Record<"first" | "tables" | "last", readonly ReloadAction[]> {
+  const begin = actions.findIndex(isTable);
+  const end = actions.findLastIndex(isTable) + 1;
+  if (begin < 0) return { first: actions, tables: [], last: [] };
+  return { first: actions.slice(0, begin), tables: actions.slice(begin, end), last: actions.slice(end) };
+}
+
+function outcomeOf(remaining: readonly ReloadAction[]): SyncResult["outcome"] {
+  if (remaining.length === 0) return "inSync";
+  return split(remaining).first.length === 0 ? "stale" : "wrong";
+}

@@ -1,0 +1,9 @@
+/**
+ * status: from what is known of an object to its whole status and the Events about it. Pure: the time is an argument,
+ * the same input gives the same bytes, and a condition's time moves only when it flips.
+ */
+export * from "./types.ts";
+export { buildRouterStatus } from "./router.ts";
+export { buildBackendStatus } from "./backend.ts";
+export { announceBackend, announceRouter, type Announcement } from "./events.ts";
+export { conditionOf, conditionsOf, mergeConditions, sameJson, timeOf } from "./merge.ts";

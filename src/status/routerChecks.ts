@@ -1,0 +1,108 @@
+/** The conditions of a SipRouter. */
+import type { RouterConditionType } from "../api/index.ts";
+import { decideVerdict, listIssues, listNames, no, unknown, yes, type Check } from "./checks.ts";
+import type { RouterInput, SetStatus, Verdict } from "./types.ts";
+
+export type RouterVerdicts = Readonly<Record<RouterConditionType, Verdict>>;
+
+export function judgeRouter(input: RouterInput, sets: readonly SetStatus[]): RouterVerdicts {
+  const Accepted = accepted(input);
+  const ResolvedRefs = resolvedRefs(input, Accepted);
+  const Programmed = decideVerdict(programmed, yes("Programmed", programmedMessage(input)), { ...input, Accepted });
+  const Available = decideVerdict(available, yes("Available", "Every dispatcher set has an active destination."), {
+    ...input,
+    sets,
+  });
+  const Ready = ready(input, [
+    ["Accepted", Accepted],
+    ["ResolvedRefs", ResolvedRefs],
+    ["Programmed", Programmed],
+  ]);
+  return { Accepted, ResolvedRefs, Programmed, Available, Ready };
+}
+
+const own = (input: RouterInput) => ({ kind: "SipRouter", name: input.object.metadata.name });
+
+function accepted(input: RouterInput): Verdict {
+  const wrong = input.issues.filter((issue) => !issue.transient);
+  const [first] = wrong;
+  if (first !== undefined) return no(first.reason, listIssues(wrong, own(input)));
+  const open = input.openExternal
+    ? " Anyone may place external calls through this router: spec.external.callers is Anyone (an open relay unless the network or accessControl.allow limits who reaches it)."
+    : "";
+  return yes("Accepted", `The spec is valid.${open}`);
+}
+
+function resolvedRefs(input: RouterInput, acceptance: Verdict): Verdict {
+  const missing = input.issues.filter((issue) => issue.transient);
+  const [first] = missing;
+  const kept = input.keptLastList ? " The destinations that were last known go on serving." : "";
+  if (first !== undefined) return no(first.reason, listIssues(missing, own(input)) + kept);
+  if (acceptance.status !== "True") return unknown(acceptance.reason, "Not checked: the spec is not accepted.");
+  return yes("ResolvedRefs", "Every object that is named exists and is usable.");
+}
+
+type ProgrammedInput = RouterInput & { readonly Accepted: Verdict };
+
+const readyPods = (input: RouterInput) => input.pods.filter((pod) => pod.ready);
+
+const programmed: readonly Check<ProgrammedInput>[] = [
+  ({ failure }) => (failure === undefined ? undefined : no(failure.reason, failure.message)),
+  ({ revision, Accepted }) => {
+    if (revision !== undefined) return undefined;
+    if (Accepted.status === "True") return no("Progressing", "Nothing has been written yet.");
+    return no(Accepted.reason, "Nothing runs: no spec of this router has been accepted yet.");
+  },
+  (input) => (input.replicas === 0 ? yes("Programmed", "No pod is wanted (spec.replicas is 0).") : undefined),
+  (input) => {
+    if (readyPods(input).length > 0) return undefined;
+    const trouble = input.pods.filter((pod) => pod.message !== "").map((pod) => `${pod.name}: ${pod.message}`);
+    return no("NoPods", ["No pod is ready.", ...trouble.slice(0, 3)].join(" "));
+  },
+  (input) => {
+    const failed = readyPods(input).filter((pod) => pod.state === "Failed");
+    const [first] = failed;
+    if (first === undefined) return undefined;
+    if (!first.reachable) return no("NotAnswering", `${listNames(failed.map((pod) => pod.name))}: ${first.message}`);
+    return no(
+      "ReloadFailed",
+      `Pod ${first.name} did not come out right with revision ${input.revision}, the pods after it were left as they are: ${first.message}`,
+    );
+  },
+  (input) => {
+    const behind = readyPods(input).filter((pod) => pod.state !== "InSync");
+    if (behind.length === 0 && input.stored) return undefined;
+    if (behind.length === 0) return no("Progressing", `Revision ${input.revision} runs but is not stored yet.`);
+    const names = listNames(behind.map((pod) => pod.name));
+    return no("Progressing", `Not yet at revision ${input.revision}: ${names}.`);
+  },
+];
+
+const programmedMessage = (input: RouterInput): string =>
+  `Every ready pod was read back with revision ${input.revision}.`;
+
+type AvailableInput = RouterInput & { readonly sets: readonly SetStatus[] };
+
+const available: readonly Check<AvailableInput>[] = [
+  (input) => (readyPods(input).length > 0 ? undefined : no("NoPods", "No pod is ready: no call is served.")),
+  (input) =>
+    readyPods(input).some((pod) => pod.destinations !== undefined)
+      ? undefined
+      : unknown("Unobserved", "No ready pod has reported its dispatcher states yet."),
+  ({ sets }) => {
+    const down = sets.filter((set) => set.active === 0).map((set) => set.name);
+    if (down.length === 0) return undefined;
+    const plural = down.length > 1;
+    return no("SetDown", `Dispatcher set${plural ? "s" : ""} ${listNames(down)} ha${plural ? "ve" : "s"} no active destination.`);
+  },
+];
+
+function ready(input: RouterInput, needed: readonly (readonly [string, Verdict])[]): Verdict {
+  for (const [type, verdict] of needed)
+    if (verdict.status !== "True") return no(verdict.reason, `${type}: ${verdict.message}`);
+  const { workload } = input;
+  if (workload === undefined) return no("RolloutProgressing", "The Deployment does not exist yet.");
+  if (workload.failure !== "") return no("RolloutFailed", `The Deployment does not get on: ${workload.failure}`);
+  if (!workload.rolledOut) return no("RolloutProgressing", "The Deployment is being rolled out.");
+  return yes("Ready", "Accepted, resolved, programmed and rolled out.");
+}
