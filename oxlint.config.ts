@@ -7,7 +7,7 @@ import { defineConfig } from "oxlint";
 /** Types of the stages that others may know without knowing the stage. */
 const contracts = ["model/types.ts", "ir/**", "render/types.ts", "render/layout.ts"];
 const stages = ["errors.ts", "api/**", "model/**", "ir/**", "render/**"];
-const effects = [...stages, "kamailio/**", "reload/**", "status/**"];
+const effects = [...stages, "pipeline.ts", "kamailio/**", "reload/**", "status/**"];
 
 export const importOrder: Record<string, readonly string[]> = {
   api: ["errors.ts"],
@@ -25,7 +25,7 @@ export const importOrder: Record<string, readonly string[]> = {
   cli: [...effects, "kube/**", "commands/io.ts"],
 };
 /** No I/O, no clock, no chance: `now` comes in as an argument. */
-export const pure = ["errors.ts", "api/**", "model/**", "ir/**", "render/**", "status/**", "reload/decide*.ts"];
+export const pure = ["errors.ts", "api/**", "model/**", "ir/**", "render/**", "pipeline.ts", "status/**", "reload/decide*.ts"];
 
 const onlyMain = "Only src/main.ts touches the process: take what you need as an argument (commands/io.ts).";
 const noIo = "Pure modules do no I/O: move the effect to the caller.";

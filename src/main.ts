@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** Wiring: the only file that touches `process`. */
+import { text } from "node:stream/consumers";
 import { Command } from "commander";
 import type { CommandIO } from "./commands/io.ts";
 import { OperatorError } from "./errors.ts";
@@ -10,6 +11,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => 
 const io: CommandIO = {
   stdout: (line) => void process.stdout.write(`${line}\n`),
   stderr: (line) => void process.stderr.write(`${line}\n`),
+  stdin: () => text(process.stdin),
   env: process.env,
   cwd: process.cwd(),
   signal: abort.signal,

@@ -2,6 +2,8 @@
 export interface CommandIO {
   stdout(line: string): void;
   stderr(line: string): void;
+  /** all of standard input, as text */
+  readonly stdin?: () => Promise<string>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   /** aborted on SIGTERM or SIGINT */

@@ -3,10 +3,11 @@
  * Pure: no I/O, no clock, inputs are never mutated. What is wrong is an {@link Issue}, never an exception.
  */
 export * from "./types.ts";
+export { snapshotOf } from "./snapshot.ts";
 export { resolveRouter } from "./resolve.ts";
 export { resolveBackend, type BackendResolution } from "./backend.ts";
 export { namesToResolve } from "./endpoints.ts";
-export { describeIssue } from "./issue.ts";
+export { describeIssue, sortIssues } from "./issue.ts";
 export { parseExtension, type Claim } from "./numbers.ts";
 export { claimsOf, EXTERNAL, scopesOf, type RouteClaim, type Scope } from "./routes.ts";
 export { KAMAILIO_CONTAINER, VOLUME_PREFIX } from "./pod-template.ts";

@@ -1,7 +1,14 @@
 /** From an object of unknown content to a typed one, with an issue for each field that is wrong. */
-import { pbxBackendSpec, sipRouterSpec, type PbxBackend, type RawObject, type SipRouter } from "../api/index.ts";
+import {
+  API_VERSION,
+  pbxBackendSpec,
+  sipRouterSpec,
+  type PbxBackend,
+  type RawObject,
+  type SipRouter,
+} from "../api/index.ts";
 import type { z } from "zod";
-import { refOf, wrong } from "./issue.ts";
+import { quote, refOf, wrong } from "./issue.ts";
 import type { Issue } from "./types.ts";
 
 export type Parsed<Kind> =
@@ -12,6 +19,10 @@ export const parseRouter = (raw: RawObject): Parsed<SipRouter> => parseSpec<SipR
 export const parseBackend = (raw: RawObject): Parsed<PbxBackend> => parseSpec<PbxBackend>(raw, pbxBackendSpec);
 
 function parseSpec<Kind extends RawObject>(raw: RawObject, schema: z.ZodType): Parsed<Kind> {
+  if (raw.apiVersion !== API_VERSION) {
+    const message = `${quote(raw.apiVersion)} is not known here: write ${API_VERSION}.`;
+    return { issues: [wrong(refOf(raw), "apiVersion", "Invalid", message)] };
+  }
   const result = schema.safeParse(raw.spec ?? {});
   if (result.success) return { object: { ...raw, spec: result.data } as Kind, issues: [] };
   return {

@@ -10,6 +10,7 @@ import { routerSecretIssues } from "./secrets.ts";
 import { assignSetIds, resolveSet, setIssues } from "./sets.ts";
 import type { Issue, Resolution, ResolvedSet, Snapshot } from "./types.ts";
 import { refuseUnsupported } from "./unsupported.ts";
+import { workloadIssues } from "./workload.ts";
 
 /** More than that helps nobody, and a status has its limits. */
 const MAX_ISSUES = 100;
@@ -31,6 +32,7 @@ export function resolveRouter(snapshot: Snapshot, key: Key): Resolution {
     ...setIssues(router),
     ...routeIssues(router),
     ...podTemplateIssues(router),
+    ...workloadIssues(router),
   ];
   const secrets = routerSecretIssues(snapshot, router);
   const sets = resolveSets(snapshot, router);

@@ -1,0 +1,106 @@
+/** The Kubernetes objects of one router. Pure. */
+import { API_VERSION, type ObjectMeta, type RawObject } from "../api/index.ts";
+import type { RouterPlan } from "../ir/types.ts";
+import { annotations, labels, MANAGED_BY } from "./layout.ts";
+import { dataName, podSelector, structureName } from "./objects-names.ts";
+import { podTemplate } from "./objects-pod.ts";
+import type { RenderedFiles } from "./types.ts";
+
+/** In apply order: what a pod needs before the Deployment. The control Secret is not among them: it is made once. */
+export function renderObjects(plan: RouterPlan, files: RenderedFiles): readonly RawObject[] {
+  return [
+    serviceAccount(plan),
+    structureConfig(plan, files),
+    dataConfig(plan, files),
+    deployment(plan, files),
+    sipService(plan),
+    ...(plan.workload.replicas > 1 ? [disruptionBudget(plan)] : []),
+  ];
+}
+
+/** Without an owner where the router has no uid: it was never stored. */
+function metadata(plan: RouterPlan, name: string, more: Partial<ObjectMeta> = {}): ObjectMeta {
+  const owner = {
+    apiVersion: API_VERSION,
+    kind: "SipRouter",
+    name: plan.name,
+    uid: plan.uid,
+    controller: true,
+    blockOwnerDeletion: true,
+  };
+  return {
+    name,
+    namespace: plan.namespace,
+    labels: { ...podSelector(plan.name), [labels.managedBy]: MANAGED_BY },
+    ...more,
+    ...(plan.uid === "" ? {} : { ownerReferences: [owner] }),
+  };
+}
+
+const serviceAccount = (plan: RouterPlan): RawObject => ({
+  apiVersion: "v1",
+  kind: "ServiceAccount",
+  metadata: metadata(plan, plan.name),
+  automountServiceAccountToken: false,
+});
+
+const structureConfig = (plan: RouterPlan, files: RenderedFiles): RawObject => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: metadata(plan, structureName(plan.name, files.structureHash)),
+  immutable: true,
+  data: files.structure,
+});
+
+const dataConfig = (plan: RouterPlan, files: RenderedFiles): RawObject => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: metadata(plan, dataName(plan.name), { annotations: { [annotations.revision]: files.desired.revision } }),
+  data: files.data,
+});
+
+/** A new pod is ready before an old one drains: capacity never shrinks. */
+const deployment = (plan: RouterPlan, files: RenderedFiles): RawObject => ({
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  metadata: metadata(plan, plan.name),
+  spec: {
+    replicas: plan.workload.replicas,
+    revisionHistoryLimit: 1,
+    selector: { matchLabels: podSelector(plan.name) },
+    strategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 0, maxSurge: "25%" } },
+    template: podTemplate(plan, files),
+  },
+});
+
+function sipService(plan: RouterPlan): RawObject {
+  const { type, annotations: own, externalTrafficPolicy, loadBalancerClass } = plan.workload.service;
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: metadata(plan, plan.name, own === undefined ? {} : { annotations: own }),
+    spec: {
+      type,
+      selector: podSelector(plan.name),
+      ...(externalTrafficPolicy === undefined ? {} : { externalTrafficPolicy }),
+      ...(loadBalancerClass === undefined ? {} : { loadBalancerClass }),
+      ports: plan.structure.listeners.map(({ name, transport, port }) => ({
+        name,
+        port,
+        targetPort: port,
+        protocol: transport === "UDP" ? "UDP" : "TCP",
+      })),
+    },
+  };
+}
+
+const disruptionBudget = (plan: RouterPlan): RawObject => ({
+  apiVersion: "policy/v1",
+  kind: "PodDisruptionBudget",
+  metadata: metadata(plan, plan.name),
+  spec: {
+    maxUnavailable: 1,
+    unhealthyPodEvictionPolicy: "AlwaysAllow",
+    selector: { matchLabels: podSelector(plan.name) },
+  },
+});
