@@ -18,6 +18,9 @@ import type { Log } from "./log.ts";
 export const APPLY = "application/apply-patch+yaml";
 export const MERGE = "application/merge-patch+json";
 
+/** digest of the form that was applied: what was left out since then shows by it, also after a restart */
+const APPLIED = "siprouter.dev/applied";
+
 interface OwnerReference {
   readonly uid?: string;
   readonly kind?: string;
@@ -83,8 +86,8 @@ export class Applier {
     const id = `${kind}/${keyOf(wanted)}`;
     const form = digest(wanted);
     const cached = this.#caches.get(kind, metadata.namespace, metadata.name);
-    const last = this.#applied.get(id);
-    if (cached && isOurs(cached, wanted)) {
+    if (cached && isOurs(cached, wanted) && cached.metadata.annotations?.[APPLIED] === form) {
+      const last = this.#applied.get(id);
       // after a restart nothing is remembered: then the live object must hold the very values
       const held = last?.form === form && last.uid === cached.metadata.uid ? last.held : form;
       if (digest(project(wanted, cached)) === held) return;
@@ -92,7 +95,8 @@ export class Applier {
     // what the label selector does not show may exist nevertheless
     const live = cached ?? (await this.#read(wanted));
     if (live && !isOurs(live, wanted)) throw notOwned(live, wanted);
-    const answer = await this.#send(wanted, live?.metadata.uid);
+    const marked = { ...wanted, metadata: { ...metadata, annotations: { ...metadata.annotations, [APPLIED]: form } } };
+    const answer = await this.#send(marked, live?.metadata.uid);
     this.#applied.set(id, { form, held: digest(project(wanted, answer)), uid: answer.metadata.uid });
     this.#caches.wrote(answer);
     if (answer.metadata.resourceVersion !== live?.metadata.resourceVersion) {

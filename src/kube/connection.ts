@@ -194,7 +194,7 @@ export const createConnection = (kubeConfig: KubeConfig, options: ConnectionOpti
 
     async watch(path, settings) {
       const info = parseRequest("GET", path, true);
-      const limit = linkSignals([settings.signal], timeoutMs);
+      const limit = linkSignals([settings.signal], Math.min(timeoutMs, settings.quietMs));
       let opened = false;
       try {
         const response = await open("GET", urlOf(path, { ...settings.query, watch: true }), info, undefined, {

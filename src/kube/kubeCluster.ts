@@ -99,6 +99,14 @@ export const createKubeCluster = (options: KubeClusterOptions): KubeCluster => {
   const find = (ref: ObjectRef): RawObject | undefined => caches.get(ref.kind, ref.namespace, ref.name);
   const events = new EventRecorder({ connection, log, instance: options.instance ?? hostname(), find });
   let isSynced = false;
+  let starting: Promise<void> | undefined;
+  const start = async (): Promise<void> => {
+    await shell.start();
+    await shell.synced();
+    // the Secrets that the first lists name
+    await Promise.race([shell.synced(), timeout(SECRET_WAIT_MS)]);
+    isSynced = true;
+  };
 
   return {
     connection,
@@ -111,13 +119,7 @@ export const createKubeCluster = (options: KubeClusterOptions): KubeCluster => {
       ),
     fence: (reason) => connection.fence(reason),
 
-    async start() {
-      await shell.start();
-      await shell.synced();
-      // the Secrets that the first lists name
-      await Promise.race([shell.synced(), timeout(SECRET_WAIT_MS)]);
-      isSynced = true;
-    },
+    start: () => (starting ??= start()),
     async stop() {
       await events.flush();
       await shell.stopAndWait();

@@ -3,8 +3,9 @@
  * Its own watch ends the process on an error or on a quiet watch and misses what was deleted meanwhile, so
  * `watchResource` and `stop` are overridden with {@link Reflector}s.
  */
+import { createRequire } from "node:module";
 import type { KubeConfig } from "@kubernetes/client-node";
-import operatorPackage from "@dot-i/k8s-operator";
+import type operatorPackage from "@dot-i/k8s-operator";
 import type { OperatorLogger, ResourceEvent } from "@dot-i/k8s-operator";
 import type { RawObject } from "../api/index.ts";
 import type { Connection } from "./connection.ts";
@@ -13,7 +14,9 @@ import { apiVersionOf } from "./kinds.ts";
 import type { Log } from "./log.ts";
 import { Reflector } from "./reflector.ts";
 
-const { default: Operator, ResourceEventType } = operatorPackage;
+// a CommonJS package with a default export: what `import` makes of that depends on the loader, `require` does not
+const load = createRequire(import.meta.url);
+const { default: Operator, ResourceEventType } = load("@dot-i/k8s-operator") as typeof operatorPackage;
 
 export interface Selector {
   readonly labelSelector?: string;

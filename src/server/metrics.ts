@@ -1,0 +1,117 @@
+/** Prometheus metrics. Queues have client-go's names, so that usual dashboards work; the rest is `siprouter_*`. */
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
+import type { Metrics } from "../controller/types.ts";
+
+export interface OperatorMetrics {
+  readonly registry: Registry;
+  readonly controller: Metrics;
+  setLeader(leading: boolean): void;
+  request(verb: string, resource: string, status: number, seconds: number): void;
+  setWatchTroubles(counts: ReadonlyMap<string, number>): void;
+}
+
+const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const states = ["Active", "Inactive", "Probing", "Disabled"] as const;
+
+const split = (key: string): { namespace: string; router: string } => {
+  const slash = key.indexOf("/");
+  return { namespace: key.slice(0, slash), router: key.slice(slash + 1) };
+};
+
+export const createMetrics = (version: string): OperatorMetrics => {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const of = <Labels extends string>(name: string, help: string, ...labelNames: Labels[]) => ({ name, help, labelNames, registers });
+
+  new Gauge(of("siprouter_build_info", "Always 1.", "version")).set({ version }, 1);
+  const leader = new Gauge(of("leader_election_master_status", "1 while this instance leads.", "name"));
+  const requests = new Counter(of("siprouter_api_requests_total", "Requests to the API server; code 0: no answer.", "verb", "resource", "code"));
+  const latency = new Histogram({ ...of("siprouter_api_request_duration_seconds", "Time of a request to the API server.", "verb"), buckets: SECONDS });
+  const watchErrors = new Gauge(of("siprouter_watches_failing", "Watches that do not work at this moment.", "kind"));
+  return {
+    registry,
+    controller: { ...queueMetrics(registers), ...routerMetrics(registers) },
+    setLeader: (leading) => leader.set({ name: "sip-router-operator" }, leading ? 1 : 0),
+    request(verb, resource, status, seconds) {
+      requests.inc({ verb, resource, code: String(status) });
+      latency.observe({ verb }, seconds);
+    },
+    setWatchTroubles(counts) {
+      watchErrors.reset();
+      for (const [kind, count] of counts) watchErrors.set({ kind }, count);
+    },
+  };
+};
+
+type QueueMetrics = Pick<Metrics, "queueDepth" | "queueRun">;
+const queueMetrics = (registers: Registry[]): QueueMetrics => {
+  const labelNames = ["name"] as const;
+  const depth = new Gauge({ name: "workqueue_depth", help: "Keys that wait.", labelNames, registers });
+  const work = new Histogram({ name: "workqueue_work_duration_seconds", help: "Time of one run.", labelNames, registers, buckets: SECONDS });
+  const retries = new Counter({ name: "workqueue_retries_total", help: "Runs that failed and are repeated.", labelNames, registers });
+  const runs = new Counter({
+    name: "controller_runtime_reconcile_total",
+    help: "Runs by outcome.",
+    labelNames: ["controller", "result"] as const,
+    registers,
+  });
+  return {
+    queueDepth: (name, waiting) => depth.set({ name }, waiting),
+    queueRun(name, seconds, failed) {
+      work.observe({ name }, seconds);
+      runs.inc({ controller: name, result: failed ? "error" : "success" });
+      if (failed) retries.inc({ name });
+    },
+  };
+};
+
+const routerMetrics = (registers: Registry[]): Omit<Metrics, keyof QueueMetrics> => {
+  const router = ["namespace", "router"] as const;
+  const perPod = [...router, "pod"] as const;
+  const reloads = new Counter({ name: "siprouter_reloads_total", help: "Changes of a router's data in its pods.", labelNames: [...router, "result"], registers });
+  const effect = new Histogram({
+    name: "siprouter_change_to_effect_seconds",
+    help: "From the event that changed the data to the last ready pod read back with it.",
+    labelNames: router,
+    registers,
+    buckets: SECONDS,
+  });
+  const destinations = new Gauge({ name: "siprouter_destinations", help: "Destinations by state, summed over pods.", labelNames: [...router, "state"], registers });
+  const latency = new Gauge({
+    name: "siprouter_destination_latency_seconds",
+    help: "Last OPTIONS round trip as the pod measured it.",
+    labelNames: [...perPod, "set", "destination"],
+    registers,
+  });
+  const calls = new Gauge({ name: "siprouter_active_calls", help: "Active dialogs of a pod.", labelNames: perPod, registers });
+  const writes = new Counter({ name: "siprouter_status_writes_total", help: "Status writes by kind.", labelNames: ["kind"], registers });
+  const latencyLabels = new Map<string, { namespace: string; router: string; pod: string; set: string; destination: string }[]>();
+
+  return {
+    reload: (key, result) => reloads.inc({ ...split(key), result }),
+    changeToEffect: (key, seconds) => effect.observe(split(key), seconds),
+    destinations(key, counts) {
+      for (const state of states) {
+        const labels = { ...split(key), state };
+        if (counts) destinations.set(labels, counts[state]);
+        else destinations.remove(labels);
+      }
+    },
+    pod(key, pod, reading) {
+      const labels = { ...split(key), pod };
+      const id = `${key}/${pod}`;
+      // a destination that is gone must not keep its last value
+      for (const old of latencyLabels.get(id) ?? []) latency.remove(old);
+      latencyLabels.delete(id);
+      if (!reading) return calls.remove(labels);
+      if (reading.calls !== undefined) calls.set(labels, reading.calls);
+      const measured = reading.destinations.flatMap(({ setId, uri, latencyMs }) =>
+        latencyMs ? [{ labels: { ...labels, set: String(setId), destination: uri }, seconds: latencyMs.last / 1000 }] : [],
+      );
+      for (const one of measured) latency.set(one.labels, one.seconds);
+      latencyLabels.set(id, measured.map((one) => one.labels));
+    },
+    statusWrite: (kind) => writes.inc({ kind }),
+  };
+};
