@@ -1,5 +1,5 @@
 /** Dispatcher sets: their ids and the backends in them. */
-import type { Algorithm, RawObject, SipRouter, SipRouterSpec } from "../api/index.ts";
+import type { Algorithm, Key, ObjectRef, RawObject, SipRouter, SipRouterSpec } from "../api/index.ts";
 import { resolveBackend } from "./backend.ts";
 import { compare, refOf, unresolved, wrong } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
@@ -146,11 +146,7 @@ export function resolveSet(snapshot: Snapshot, router: SipRouter, index: number,
     }
     const { backend, issues: own } = resolveBackend(snapshot, key);
     const usable = backend !== undefined && backend.endpoints.length > 0;
-    for (const issue of own.filter((one) => !one.transient || !usable || one.reason === "NoEndpoints")) {
-      const at = issue.path === "" ? "" : ` ${issue.path}`;
-      const message = `PbxBackend ${key}${usable ? "" : " is left out"}:${at} ${issue.message}`;
-      issues.push(unresolved(ref, wanted.path, issue.transient ? issue.reason : "BackendInvalid", message));
-    }
+    issues.push(...issuesOfMember(ref, wanted.path, key, own, usable));
     if (usable) members.push(memberOf(set.algorithm, backend, wanted));
   }
   if (members.length === 0 && (set.selector !== undefined || (set.backends ?? []).length > 0))
@@ -164,6 +160,22 @@ export function resolveSet(snapshot: Snapshot, router: SipRouter, index: number,
     );
   members.sort((a, b) => a.priority - b.priority || compare(a.backend.ref.name, b.backend.ref.name));
   return { set: { name: set.name, id, algorithm: set.algorithm, members }, issues };
+}
+
+/** What the router's reader is told about a backend of his: why it is left out, or that nobody of it takes calls. */
+function issuesOfMember(
+  ref: ObjectRef,
+  path: string,
+  key: Key,
+  own: readonly Issue[],
+  usable: boolean,
+): readonly Issue[] {
+  const wrongs = own.filter((issue) => !issue.transient);
+  const told = wrongs.length > 0 ? wrongs : own.filter((issue) => !usable || issue.reason === "NoEndpoints");
+  return told.map((issue) => {
+    const message = `PbxBackend ${key}${usable ? "" : " is left out"}, see its ${issue.path}: ${issue.message}`;
+    return unresolved(ref, path, issue.transient ? issue.reason : "BackendInvalid", message);
+  });
 }
 
 interface Wanted {
