@@ -36,8 +36,9 @@ const processModules = [
   { name: "process", message: onlyMain },
 ];
 
-const orderPattern = (folder: string, allowed: readonly string[]) => ({
-  group: ["../**", ...allowed.map((path) => `!../${path}`)],
+/** `up`: the way from the file to src/. What a folder has below itself is one folder with it. */
+const orderPattern = (folder: string, allowed: readonly string[], up: string) => ({
+  group: [`${up}**`, ...allowed.map((path) => `!${up}${path}`)],
   message: `Import order (CONTRIBUTING.md): src/${folder}/ may import only itself, ${allowed.join(", ")}.`,
 });
 const purePaths = [
@@ -55,10 +56,10 @@ const purePatterns = [
 
 const isPure = (folder: string): boolean => pure.includes(`${folder}/**`);
 const forbid = <Config>(config: Config): ["error", Config] => ["error", config];
-const imports = (folder: string, allowed: readonly string[], inPure: boolean) =>
+const imports = (folder: string, allowed: readonly string[], inPure: boolean, up = "../") =>
   forbid({
     paths: [...processModules, ...(inPure ? purePaths : [])],
-    patterns: [orderPattern(folder, allowed), ...(inPure ? purePatterns : [])],
+    patterns: [orderPattern(folder, allowed, up), ...(inPure ? purePatterns : [])],
   });
 
 export default defineConfig({
@@ -71,6 +72,7 @@ export default defineConfig({
     "import/no-cycle": "error",
     "import/extensions": "off",
     "unicorn/consistent-function-scoping": "off",
+    "vitest/expect-expect": ["error", { assertFunctionNames: ["expect", "expect*", "until", "fc.assert"] }],
     "vitest/no-focused-tests": "error",
     "vitest/no-disabled-tests": "error",
   },
@@ -84,10 +86,20 @@ export default defineConfig({
         "no-console": "error",
       },
     },
-    ...Object.entries(importOrder).map(([folder, allowed]) => ({
-      files: [`src/${folder}/**`],
-      rules: { "no-restricted-imports": imports(folder, allowed, isPure(folder)) },
-    })),
+    ...Object.entries(importOrder).flatMap(([folder, allowed]) => [
+      {
+        files: [`src/${folder}/**`],
+        rules: { "no-restricted-imports": imports(folder, allowed, isPure(folder)) },
+      },
+      {
+        files: [`src/${folder}/*/*`],
+        rules: { "no-restricted-imports": imports(folder, allowed, isPure(folder), "../../") },
+      },
+    ]),
+    {
+      files: ["src/pipeline.ts"],
+      rules: { "no-restricted-imports": imports("pipeline.ts", stages, true, "./") },
+    },
     {
       files: ["src/reload/decide*.ts"],
       rules: { "no-restricted-imports": imports("reload/decide", importOrder.reload ?? [], true) },

@@ -54,6 +54,8 @@ describe("import order", () => {
     ["standalone/a.ts", "../kube/kubeCluster.ts"],
     ["cli/a.ts", "../controller/controller.ts"],
     ["model/deep/a.ts", "../../kube/cluster.ts"],
+    ["render/kamailio/a.ts", "../../status/types.ts"],
+    ["pipeline.ts", "./kamailio/control.ts"],
     ["main.ts", "./kube/kubeCluster.ts"],
     ["errors.ts", "./api/index.ts"],
   ])("src/%s may not import %s", (from, to) => {
@@ -67,6 +69,9 @@ describe("import order", () => {
     ["reload/a.ts", "../kamailio/types.ts"],
     ["controller/a.ts", "../kube/cluster.ts"],
     ["standalone/runner/a.ts", "./b.ts"],
+    ["render/kamailio/a.ts", "../layout.ts"],
+    ["render/kamailio/a.ts", "../../ir/types.ts"],
+    ["pipeline.ts", "./render/index.ts"],
     ["commands/a.ts", "../standalone/localCluster.ts"],
     ["main.ts", "./commands/io.ts"],
   ])("src/%s may import %s", (from, to) => {
