@@ -31,6 +31,8 @@ export interface WorkloadView {
   readonly failure: string;
   /** of the SIP Service: load balancer ingress, else cluster IP */
   readonly addresses: readonly string[];
+  /** what a reader of a rolled out Deployment should know nevertheless, e.g. that fewer replicas run than were asked for */
+  readonly note?: string;
 }
 
 /** `object` is undefined when it was deleted. */

@@ -1,0 +1,38 @@
+/** The pool of addresses that stand for pod IPs, shared out in the order of router name and replica. Pure. */
+import type { Key } from "../api/index.ts";
+
+/** A router's wish. */
+export interface Claim {
+  readonly router: Key;
+  readonly replicas: number;
+}
+
+export interface Pool {
+  readonly addresses: readonly string[];
+  /** most replicas of one router; absent: as many as there are addresses */
+  readonly maxReplicas?: number;
+}
+
+/** The share of each router: as many addresses as it wants, fewer when the pool ends. */
+export function shareAddresses(pool: Pool, claims: readonly Claim[]): ReadonlyMap<Key, readonly string[]> {
+  const shares = new Map<Key, readonly string[]>();
+  let next = 0;
+  for (const { router, replicas } of claims.toSorted((a, b) => (a.router < b.router ? -1 : 1))) {
+    const share = pool.addresses.slice(next, next + Math.min(replicas, pool.maxReplicas ?? replicas));
+    shares.set(router, share);
+    next += share.length;
+  }
+  return shares;
+}
+
+/** A free address for a new pod of the router: of its own share first, else one that is in nobody's share. */
+export function chooseAddress(
+  pool: Pool,
+  shares: ReadonlyMap<Key, readonly string[]>,
+  taken: ReadonlySet<string>,
+  router: Key,
+): string | undefined {
+  const shared = new Set([...shares.values()].flat());
+  const spare = pool.addresses.filter((address) => !shared.has(address));
+  return [...(shares.get(router) ?? []), ...spare].find((address) => !taken.has(address));
+}
