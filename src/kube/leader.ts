@@ -70,7 +70,7 @@ export class LeaderElection {
         if (holder === this.#options.identity) {
           this.#leading = true;
           this.#options.log.info({ lease: this.#options.name, identity: holder }, "leading");
-          this.#renewing = this.#renew();
+          this.#renewing = this.#renew().catch((error: unknown) => this.#lose(String(error)));
           return true;
         }
         if (holder !== said) this.#options.log.info({ lease: this.#options.name, holder }, "standing by");
@@ -118,7 +118,7 @@ export class LeaderElection {
 
   /** undefined: no answer in time, or an error */
   async #tryWithin(milliseconds: number): Promise<string | undefined> {
-    const limit = AbortSignal.timeout(milliseconds);
+    const limit = AbortSignal.timeout(Math.ceil(milliseconds));
     try {
       return await this.#try(limit);
     } catch (error) {
