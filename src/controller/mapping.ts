@@ -5,6 +5,7 @@
 import type { Key, RawObject } from "../api/index.ts";
 import type { Change } from "../kube/cluster.ts";
 import { labels } from "../render/layout.ts";
+import { sameJson } from "../status/index.ts";
 
 export interface Concerned {
   readonly routers: ReadonlySet<Key>;
@@ -65,6 +66,19 @@ export function matches(selector: Selector, own: Readonly<Record<string, string>
       return operator === "In" ? listed : !listed;
     })
   );
+}
+
+/**
+ * Only `status`, or metadata that nobody reads here, changed: what the change asks for is at most a look at the status.
+ */
+export function isStatusOnly({ object, previous }: Change): boolean {
+  if (object === undefined || previous === undefined) return false;
+  const sameMeta =
+    object.metadata.deletionTimestamp === previous.metadata.deletionTimestamp &&
+    object.metadata.uid === previous.metadata.uid &&
+    object.metadata.generation === previous.metadata.generation &&
+    sameJson(object.metadata.labels, previous.metadata.labels);
+  return sameMeta && sameJson({ ...object, metadata: 0, status: 0 }, { ...previous, metadata: 0, status: 0 });
 }
 
 export interface Mapper {

@@ -58,8 +58,8 @@ export interface Pipeline {
   renderRouter(plan: RouterPlan): RenderedRouter;
   parseDataFiles(data: Readonly<Record<string, string>>): DesiredData;
   readPod(control: Control, address: ControlAddress, desired: DesiredData): Promise<PodReading>;
-  /** contents of a new control Secret, all keys */
-  generateControlSecret(): Record<string, string>;
+  /** contents of a control Secret, all keys: with this token, else with a new one */
+  generateControlSecret(token?: string): Record<string, string>;
 }
 
 export interface Defaults {

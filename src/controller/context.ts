@@ -1,0 +1,58 @@
+/** What the parts of one running controller share. */
+import { keyOf, type Key, type RawObject } from "../api/index.ts";
+import type { PodReading } from "../kamailio/types.ts";
+import type { PodView } from "../kube/cluster.ts";
+import type { Snapshot } from "../model/types.ts";
+import type { Mapper } from "./mapping.ts";
+import type { NameCache } from "./names.ts";
+import type { Observations } from "./observations.ts";
+import type { Queue } from "./queue.ts";
+import { destinationId, type RouterState } from "./state.ts";
+import type { Clock, ControllerOptions, Hooks, Log, Metrics, Pipeline, Tuning } from "./types.ts";
+
+export interface Context {
+  readonly cluster: ControllerOptions["cluster"];
+  readonly control: ControllerOptions["control"];
+  readonly defaults: ControllerOptions["defaults"];
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly hooks: Hooks;
+  readonly metrics: Metrics;
+  readonly pipeline: Pipeline;
+  readonly tuning: Tuning;
+  readonly random: () => number;
+  readonly states: Map<Key, RouterState>;
+  readonly observations: Observations;
+  readonly mapper: Mapper;
+  readonly names: NameCache;
+  /** set once, right after the context is made */
+  readonly queues: { reconcile: Queue; reload: Queue; status: Queue };
+  snapshot(): Snapshot;
+}
+
+export const routerStatusKey = (router: Key): Key => `SipRouter ${router}`;
+export const backendStatusKey = (backend: Key): Key => `PbxBackend ${backend}`;
+
+const byKey = new WeakMap<readonly RawObject[], ReadonlyMap<Key, RawObject>>();
+
+/** Objects of a snapshot by key; the index is made once per list. */
+export function findIn(objects: readonly RawObject[], key: Key): RawObject | undefined {
+  const known = byKey.get(objects) ?? new Map(objects.map((object) => [keyOf(object), object]));
+  byKey.set(objects, known);
+  return known.get(key);
+}
+
+/** The backends of destinations that came, went or changed their state have another status. True when there are any. */
+export function tellBackends(context: Context, state: RouterState, before: PodReading | undefined, after: PodReading): boolean {
+  const old = new Map((before?.destinations ?? []).map((one) => [destinationId(one), one.state]));
+  const changed = after.destinations.filter((one) => old.get(destinationId(one)) !== one.state).map(destinationId);
+  for (const one of after.destinations) old.delete(destinationId(one));
+  const all = [...changed, ...old.keys()];
+  const backends = new Set(all.map((id) => state.backendOf.get(id)));
+  for (const backend of backends) if (backend !== undefined) context.queues.status.add(backendStatusKey(backend));
+  return all.length > 0;
+}
+
+/** Pods whose control port may answer. */
+export const usablePods = (context: Context, router: Key): readonly PodView[] =>
+  context.cluster.pods(router).filter((pod) => pod.running && !pod.terminating && pod.ip !== "");

@@ -1,0 +1,231 @@
+/**
+ * The pods of one router, brought to the desired revision: one pod first and read back, then growing batches. One run
+ * does all that can be done now and says when to come again; it never waits for files, so a newer revision is taken up
+ * at once.
+ */
+import type { Key } from "../api/index.ts";
+import { OperatorError } from "../errors.ts";
+import type { ControlAddress } from "../kamailio/types.ts";
+import type { PodView } from "../kube/cluster.ts";
+import { decideFleet, decidePod, syncPod, type FleetPod, type SyncResult } from "../reload/index.ts";
+import { CONTROL_PORT } from "../render/layout.ts";
+import type { DesiredData } from "../render/types.ts";
+import { routerStatusKey, tellBackends, usablePods, type Context } from "./context.ts";
+import { withNonce } from "./reconcile.ts";
+import type { RunResult } from "./queue.ts";
+import { newProgress, type PodProgress, type RouterState } from "./state.ts";
+
+/** Tries in a row that change nothing for the better before a pod counts as failed. */
+const MAX_ATTEMPTS = 5;
+const STALE_FIRST_MS = 50;
+const STALE_MAX_MS = 1000;
+const RETRY_FIRST_MS = 100;
+const RETRY_MAX_MS = 10_000;
+/** Files that are not there after this long are sent again; each time twice as long. */
+const RESEND_FIRST_MS = 2500;
+
+interface Job {
+  readonly pod: PodView;
+  readonly progress: PodProgress;
+}
+
+export async function reloadRouter(context: Context, key: Key): Promise<RunResult> {
+  const state = context.states.get(key);
+  if (state?.desired === undefined || state.token === undefined) return undefined;
+  const tried = new Set<string>();
+  for (;;) {
+    const { desired } = state;
+    const jobs = refresh(context, state, desired);
+    const { work } = decideFleet(jobs.map(({ pod, progress }) => fleetPod(context, state, pod, progress)));
+    const batch = jobs.filter(({ pod }) => work.includes(pod.name) && !tried.has(`${pod.uid} ${desired.revision}`));
+    if (batch.length === 0) break;
+    for (const { pod } of batch) tried.add(`${pod.uid} ${desired.revision}`);
+    await Promise.all(batch.map((job) => workOn(context, state, desired, job)));
+  }
+  finish(context, state);
+  return nextRun(context, state);
+}
+
+/** Progress of the pods that are there; a reading that is fresh says at once which of them are right. */
+function refresh(context: Context, state: RouterState, desired: DesiredData): readonly Job[] {
+  const pods = usablePods(context, state.key);
+  const there = new Set(pods.map((pod) => pod.uid));
+  for (const [uid, progress] of state.pods) {
+    if (there.has(uid)) continue;
+    state.pods.delete(uid);
+    if (!context.cluster.pods(state.key).some((pod) => pod.uid === uid)) context.observations.drop(uid);
+    context.metrics.pod(state.key, progress.name, undefined);
+  }
+  return pods.map((pod) => {
+    const progress = state.pods.get(pod.uid) ?? newProgress(pod.uid, pod.name, desired.revision);
+    state.pods.set(pod.uid, progress);
+    if (progress.target !== desired.revision) retarget(progress, desired.revision);
+    const reading = context.observations.fresh(pod.uid, context.clock.now(), context.tuning.freshMs);
+    if (reading === undefined) return { pod, progress };
+    if (decidePod(desired, reading).inSync) markInSync(progress, desired.revision);
+    else if (progress.state === "InSync") retarget(progress, desired.revision);
+    return { pod, progress };
+  });
+}
+
+function retarget(progress: PodProgress, revision: string): void {
+  progress.target = revision;
+  progress.state = "Pending";
+  progress.attempts = 0;
+  progress.dueAt = 0;
+  progress.staleSince = undefined;
+  progress.touches = 0;
+  progress.message = "";
+}
+
+function markInSync(progress: PodProgress, revision: string): void {
+  retarget(progress, revision);
+  progress.state = "InSync";
+  progress.reachable = true;
+  progress.revision = revision;
+}
+
+const fleetPod = (context: Context, state: RouterState, pod: PodView, progress: PodProgress): FleetPod => ({
+  name: pod.name,
+  state: progress.state,
+  ready: pod.ready,
+  current: state.structureHash === undefined || pod.structureHash === state.structureHash,
+  reachable: progress.reachable,
+  due: progress.dueAt <= context.clock.now(),
+});
+
+export const addressOf = (pod: PodView, token: string): ControlAddress => ({ host: pod.ip, port: CONTROL_PORT, token });
+
+async function workOn(context: Context, state: RouterState, desired: DesiredData, { pod, progress }: Job): Promise<void> {
+  const known = context.observations.fresh(pod.uid, context.clock.now(), context.tuning.freshMs);
+  context.observations.begin(pod.uid);
+  try {
+    const filesSent = await sendFiles(context, state, desired, pod, progress, known !== undefined && decidePod(desired, known).actions.some((one) => one.kind === "awaitFile"));
+    const address = addressOf(pod, state.token ?? "");
+    const result = await syncPod({
+      control: context.control,
+      address,
+      desired,
+      read: () => context.pipeline.readPod(context.control, address, desired),
+      ...(known === undefined ? {} : { known }),
+      hints: { inactive: inactiveElsewhere(context, state, pod) },
+      filesSent,
+      onAction: (action) => context.log.debug({ router: state.key, pod: pod.name, revision: desired.revision, action }, action.reason),
+    });
+    tellBackends(context, state, context.observations.last(pod.uid), result.reading);
+    context.observations.end(pod.uid, result.reading, context.clock.now());
+    took(context, state, desired, pod, progress, result);
+  } catch (error) {
+    context.observations.end(pod.uid, undefined, context.clock.now());
+    failed(context, state, desired, pod, progress, error);
+  }
+}
+
+/** Destinations that no other pod of the router sees answer. */
+function inactiveElsewhere(context: Context, state: RouterState, pod: PodView): ReadonlySet<string> {
+  const inactive = new Set<string>();
+  const answering = new Set<string>();
+  for (const uid of state.pods.keys()) {
+    if (uid === pod.uid) continue;
+    for (const one of context.observations.last(uid)?.destinations ?? []) (one.state === "Inactive" ? inactive : answering).add(one.uri);
+  }
+  return inactive.difference(answering);
+}
+
+/** True when the pod was told to fetch this revision's files. Told again, with a new nonce in them, when they do not come. */
+async function sendFiles(
+  context: Context,
+  state: RouterState,
+  desired: DesiredData,
+  pod: PodView,
+  progress: PodProgress,
+  needed: boolean,
+): Promise<boolean> {
+  if (state.storedRevision !== desired.revision) return false;
+  const now = context.clock.now();
+  const again = progress.touches > 0 && now - progress.touchedAt >= RESEND_FIRST_MS * 2 ** (progress.touches - 1);
+  if (progress.touches > 0 ? !again : !needed) return true;
+  if (again) await renewFiles(context, state, now);
+  progress.touches += 1;
+  progress.touchedAt = now;
+  await context.cluster.touchPod(pod, progress.touches === 1 ? desired.revision : `${desired.revision}-${progress.touches}`);
+  return true;
+}
+
+async function renewFiles(context: Context, state: RouterState, now: number): Promise<void> {
+  if (state.dataConfig === undefined || now - state.nonceAt < RESEND_FIRST_MS) return;
+  state.nonce += 1;
+  state.nonceAt = now;
+  context.log.warn({ router: state.key, nonce: state.nonce }, "a pod still runs old table files: they are written again");
+  await context.cluster.apply([withNonce(state.dataConfig, String(state.nonce))]);
+}
+
+function took(context: Context, state: RouterState, desired: DesiredData, pod: PodView, progress: PodProgress, result: SyncResult): void {
+  const { outcome, done, remaining } = result;
+  const now = context.clock.now();
+  progress.reachable = true;
+  if (progress.target !== desired.revision) return;
+  const [next] = remaining;
+  const fields = { router: state.key, pod: pod.name, revision: desired.revision, actions: done, reason: next?.reason };
+  if (outcome === "inSync") {
+    if (done > 0) context.metrics.reload(state.key, "inSync");
+    if (progress.state !== "InSync") context.log.info(fields, done > 0 ? "the pod was changed and read back" : "the pod was read back");
+    return markInSync(progress, desired.revision);
+  }
+  progress.message = next?.reason ?? "";
+  if (outcome === "stale") {
+    progress.staleSince ??= now;
+    const late = now - progress.staleSince >= context.tuning.fileDeadlineMs;
+    if (late && progress.state !== "Failed") {
+      context.metrics.reload(state.key, "failed");
+      context.log.error(fields, "the pod did not get its files in time");
+    }
+    progress.state = late ? "Failed" : "Stale";
+    const wait = Math.min(STALE_MAX_MS, STALE_FIRST_MS * 2 ** Math.min(progress.attempts, 10));
+    progress.attempts += 1;
+    progress.dueAt = now + (late ? RETRY_MAX_MS : wait);
+    return;
+  }
+  context.metrics.reload(state.key, "wrong");
+  retryLater(context, progress, now);
+  context.log.warn({ ...fields, attempt: progress.attempts }, "the pod was read back and is not right");
+}
+
+function retryLater(context: Context, progress: PodProgress, now: number): void {
+  const wait = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(progress.attempts, 10));
+  progress.attempts += 1;
+  progress.state = progress.attempts >= MAX_ATTEMPTS ? "Failed" : "Pending";
+  progress.dueAt = now + wait * (0.75 + context.random() / 4);
+}
+
+function failed(context: Context, state: RouterState, desired: DesiredData, pod: PodView, progress: PodProgress, error: unknown): void {
+  const now = context.clock.now();
+  const unreachable = error instanceof OperatorError && error.code === "SIPR_RPC_UNREACHABLE";
+  context.metrics.reload(state.key, unreachable ? "unreachable" : "failed");
+  progress.message = error instanceof Error ? error.message : String(error);
+  progress.reachable = !unreachable;
+  retryLater(context, progress, now);
+  const fields = { router: state.key, pod: pod.name, revision: desired.revision, attempt: progress.attempts, err: error };
+  if (pod.ready) context.log.warn(fields, "the pod could not be brought to the revision");
+  else context.log.debug(fields, "the pod does not answer yet");
+}
+
+/** What the run has brought about: the revision is programmed, or the status has something else to tell. */
+function finish(context: Context, state: RouterState): void {
+  const { desired } = state;
+  if (desired === undefined) return;
+  const ready = usablePods(context, state.key).filter((pod) => pod.ready);
+  const right = ready.every((pod) => state.pods.get(pod.uid)?.state === "InSync");
+  if (right && ready.length > 0 && state.changedAt !== undefined) {
+    context.metrics.changeToEffect(state.key, (context.clock.now() - state.changedAt) / 1000);
+    state.changedAt = undefined;
+  }
+  context.queues.status.add(routerStatusKey(state.key));
+}
+
+function nextRun(context: Context, state: RouterState): RunResult {
+  // What waits for another pod has no time of its own: it goes on when that pod is right.
+  const open = [...state.pods.values()].filter((progress) => progress.state !== "InSync" && progress.dueAt > 0);
+  if (open.length === 0) return undefined;
+  return Math.max(1, Math.min(...open.map((progress) => progress.dueAt)) - context.clock.now());
+}

@@ -1,0 +1,7 @@
+/**
+ * controller: from events to objects, running Kamailios and status, through the interfaces `Cluster` and `Control`: the
+ * same on Kubernetes, standalone and in tests.
+ */
+export { startController, type Controller } from "./controller.ts";
+export { defaultPipeline } from "./pipeline.ts";
+export * from "./types.ts";

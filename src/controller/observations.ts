@@ -1,0 +1,89 @@
+/** The last reading of every pod, and who may trust it. */
+import type { PodReading } from "../kamailio/types.ts";
+
+export interface Observation {
+  readonly reading: PodReading;
+  /** milliseconds since the epoch */
+  readonly at: number;
+}
+
+interface Entry {
+  last: Observation | undefined;
+  /** nothing was changed on the pod since the reading */
+  valid: boolean;
+  /** grows whenever the pod is worked on: a reading that was begun before does not count */
+  epoch: number;
+  busy: boolean;
+  failures: number;
+}
+
+export interface Observations {
+  /** the last reading however old, for the status; undefined after three polls without an answer */
+  last(uid: string): PodReading | undefined;
+  /** no older than `maxAgeMs`, and nothing was changed since */
+  fresh(uid: string, now: number, maxAgeMs: number): PodReading | undefined;
+  epoch(uid: string): number;
+  isBusy(uid: string): boolean;
+  /** The pod is about to be changed: readings under way are void. */
+  begin(uid: string): void;
+  /** `reading` is what was read back, when it was */
+  end(uid: string, reading: PodReading | undefined, now: number): void;
+  /** a poll's answer; false when it is void */
+  put(uid: string, reading: PodReading, epoch: number, now: number): boolean;
+  /** a poll without an answer; returns how many in a row */
+  fail(uid: string): number;
+  drop(uid: string): void;
+}
+
+export const FAILED_POLLS = 3;
+
+export function createObservations(): Observations {
+  const entries = new Map<string, Entry>();
+  const entry = (uid: string): Entry => {
+    const found = entries.get(uid) ?? { last: undefined, valid: false, epoch: 0, busy: false, failures: 0 };
+    entries.set(uid, found);
+    return found;
+  };
+  return {
+    last(uid) {
+      const found = entries.get(uid);
+      return found === undefined || found.failures >= FAILED_POLLS ? undefined : found.last?.reading;
+    },
+    fresh(uid, now, maxAgeMs) {
+      const found = entries.get(uid);
+      if (found?.last === undefined || !found.valid || found.failures > 0 || now - found.last.at > maxAgeMs) return undefined;
+      return found.last.reading;
+    },
+    epoch: (uid) => entries.get(uid)?.epoch ?? 0,
+    isBusy: (uid) => entries.get(uid)?.busy ?? false,
+    begin(uid) {
+      const found = entry(uid);
+      found.epoch += 1;
+      found.busy = true;
+      found.valid = false;
+    },
+    end(uid, reading, now) {
+      const found = entry(uid);
+      found.epoch += 1;
+      found.busy = false;
+      if (reading === undefined) return;
+      found.last = { reading, at: now };
+      found.valid = true;
+      found.failures = 0;
+    },
+    put(uid, reading, epoch, now) {
+      const found = entry(uid);
+      if (found.busy || found.epoch !== epoch) return false;
+      found.last = { reading, at: now };
+      found.valid = true;
+      found.failures = 0;
+      return true;
+    },
+    fail(uid) {
+      const found = entry(uid);
+      found.failures += 1;
+      return found.failures;
+    },
+    drop: (uid) => void entries.delete(uid),
+  };
+}

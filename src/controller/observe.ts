@@ -1,0 +1,111 @@
+/** Every pod read at a steady, bounded rate: what Kamailio says of its destinations, and whether it still runs what it must. */
+import type { Key } from "../api/index.ts";
+import type { PodReading } from "../kamailio/types.ts";
+import type { PodView } from "../kube/cluster.ts";
+import { decidePod } from "../reload/index.ts";
+import { backendStatusKey, routerStatusKey, tellBackends, usablePods, type Context } from "./context.ts";
+import { addressOf } from "./fleet.ts";
+import { FAILED_POLLS } from "./observations.ts";
+import type { RouterState } from "./state.ts";
+
+export interface Observer {
+  /** the pods of the router may have changed */
+  watch(router: Key): void;
+  stop(): void;
+}
+
+interface Polled {
+  readonly router: Key;
+  pod: PodView;
+  timer: unknown;
+}
+
+export function createObserver(context: Context): Observer {
+  const polled = new Map<string, Polled>();
+  let stopped = false;
+
+  const interval = (): number => {
+    const { pollMs, pollsPerSecond } = context.tuning;
+    return Math.max(pollMs, (polled.size / pollsPerSecond) * 1000) * (0.9 + context.random() / 5);
+  };
+
+  const schedule = (uid: string, entry: Polled): void => {
+    if (stopped || polled.get(uid) !== entry) return;
+    entry.timer = context.clock.setTimeout(() => void poll(uid, entry), interval());
+  };
+
+  const poll = async (uid: string, entry: Polled): Promise<void> => {
+    const state = context.states.get(entry.router);
+    if (state === undefined) {
+      polled.delete(uid);
+      return;
+    }
+    if (state.desired !== undefined && state.token !== undefined && !context.observations.isBusy(uid)) await readOnce(context, state, entry.pod);
+    schedule(uid, entry);
+  };
+
+  return {
+    watch(router) {
+      const pods = usablePods(context, router);
+      const there = new Map(pods.map((pod) => [pod.uid, pod]));
+      for (const [uid, entry] of polled) {
+        if (entry.router !== router) continue;
+        const pod = there.get(uid);
+        if (pod !== undefined) {
+          entry.pod = pod;
+          there.delete(uid);
+        } else {
+          context.clock.clearTimeout(entry.timer);
+          polled.delete(uid);
+        }
+      }
+      for (const [uid, pod] of there) {
+        const entry: Polled = { router, pod, timer: undefined };
+        polled.set(uid, entry);
+        schedule(uid, entry);
+      }
+    },
+    stop() {
+      stopped = true;
+      for (const entry of polled.values()) context.clock.clearTimeout(entry.timer);
+      polled.clear();
+    },
+  };
+}
+
+async function readOnce(context: Context, state: RouterState, pod: PodView): Promise<void> {
+  const { desired, token } = state;
+  if (desired === undefined || token === undefined) return;
+  const epoch = context.observations.epoch(pod.uid);
+  try {
+    const before = context.observations.last(pod.uid);
+    const reading = await context.pipeline.readPod(context.control, addressOf(pod, token), desired);
+    if (context.observations.put(pod.uid, reading, epoch, context.clock.now())) compare(context, state, pod, before, reading);
+  } catch (error) {
+    context.log.debug({ router: state.key, pod: pod.name, err: error }, "the pod did not answer");
+    if (context.observations.fail(pod.uid) === FAILED_POLLS) lost(context, state, pod, error);
+  }
+}
+
+/** Whatever differs from before, or from what the pod must run, is somebody's business. */
+function compare(context: Context, state: RouterState, pod: PodView, before: PodReading | undefined, reading: PodReading): void {
+  context.metrics.pod(state.key, pod.name, reading);
+  const changed = tellBackends(context, state, before, reading);
+  if (changed || before === undefined) context.queues.status.add(routerStatusKey(state.key));
+  const progress = state.pods.get(pod.uid);
+  const right = state.desired !== undefined && decidePod(state.desired, reading).inSync;
+  if (right !== (progress?.state === "InSync")) context.queues.reload.add(state.key);
+}
+
+function lost(context: Context, state: RouterState, pod: PodView, error: unknown): void {
+  const progress = state.pods.get(pod.uid);
+  if (progress !== undefined) {
+    progress.state = "Failed";
+    progress.reachable = false;
+    progress.message = error instanceof Error ? error.message : String(error);
+    progress.dueAt = 0;
+  }
+  context.queues.reload.add(state.key);
+  context.queues.status.add(routerStatusKey(state.key));
+  for (const backend of new Set(state.backendOf.values())) context.queues.status.add(backendStatusKey(backend));
+}

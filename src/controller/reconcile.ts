@@ -1,0 +1,242 @@
+/** One router from its spec to its objects: resolve, plan, render, secret, apply, prune. The pods are brought along by fleet.ts. */
+import type { Key, ObjectRef, RawObject, Reason } from "../api/index.ts";
+import type { RouterPlan } from "../ir/types.ts";
+import { dataName, controlName } from "../render/index.ts";
+import type { DesiredData, RenderedRouter } from "../render/types.ts";
+import { conditionOf, type SetInput } from "../status/index.ts";
+import { backendStatusKey, findIn, routerStatusKey, type Context } from "./context.ts";
+import type { RunInfo, RunResult } from "./queue.ts";
+import { controlSecretOf } from "./secret.ts";
+import { destinationId, keepLastDestinations, newRouterState, sameTables, type RouterState } from "./state.ts";
+
+/** A spec that cannot be rendered stays so until it is edited; a look from time to time costs nothing. */
+const RENDER_RETRY_MS = 60_000;
+const STATUS_DELAY_MS = 200;
+
+/** @throws OperatorError when something could not be written: to be repeated */
+export async function reconcileRouter(context: Context, key: Key, info: RunInfo): Promise<RunResult> {
+  const object = findIn(context.snapshot().routers, key);
+  if (object === undefined || object.metadata.deletionTimestamp !== undefined) {
+    dropRouter(context, key);
+    return undefined;
+  }
+  const state = stateOf(context, object);
+  try {
+    return await bringForward(context, state, object, info);
+  } catch (error) {
+    state.failure = { reason: "ApplyFailed", message: messageOf(error) };
+    throw error;
+  } finally {
+    state.visited = true;
+    const soon = state.pods.size > 0 && state.programmed !== state.desired?.revision && state.failure === undefined;
+    context.queues.status.addAfter(routerStatusKey(key), soon ? STATUS_DELAY_MS : 0);
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+function stateOf(context: Context, object: RawObject): RouterState {
+  const made = newRouterState(object);
+  const known = context.states.get(made.key);
+  if (known !== undefined && known.uid === made.uid) return known;
+  if (known !== undefined) dropRouter(context, made.key);
+  const state = made;
+  const revision = (object.status as { revision?: string } | undefined)?.revision;
+  if (conditionOf(object.status, "Programmed")?.status === "True") state.programmed = revision;
+  context.states.set(state.key, state);
+  return state;
+}
+
+async function bringForward(context: Context, state: RouterState, object: RawObject, info: RunInfo): Promise<RunResult> {
+  const { router, issues } = context.pipeline.resolveRouter(context.snapshot(), state.key);
+  state.issues = issues;
+  tellRejected(context, state);
+  if (router === undefined) {
+    await serveLastGood(context, state, object);
+    return undefined;
+  }
+  state.openExternal = router.object.spec.external?.callers === "Anyone";
+  const planned = plan(context, state, () => context.pipeline.buildPlan(router, context.defaults));
+  if (planned === undefined) {
+    await serveLastGood(context, state, object);
+    return RENDER_RETRY_MS;
+  }
+  const wait = tableWait(context, state, planned.rendered.files.desired);
+  if (wait > 0) return wait;
+  await ensureToken(context, state, object);
+  adopt(context, state, planned, info.addedAt);
+  await applyObjects(context, state, planned.rendered);
+  await pruneOld(context, state, planned.rendered);
+  return undefined;
+}
+
+interface Planned {
+  readonly plan: RouterPlan;
+  readonly rendered: RenderedRouter;
+  readonly kept: readonly string[];
+}
+
+/** undefined: it cannot be written; the failure is in the state. */
+function plan(context: Context, state: RouterState, build: () => RouterPlan): Planned | undefined {
+  try {
+    const { plan: made, kept } = keepLastDestinations(build(), state.plan);
+    return keepLastList(context, state, { plan: made, kept, rendered: context.pipeline.renderRouter(made) });
+  } catch (error) {
+    state.failure = { reason: "RenderFailed", message: messageOf(error) };
+    context.log.error({ router: state.key, err: error }, "the configuration could not be rendered");
+    return undefined;
+  }
+}
+
+const configData = (object: RawObject | undefined): Readonly<Record<string, string>> | undefined =>
+  object?.["data"] as Readonly<Record<string, string>> | undefined;
+
+const storedConfig = (context: Context, state: RouterState): RawObject | undefined =>
+  context.cluster.owned("ConfigMap", state.namespace, dataName(state.name));
+
+/** Never an empty list: Kamailio would forget every set and say Ok. What is stored goes on, whole. */
+function keepLastList(context: Context, state: RouterState, planned: Planned): Planned {
+  if (planned.rendered.files.desired.dispatcher.length > 0) return planned;
+  const data = configData(storedConfig(context, state));
+  if (data === undefined) return planned;
+  const desired = context.pipeline.parseDataFiles(data);
+  if (desired.dispatcher.length === 0) return planned;
+  const config = dataName(state.name);
+  const objects = planned.rendered.objects.map((object) =>
+    object.kind === "ConfigMap" && object.metadata.name === config ? { ...object, data } : object,
+  );
+  const files = { ...planned.rendered.files, data, desired };
+  return { ...planned, kept: planned.plan.data.sets.map((set) => set.name), rendered: { files, objects } };
+}
+
+/** db_text sees a file's age in whole seconds: two tables written within one second may look like one. The first goes at once. */
+function tableWait(context: Context, state: RouterState, desired: DesiredData): number {
+  if (state.desired === undefined || sameTables(state.desired.tables, desired.tables)) return 0;
+  return Math.max(0, state.tablesStoredAt + context.tuning.tableSpacingMs - context.clock.now());
+}
+
+async function ensureToken(context: Context, state: RouterState, object: RawObject): Promise<void> {
+  // Running pods know the first token: a Secret that was deleted is made again with the same one.
+  const generate = (): Record<string, string> => context.pipeline.generateControlSecret(state.token);
+  const data = await context.cluster.ensureSecret(controlSecretOf(object), generate);
+  state.token = data["token"];
+}
+
+/** From here on every pod is brought to this revision: what needs no file starts at once, beside the write of the files. */
+function adopt(context: Context, state: RouterState, { plan: made, rendered, kept }: Planned, since: number): void {
+  const { desired, structureHash } = rendered.files;
+  const destinations = made.data.sets.flatMap((set) => set.destinations);
+  if (state.desired?.revision !== desired.revision) {
+    context.log.info({ router: state.key, revision: desired.revision, from: state.desired?.revision }, "new revision");
+    state.changedAt = state.desired === undefined ? undefined : (state.changedAt ?? since);
+    state.nonce = 0;
+    if (!sameTables(state.desired?.tables, desired.tables)) state.tablesPending = true;
+  }
+  state.plan = made;
+  state.desired = desired;
+  state.keptSets = kept;
+  state.sets = made.data.sets.map((set): SetInput => ({ name: set.name, id: set.id, destinations: set.destinations }));
+  const before = new Set(state.backendOf.values());
+  state.backendOf = new Map(destinations.map((one) => [destinationId(one), one.backend]));
+  state.structureHash = structureHash;
+  state.replicas = made.workload.replicas;
+  context.queues.reload.add(state.key);
+  const changed = before.symmetricDifference(new Set(state.backendOf.values()));
+  for (const backend of changed) context.queues.status.addAfter(backendStatusKey(backend), STATUS_DELAY_MS);
+}
+
+async function applyObjects(context: Context, state: RouterState, rendered: RenderedRouter): Promise<void> {
+  const { revision } = rendered.files.desired;
+  const config = dataName(state.name);
+  const stored = configData(storedConfig(context, state))?.["nonce"];
+  // A nonce that is stored with this very revision stays: taking it out would be a write for nothing.
+  const keepsNonce = stored !== undefined && storedRevisionOf(context, state) === revision;
+  const nonce = state.nonce > 0 ? String(state.nonce) : keepsNonce ? stored : undefined;
+  const objects = rendered.objects.map((object) =>
+    object.kind === "ConfigMap" && object.metadata.name === config ? withNonce(object, nonce) : object,
+  );
+  await context.cluster.apply(objects);
+  state.dataConfig = rendered.objects.find((object) => object.kind === "ConfigMap" && object.metadata.name === config);
+  state.failure = undefined;
+  if (state.tablesPending) state.tablesStoredAt = context.clock.now();
+  state.tablesPending = false;
+  if (state.storedRevision === revision) return;
+  state.storedRevision = revision;
+  context.queues.reload.add(state.key);
+}
+
+function storedRevisionOf(context: Context, state: RouterState): string | undefined {
+  const data = configData(storedConfig(context, state));
+  if (data === undefined) return undefined;
+  try {
+    return context.pipeline.parseDataFiles(data).revision;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The same data as another file: a pod that missed the last one gets a newer one. */
+export const withNonce = (config: RawObject, nonce: string | undefined): RawObject =>
+  nonce === undefined ? config : { ...config, data: { ...configData(config), nonce } };
+
+/** Old structure ConfigMaps go when no pod can start from them any more. */
+async function pruneOld(context: Context, state: RouterState, rendered: RenderedRouter): Promise<void> {
+  const { structureHash } = rendered.files;
+  const mark = rendered.objects.map((object) => `${object.kind}/${object.metadata.name}`).join(" ");
+  state.prunePending = state.pruned !== mark;
+  if (!state.prunePending || context.cluster.workload(state.key)?.rolledOut !== true) return;
+  if (context.cluster.pods(state.key).some((pod) => pod.structureHash !== structureHash)) return;
+  const keep = rendered.objects.map((object): ObjectRef => ({ kind: object.kind, namespace: state.namespace, name: object.metadata.name }));
+  await context.cluster.prune(state.key, [...keep, { kind: "Secret", namespace: state.namespace, name: controlName(state.name) }]);
+  state.pruned = mark;
+  state.prunePending = false;
+}
+
+/** Nothing new is accepted: what is stored goes on, and pods that restart are brought to it. */
+async function serveLastGood(context: Context, state: RouterState, object: RawObject): Promise<void> {
+  if (state.desired === undefined) {
+    const data = configData(storedConfig(context, state));
+    if (data === undefined) return;
+    await ensureToken(context, state, object);
+    state.desired = context.pipeline.parseDataFiles(data);
+    state.storedRevision = state.desired.revision;
+    state.sets = setsFromStatus(object, state.desired);
+    state.replicas = (object.spec as { replicas?: number } | undefined)?.replicas ?? 1;
+  }
+  context.queues.reload.add(state.key);
+}
+
+function setsFromStatus(object: RawObject, desired: DesiredData): readonly SetInput[] {
+  const sets = (object.status as { sets?: readonly { name: string; id: number }[] } | undefined)?.sets ?? [];
+  return sets.map(({ name, id }) => ({
+    name,
+    id,
+    destinations: desired.dispatcher.filter((entry) => Math.floor(entry.setId / 100) === id),
+  }));
+}
+
+function tellRejected(context: Context, state: RouterState): void {
+  const wrong = state.issues.filter((issue) => !issue.transient);
+  const text = wrong.length === 0 ? undefined : JSON.stringify(wrong);
+  if (text !== undefined && text !== state.rejected) {
+    const [first] = wrong;
+    const reason: Reason | undefined = first?.reason;
+    context.log.warn({ router: state.key, reason, issues: wrong.map((issue) => `${issue.path}: ${issue.message}`) }, "the spec is not accepted");
+    context.hooks.onRejected?.({ kind: "SipRouter", namespace: state.namespace, name: state.name }, wrong);
+  }
+  state.rejected = text;
+}
+
+/** The router is gone: its objects go by their owner references. */
+function dropRouter(context: Context, key: Key): void {
+  const state = context.states.get(key);
+  if (state === undefined) return;
+  for (const uid of state.pods.keys()) context.observations.drop(uid);
+  for (const backend of new Set(state.backendOf.values())) context.queues.status.add(backendStatusKey(backend));
+  for (const progress of state.pods.values()) context.metrics.pod(key, progress.name, undefined);
+  context.metrics.destinations(key, undefined);
+  context.states.delete(key);
+  context.queues.reload.forget(key);
+  context.queues.status.forget(routerStatusKey(key));
+  context.log.info({ router: key }, "the router is gone");
+}

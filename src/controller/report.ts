@@ -1,0 +1,137 @@
+/** Status and Events of one object, computed whole from what is known now and written only when it differs. */
+import type { Key, ObjectRef, PodState, RawObject } from "../api/index.ts";
+import type { DestinationState } from "../kamailio/types.ts";
+import type { PodView } from "../kube/cluster.ts";
+import { podSelector } from "../render/index.ts";
+import {
+  announceBackend,
+  announceRouter,
+  buildBackendStatus,
+  buildRouterStatus,
+  conditionOf,
+  sameJson,
+  timeOf,
+  type Announcement,
+  type BackendUse,
+  type PodInput,
+} from "../status/index.ts";
+import { findIn, type Context } from "./context.ts";
+import { destinationId, type RouterState } from "./state.ts";
+
+/** @param key "SipRouter namespace/name" or "PbxBackend namespace/name" */
+export async function reportStatus(context: Context, key: Key): Promise<undefined> {
+  const [kind, object] = key.split(" ") as [string, Key];
+  if (kind === "SipRouter") await reportRouter(context, object);
+  else await reportBackend(context, object);
+  return undefined;
+}
+
+/** With the status as it was last written, which the list may not have yet. */
+function newest(context: Context, listed: RawObject | undefined): RawObject | undefined {
+  if (listed === undefined || listed.metadata.deletionTimestamp !== undefined) return undefined;
+  const { namespace, name, uid } = listed.metadata;
+  const found = context.cluster.owned(listed.kind, namespace, name);
+  return found !== undefined && found.metadata.uid === uid ? { ...listed, status: found.status } : listed;
+}
+
+async function reportRouter(context: Context, key: Key): Promise<void> {
+  const object = newest(context, findIn(context.snapshot().routers, key));
+  const state = context.states.get(key);
+  if (object === undefined || state === undefined || !state.visited) return;
+  const pods = context.cluster.pods(key).filter((pod) => !pod.terminating);
+  const workload = context.cluster.workload(key);
+  const status = buildRouterStatus({
+    object,
+    issues: state.issues,
+    openExternal: state.openExternal,
+    ...(state.sets === undefined ? {} : { sets: state.sets }),
+    ...(state.desired === undefined ? {} : { revision: state.desired.revision }),
+    stored: state.storedRevision === state.desired?.revision,
+    keptLastList: state.keptSets.length > 0,
+    ...(state.failure === undefined ? {} : { failure: state.failure }),
+    replicas: state.replicas,
+    ...(workload === undefined ? {} : { workload }),
+    pods: pods.map((pod) => podInput(context, state, pod)),
+    selector: Object.entries(podSelector(state.name)).map(([label, value]) => `${label}=${value}`).join(","),
+    now: timeOf(context.clock.now()),
+  });
+  countDestinations(context, state, pods);
+  const reloaded = progressOf(state, conditionOf(status, "Programmed")?.status === "True");
+  await store(context, object, status, announceRouter(object, status, reloaded));
+  tellHooks(context, state, workload?.rolledOut === true, pods, conditionOf(status, "Programmed")?.status === "True");
+}
+
+function podInput(context: Context, state: RouterState, pod: PodView): PodInput {
+  const progress = state.pods.get(pod.uid);
+  const reading = context.observations.last(pod.uid);
+  const lag: PodState = progress?.state ?? "Pending";
+  return {
+    name: pod.name,
+    ready: pod.ready,
+    state: lag,
+    reachable: progress?.reachable ?? true,
+    ...(progress?.revision === undefined ? {} : { revision: progress.revision }),
+    message: pod.message !== "" ? pod.message : lag === "InSync" ? "" : lag === "Pending" ? "" : (progress?.message ?? ""),
+    ...(reading === undefined ? {} : { destinations: reading.destinations }),
+  };
+}
+
+/** From which revision to which the pods have come since the last time all were right. */
+function progressOf(state: RouterState, programmed: boolean): { from: string; to: string } | undefined {
+  const revision = state.desired?.revision;
+  if (!programmed || revision === undefined) return undefined;
+  const from = state.programmed;
+  state.programmed = revision;
+  return from === undefined || from === revision ? undefined : { from, to: revision };
+}
+
+function countDestinations(context: Context, state: RouterState, pods: readonly PodView[]): void {
+  const counts: Record<DestinationState, number> = { Active: 0, Inactive: 0, Probing: 0, Disabled: 0 };
+  for (const pod of pods) for (const one of context.observations.last(pod.uid)?.destinations ?? []) counts[one.state] += 1;
+  context.metrics.destinations(state.key, counts);
+}
+
+function tellHooks(context: Context, state: RouterState, rolledOut: boolean, pods: readonly PodView[], programmed: boolean): void {
+  const revision = state.desired?.revision;
+  const all = pods.length >= state.replicas && pods.every((pod) => state.pods.get(pod.uid)?.state === "InSync");
+  if (!programmed || !rolledOut || !all || revision === undefined || state.announced === revision) return;
+  state.announced = revision;
+  context.hooks.onProgrammed?.(state.key, revision);
+}
+
+async function reportBackend(context: Context, key: Key): Promise<void> {
+  const snapshot = context.snapshot();
+  const object = newest(context, findIn(snapshot.backends, key));
+  if (object === undefined) return;
+  const { backend, issues } = context.pipeline.resolveBackend(snapshot, key);
+  const routers = [...context.mapper.usersOf(object)].filter((router) => findIn(snapshot.routers, router) !== undefined);
+  const status = buildBackendStatus({
+    object,
+    issues,
+    endpoints: backend?.endpoints ?? [],
+    uses: routers.map((router) => useOf(context, router, key)),
+    now: timeOf(context.clock.now()),
+  });
+  await store(context, object, status, announceBackend(object, status));
+}
+
+function useOf(context: Context, router: Key, backend: Key): BackendUse {
+  const state = context.states.get(router);
+  const pods = context.cluster.pods(router).filter((pod) => pod.ready && !pod.terminating);
+  return {
+    router,
+    pods: pods.map((pod) =>
+      context.observations.last(pod.uid)?.destinations.filter((one) => state?.backendOf.get(destinationId(one)) === backend),
+    ),
+  };
+}
+
+async function store(context: Context, object: RawObject, status: object, announcements: readonly Announcement[]): Promise<void> {
+  const ref: ObjectRef = { kind: object.kind, namespace: object.metadata.namespace, name: object.metadata.name };
+  if (sameJson(object.status, status) && announcements.length === 0) return;
+  if (!sameJson(object.status, status)) {
+    await context.cluster.writeStatus(ref, status);
+    context.metrics.statusWrite(ref.kind);
+  }
+  for (const announcement of announcements) context.cluster.emit(ref, announcement);
+}

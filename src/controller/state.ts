@@ -1,0 +1,140 @@
+/** What the controller keeps in memory of one router. All of it can be had again from the cluster and the pods. */
+import type { Key, PodState, RawObject, Reason } from "../api/index.ts";
+import type { DispatcherSetPlan, RouterPlan } from "../ir/types.ts";
+import type { Issue } from "../model/types.ts";
+import type { DataTable, DesiredData } from "../render/types.ts";
+import type { SetInput } from "../status/index.ts";
+
+/** How far one pod has come. */
+export interface PodProgress {
+  readonly uid: string;
+  name: string;
+  state: PodState;
+  reachable: boolean;
+  /** the last revision it was read back with */
+  revision: string | undefined;
+  /** the revision that the fields below are about */
+  target: string;
+  /** tries in a row that did not get on */
+  attempts: number;
+  /** not to be tried before, milliseconds since the epoch */
+  dueAt: number;
+  /** since when only its files are missing */
+  staleSince: number | undefined;
+  /** how often it was told to fetch its files, and when last */
+  touches: number;
+  touchedAt: number;
+  message: string;
+}
+
+export interface RouterState {
+  readonly key: Key;
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  /** the first reconcile is over: status may be written */
+  visited: boolean;
+  issues: readonly Issue[];
+  openExternal: boolean;
+  replicas: number;
+  failure: { readonly reason: Reason; readonly message: string } | undefined;
+  /** sets whose last destinations are kept */
+  keptSets: readonly string[];
+  /** the last plan that was accepted */
+  plan: RouterPlan | undefined;
+  /** what every pod must run */
+  desired: DesiredData | undefined;
+  sets: readonly SetInput[] | undefined;
+  /** "setId uri" -> key of the backend */
+  backendOf: ReadonlyMap<string, Key>;
+  structureHash: string | undefined;
+  /** the data ConfigMap as it was last sent */
+  dataConfig: RawObject | undefined;
+  /** the revision whose data ConfigMap is written */
+  storedRevision: string | undefined;
+  /** when table files were last written, and whether the desired ones are still to be written */
+  tablesStoredAt: number;
+  tablesPending: boolean;
+  nonce: number;
+  nonceAt: number;
+  token: string | undefined;
+  /** the event that asked for the desired revision, milliseconds since the epoch; undefined when it has had its effect */
+  changedAt: number | undefined;
+  /** all ready pods were read back with it */
+  programmed: string | undefined;
+  /** told to the hooks: all replicas run it */
+  announced: string | undefined;
+  rejected: string | undefined;
+  /** names of the objects that were kept by the last prune; `prunePending`: others may be there */
+  pruned: string | undefined;
+  prunePending: boolean;
+  readonly pods: Map<string, PodProgress>;
+}
+
+export const newRouterState = (object: RawObject): RouterState => ({
+  key: `${object.metadata.namespace}/${object.metadata.name}`,
+  namespace: object.metadata.namespace,
+  name: object.metadata.name,
+  uid: object.metadata.uid ?? "",
+  visited: false,
+  issues: [],
+  openExternal: false,
+  replicas: 0,
+  failure: undefined,
+  keptSets: [],
+  plan: undefined,
+  desired: undefined,
+  sets: undefined,
+  backendOf: new Map(),
+  structureHash: undefined,
+  dataConfig: undefined,
+  storedRevision: undefined,
+  tablesStoredAt: Number.NEGATIVE_INFINITY,
+  tablesPending: false,
+  nonce: 0,
+  nonceAt: 0,
+  token: undefined,
+  changedAt: undefined,
+  programmed: undefined,
+  announced: undefined,
+  rejected: undefined,
+  pruned: undefined,
+  prunePending: true,
+  pods: new Map(),
+});
+
+export const newProgress = (uid: string, name: string, target: string): PodProgress => ({
+  uid,
+  name,
+  state: "Pending",
+  reachable: true,
+  revision: undefined,
+  target,
+  attempts: 0,
+  dueAt: 0,
+  staleSince: undefined,
+  touches: 0,
+  touchedAt: 0,
+  message: "",
+});
+
+export const destinationId = (one: { readonly setId: number; readonly uri: string }): string => `${one.setId} ${one.uri}`;
+
+export const sameTables = (a: readonly DataTable[] | undefined, b: readonly DataTable[]): boolean =>
+  a !== undefined && JSON.stringify(a.map((one) => [one.name, one.generation])) === JSON.stringify(b.map((one) => [one.name, one.generation]));
+
+/**
+ * A set that would lose its last destination keeps the ones it had: calls to a backend that may come back are better
+ * than an empty set, and an empty list wipes everything. Pure.
+ */
+export function keepLastDestinations(plan: RouterPlan, last: RouterPlan | undefined): { plan: RouterPlan; kept: readonly string[] } {
+  const before = new Map((last?.data.sets ?? []).map((set) => [`${set.id} ${set.name}`, set]));
+  const kept: string[] = [];
+  const sets = plan.data.sets.map((set): DispatcherSetPlan => {
+    const old = before.get(`${set.id} ${set.name}`);
+    if (set.destinations.length > 0 || old === undefined || old.destinations.length === 0) return set;
+    kept.push(set.name);
+    return { ...set, tiers: old.tiers, destinations: old.destinations };
+  });
+  return kept.length === 0 ? { plan, kept } : { plan: { ...plan, data: { ...plan.data, sets } }, kept };
+}

@@ -1,0 +1,119 @@
+/**
+ * A model of running Kamailios behind `Control`, with the habits that matter: `dispatcher.add` is not idempotent,
+ * removing what is not there says Ok, a table reload says Ok whatever it did, db_text sees a file's age in whole seconds,
+ * and a reply may get lost after the work was done.
+ */
+import { OperatorError } from "../../src/errors.ts";
+import type { Control, ControlAddress, DestinationState, ObservedDestination, PodReading } from "../../src/kamailio/types.ts";
+import type { DesiredData, DispatcherEntry } from "../../src/render/types.ts";
+
+export interface KamailioFiles {
+  readonly dispatcher: readonly DispatcherEntry[];
+  readonly tables: Readonly<Record<string, string>>;
+}
+
+export interface FakeKamailio {
+  destinations: ObservedDestination[];
+  tables: Record<string, string>;
+  /** what lies in the data folder, and its modification time in whole seconds */
+  files: KamailioFiles;
+  filesAt: number;
+  /** modification times of the tables when they were loaded */
+  loadedAt: Record<string, number>;
+  up: boolean;
+  /** methods called, with parameters */
+  readonly calls: string[];
+}
+
+/** What happens to the next call: it is not received; it is done but the answer is lost; it is refused. */
+export type CallFault = "unreachable" | "lostReply" | "fault";
+
+export interface FakeKamailios extends Control {
+  start(host: string, files: KamailioFiles, second: number): FakeKamailio;
+  /** the process ends and starts anew from its files */
+  restart(host: string): void;
+  at(host: string): FakeKamailio;
+  remove(host: string): void;
+  read(address: ControlAddress, desired: DesiredData): Promise<PodReading>;
+  /** asked before every call */
+  onCall: (host: string, method: string) => CallFault | undefined;
+}
+
+const stateOf = (flags: number): DestinationState => ((flags & 4) !== 0 ? "Disabled" : (flags & 1) !== 0 ? "Inactive" : "Active");
+const observed = ({ setId, uri, flags, priority, attrs }: DispatcherEntry): ObservedDestination => {
+  const state = stateOf(flags);
+  return { setId, uri, state, flags: state === "Disabled" ? "DX" : "AP", priority, attrs };
+};
+const letters: Readonly<Record<string, DestinationState>> = { a: "Active", i: "Inactive", t: "Probing", d: "Disabled" };
+
+const load = (files: KamailioFiles, second: number, calls: string[]): FakeKamailio => ({
+  destinations: files.dispatcher.map(observed),
+  tables: { ...files.tables },
+  files,
+  filesAt: second,
+  loadedAt: Object.fromEntries(Object.keys(files.tables).map((table) => [table, second])),
+  up: true,
+  calls,
+});
+
+export function createFakeKamailios(): FakeKamailios {
+  const running = new Map<string, FakeKamailio>();
+  const at = (host: string): FakeKamailio => {
+    const found = running.get(host);
+    if (found === undefined) throw new Error(`no Kamailio at ${host}`);
+    return found;
+  };
+  const unreachable = (host: string): OperatorError =>
+    new OperatorError("SIPR_RPC_UNREACHABLE", `the control port of ${host} does not answer`, { remedy: "Look at the pod." });
+
+  const perform = (kamailio: FakeKamailio, method: string, params: readonly (string | number)[]): unknown => {
+    const [first, second, third, fourth, fifth] = params;
+    if (method === "dispatcher.add") {
+      const entry = { setId: Number(first), uri: String(second), flags: Number(third), priority: Number(fourth), attrs: String(fifth ?? "") };
+      kamailio.destinations = [...kamailio.destinations, observed(entry)];
+    } else if (method === "dispatcher.remove") {
+      kamailio.destinations = kamailio.destinations.filter((one) => one.setId !== first || one.uri !== second);
+    } else if (method === "dispatcher.set_state") {
+      const state = letters[String(first).charAt(0)] ?? "Active";
+      kamailio.destinations = kamailio.destinations.map((one) => (one.setId === second && one.uri === third ? { ...one, state } : one));
+    } else if (method === "mtree.reload" || method === "htable.reload") {
+      const table = String(first);
+      const generation = kamailio.files.tables[table];
+      if (generation !== undefined && kamailio.loadedAt[table] !== kamailio.filesAt) {
+        kamailio.tables = { ...kamailio.tables, [table]: generation };
+        kamailio.loadedAt[table] = kamailio.filesAt;
+      }
+    } else if (method === "read") return { destinations: kamailio.destinations, tables: { ...kamailio.tables }, draining: false };
+    else throw new Error(`unknown method ${method}`);
+    return "Ok";
+  };
+
+  const made: FakeKamailios = {
+    onCall: () => undefined,
+    start(host, files, second) {
+      const kamailio = load(files, second, []);
+      running.set(host, kamailio);
+      return kamailio;
+    },
+    restart(host) {
+      const { files, filesAt, calls } = at(host);
+      running.set(host, load(files, filesAt, calls));
+    },
+    at,
+    remove: (host) => void running.delete(host),
+    async call({ host }, method, params = []) {
+      await Promise.resolve();
+      const fault = made.onCall(host, method);
+      const kamailio = running.get(host);
+      if (fault === "unreachable" || kamailio === undefined || !kamailio.up) throw unreachable(host);
+      if (fault === "fault") throw new OperatorError("SIPR_RPC_FAULT", `${method} was refused by ${host}`, { remedy: "Look at the pod." });
+      if (method !== "read") kamailio.calls.push(`${method} ${params.join(" ")}`);
+      const answer = perform(kamailio, method, params);
+      await Promise.resolve();
+      if (fault === "lostReply") throw unreachable(host);
+      return answer;
+    },
+    read: async (address) => (await made.call(address, "read")) as PodReading,
+  };
+  return made;
+}
