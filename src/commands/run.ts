@@ -48,7 +48,10 @@ const loadKubeConfig = (options: RunOptions): KubeConfig => {
     else config.loadFromFile(options.kubeconfig);
   } catch (error) {
     const which = options.kubeconfig ?? "of the environment";
-    throw usage(`The kubeconfig ${which} cannot be used: ${String(error)}`, "Name a readable kubeconfig with --kubeconfig.");
+    throw usage(
+      `The kubeconfig ${which} cannot be used: ${String(error)}`,
+      "Name a readable kubeconfig with --kubeconfig.",
+    );
   }
   if (options.context !== undefined) config.setCurrentContext(options.context);
   const server = config.getCurrentCluster()?.server;
@@ -69,7 +72,8 @@ const leaseNamespace = (options: RunOptions, config: KubeConfig): string => {
 
 const portOf = (text: string): number => {
   const port = Number(text);
-  if (!/^\d+$/.test(text) || port > 65_535) throw usage(`--metrics-port ${text} is not a port.`, "Give a number from 0 to 65535.");
+  if (!/^\d+$/.test(text) || port > 65_535)
+    throw usage(`--metrics-port ${text} is not a port.`, "Give a number from 0 to 65535.");
   return port;
 };
 
@@ -84,14 +88,22 @@ const notReady = (cluster: KubeCluster, metrics: OperatorMetrics): readonly stri
   const counts = new Map<string, number>();
   for (const { kind } of troubles) counts.set(kind, (counts.get(kind) ?? 0) + 1);
   metrics.setWatchTroubles(counts);
-  return [...(cluster.isSynced ? [] : ["the caches are not filled yet"]), ...troubles.map(({ error }) => error.message)];
+  return [
+    ...(cluster.isSynced ? [] : ["the caches are not filled yet"]),
+    ...troubles.map(({ error }) => error.message),
+  ];
 };
 
 /** Throws OperatorError SIPR_LEADERSHIP_LOST: the process is to end at once and to be started again. */
 const lead = async (
   cluster: KubeCluster,
   election: LeaderElection | undefined,
-  parts: { readonly options: RunOptions; readonly io: CommandIO; readonly log: Logger; readonly metrics: OperatorMetrics },
+  parts: {
+    readonly options: RunOptions;
+    readonly io: CommandIO;
+    readonly log: Logger;
+    readonly metrics: OperatorMetrics;
+  },
 ): Promise<void> => {
   const { options, io, log, metrics } = parts;
   if (election && !(await election.acquire(io.signal))) return;
@@ -112,7 +124,8 @@ const lead = async (
 };
 
 export const run: Command<RunOptions> = async (options, io) => {
-  if (!levels.includes(options.logLevel)) throw usage(`--log-level ${options.logLevel} is unknown.`, `Use one of ${levels.join(", ")}.`);
+  if (!levels.includes(options.logLevel))
+    throw usage(`--log-level ${options.logLevel} is unknown.`, `Use one of ${levels.join(", ")}.`);
   const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
   const log = createLog(options.logLevel, io.stderr);
   const kubeConfig = loadKubeConfig(options);
@@ -132,7 +145,10 @@ export const run: Command<RunOptions> = async (options, io) => {
     registry: metrics.registry,
   });
   const from = cluster.connection.server;
-  log.info({ version, server: from, namespaces: namespaces.length > 0 ? namespaces : "all", port: server.port }, "starting");
+  log.info(
+    { version, server: from, namespaces: namespaces.length > 0 ? namespaces : "all", port: server.port },
+    "starting",
+  );
   const election = options.leaderElect
     ? new LeaderElection({
         connection: cluster.connection,

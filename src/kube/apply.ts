@@ -59,12 +59,17 @@ const decoded = (secret: RawObject): Record<string, string> =>
     ]),
   );
 
+type Generate = (present?: Readonly<Record<string, string>>) => Record<string, string>;
+
 export class Applier {
   readonly #connection: Connection;
   readonly #caches: Caches;
   readonly #log: Log;
   /** "kind/namespace/name" -> digests of the form last applied and of what the API server made of it */
-  readonly #applied = new Map<string, { readonly form: string; readonly held: string; readonly uid: string | undefined }>();
+  readonly #applied = new Map<
+    string,
+    { readonly form: string; readonly held: string; readonly uid: string | undefined }
+  >();
 
   constructor(connection: Connection, caches: Caches, log: Log) {
     this.#connection = connection;
@@ -138,7 +143,8 @@ export class Applier {
       // Pods are the Deployment's
       if (kind === "Pod") continue;
       for (const object of this.#caches.owned(kind, router)) {
-        const isOwn = object.metadata.labels?.[labels.managedBy] === MANAGED_BY && controllerOf(object)?.kind === "SipRouter";
+        const isOwn =
+          object.metadata.labels?.[labels.managedBy] === MANAGED_BY && controllerOf(object)?.kind === "SipRouter";
         if (!isOwn || object.metadata.deletionTimestamp !== undefined || kept.has(`${kind}/${keyOf(object)}`)) continue;
         await this.#delete(object);
       }
@@ -150,7 +156,10 @@ export class Applier {
     const body = { kind: "DeleteOptions", apiVersion: "v1", propagationPolicy: "Background", preconditions: { uid } };
     try {
       await this.#connection.request("DELETE", pathOf(kindInfo(object.kind), namespace, name), { body });
-      this.#log.info({ kind: object.kind, object: keyOf(object), action: "delete" }, "removed what is no longer needed");
+      this.#log.info(
+        { kind: object.kind, object: keyOf(object), action: "delete" },
+        "removed what is no longer needed",
+      );
     } catch (error) {
       // gone, or another object of that name by now
       if (!isStatus(error, 404, 409)) throw error;
@@ -159,15 +168,21 @@ export class Applier {
     this.forget(object);
   }
 
-  async ensureSecret(secret: RawObject, generate: () => Record<string, string>): Promise<Record<string, string>> {
+  async ensureSecret(secret: RawObject, generate: Generate): Promise<Record<string, string>> {
     const { namespace, name } = secret.metadata;
     const live = this.#caches.get("Secret", namespace, name) ?? (await this.#read(secret));
     if (live) return this.#adopt(live, secret, generate);
-    const data = generate();
-    const body = { ...secret, type: "Opaque", data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, toBase64(value)])) };
+    const data = generate({});
+    const body = {
+      ...secret,
+      type: "Opaque",
+      data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, toBase64(value)])),
+    };
     try {
       const path = pathOf(kindInfo("Secret"), namespace);
-      this.#caches.wrote((await this.#connection.request("POST", path, { query: { fieldManager: FIELD_MANAGER }, body })) as RawObject);
+      this.#caches.wrote(
+        (await this.#connection.request("POST", path, { query: { fieldManager: FIELD_MANAGER }, body })) as RawObject,
+      );
       this.#log.info({ kind: "Secret", object: keyOf(secret), action: "create" }, "applied");
       return data;
     } catch (error) {
@@ -179,10 +194,10 @@ export class Applier {
   }
 
   /** Keys that are there stay as they are; a key that is missing is made, and an orphan gets its owner back. */
-  async #adopt(live: RawObject, wanted: RawObject, generate: () => Record<string, string>): Promise<Record<string, string>> {
+  async #adopt(live: RawObject, wanted: RawObject, generate: Generate): Promise<Record<string, string>> {
     if (!isOurs(live, wanted)) throw notOwned(live, wanted);
     const data = decoded(live);
-    const made = generate();
+    const made = generate(data);
     const missing = Object.keys(made).filter((key) => !data[key]);
     if (missing.length === 0 && controllerOf(live)) return data;
     const { namespace, name } = live.metadata;
@@ -191,7 +206,11 @@ export class Applier {
       data: Object.fromEntries(missing.map((key) => [key, toBase64(made[key] ?? "")])),
     };
     const path = pathOf(kindInfo("Secret"), namespace, name);
-    const answer = (await this.#connection.request("PATCH", path, { query: { fieldManager: FIELD_MANAGER }, body, contentType: MERGE })) as RawObject;
+    const answer = (await this.#connection.request("PATCH", path, {
+      query: { fieldManager: FIELD_MANAGER },
+      body,
+      contentType: MERGE,
+    })) as RawObject;
     this.#caches.wrote(answer);
     this.#log.info({ kind: "Secret", object: keyOf(live), action: "update", keys: missing }, "applied");
     return decoded(answer);

@@ -62,7 +62,8 @@ export class Caches {
     this.#lists.delete(object.kind);
     const id = `${object.kind}/${keyOf(object)}`;
     const written = this.#written.get(id);
-    if (written && (deleted ? written.metadata.uid === object.metadata.uid : !isNewer(written, object))) this.#written.delete(id);
+    if (written && (deleted ? written.metadata.uid === object.metadata.uid : !isNewer(written, object)))
+      this.#written.delete(id);
   }
 
   owned(kind: string, router: Key): readonly RawObject[] {

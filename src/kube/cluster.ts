@@ -70,8 +70,14 @@ export interface Cluster {
   apply(objects: readonly RawObject[]): Promise<void>;
   /** deletes the router's owned objects of the given kinds that are not in `keep` */
   prune(router: Key, keep: readonly ObjectRef[]): Promise<void>;
-  /** creates a Secret with generated values if it does not exist; never overwrites, never logs; returns its data decoded */
-  ensureSecret(secret: RawObject, generate: () => Record<string, string>): Promise<Record<string, string>>;
+  /**
+   * Creates a Secret with generated values if it does not exist; never overwrites, never logs; returns its data decoded.
+   * A key that was lost is made again: `generate` is given the keys that are there, so that all fit together.
+   */
+  ensureSecret(
+    secret: RawObject,
+    generate: (present?: Readonly<Record<string, string>>) => Record<string, string>,
+  ): Promise<Record<string, string>>;
   /** makes the kubelet sync the pod's volumes now, by patching an annotation of the pod */
   touchPod(pod: PodView, revision: string): Promise<void>;
   writeStatus(ref: ObjectRef, status: object): Promise<void>;

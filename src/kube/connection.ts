@@ -142,7 +142,10 @@ export const createConnection = (kubeConfig: KubeConfig, options: ConnectionOpti
         "user-agent": "sip-router-operator",
         ...(payload === undefined
           ? {}
-          : { "content-type": settings.contentType ?? "application/json", "content-length": Buffer.byteLength(payload) }),
+          : {
+              "content-type": settings.contentType ?? "application/json",
+              "content-length": Buffer.byteLength(payload),
+            }),
       },
     };
     const send = (): Promise<http.IncomingMessage> =>
@@ -160,7 +163,8 @@ export const createConnection = (kubeConfig: KubeConfig, options: ConnectionOpti
 
   const urlOf = (path: string, query: Query | undefined): URL => {
     const url = new URL(server + path);
-    for (const [key, value] of Object.entries(query ?? {})) if (value !== undefined) url.searchParams.set(key, String(value));
+    for (const [key, value] of Object.entries(query ?? {}))
+      if (value !== undefined) url.searchParams.set(key, String(value));
     return url;
   };
 
@@ -218,7 +222,9 @@ export const createConnection = (kubeConfig: KubeConfig, options: ConnectionOpti
 
     fence(reason) {
       fence.abort(
-        new OperatorError("SIPR_API", `Nothing is written any more: ${reason}`, { remedy: "Another instance has taken over, or this one restarts." }),
+        new OperatorError("SIPR_API", `Nothing is written any more: ${reason}`, {
+          remedy: "Another instance has taken over, or this one restarts.",
+        }),
       );
     },
     close() {

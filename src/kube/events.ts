@@ -67,7 +67,14 @@ export class EventRecorder {
     if (!this.#allowed(`${ref.kind}/${ref.namespace}/${ref.name}`, now)) return;
     const digest = createHash("sha256").update(id).digest("hex").slice(0, 8);
     const name = `${ref.name.slice(0, 220)}.${digest}${randomBytes(4).toString("hex")}`;
-    const made: Recent = { name, namespace: ref.namespace, count: 1, lastMs: now, timer: undefined, created: Promise.resolve(false) };
+    const made: Recent = {
+      name,
+      namespace: ref.namespace,
+      count: 1,
+      lastMs: now,
+      timer: undefined,
+      created: Promise.resolve(false),
+    };
     made.created = this.#create(made, ref, object, event, now);
     this.#recent.set(id, made);
     this.#track(made.created);
@@ -85,7 +92,8 @@ export class EventRecorder {
   }
 
   #sweep(now: number): void {
-    for (const [id, { lastMs, timer }] of this.#recent) if (!timer && now - lastMs >= WINDOW_MS) this.#recent.delete(id);
+    for (const [id, { lastMs, timer }] of this.#recent)
+      if (!timer && now - lastMs >= WINDOW_MS) this.#recent.delete(id);
     for (const [id, { atMs }] of this.#budget) if (now - atMs >= BURST * REFILL_MS) this.#budget.delete(id);
   }
 
@@ -96,7 +104,13 @@ export class EventRecorder {
     return tokens >= 1;
   }
 
-  async #create(recent: Recent, ref: ObjectRef, object: RawObject | undefined, event: EventInput, now: number): Promise<boolean> {
+  async #create(
+    recent: Recent,
+    ref: ObjectRef,
+    object: RawObject | undefined,
+    event: EventInput,
+    now: number,
+  ): Promise<boolean> {
     const info = kindInfo("Event");
     const body = {
       apiVersion: apiVersionOf(info),
@@ -127,7 +141,9 @@ export class EventRecorder {
     if (!(await recent.created)) return;
     const series = { count: recent.count, lastObservedTime: microTime(recent.lastMs) };
     const path = pathOf(kindInfo("Event"), recent.namespace, recent.name);
-    await this.#attempt(() => this.#options.connection.request("PATCH", path, { body: { series }, contentType: MERGE }));
+    await this.#attempt(() =>
+      this.#options.connection.request("PATCH", path, { body: { series }, contentType: MERGE }),
+    );
   }
 
   async #attempt(send: () => Promise<unknown>): Promise<boolean> {

@@ -15,7 +15,13 @@ export class ApiError extends OperatorError {
   constructor(
     code: ErrorCode,
     message: string,
-    options: { remedy: string; cause?: unknown; status: number; reason: string; retryAfterSeconds?: number | undefined },
+    options: {
+      remedy: string;
+      cause?: unknown;
+      status: number;
+      reason: string;
+      retryAfterSeconds?: number | undefined;
+    },
   ) {
     super(code, message, options);
     this.name = "ApiError";
@@ -83,11 +89,17 @@ export const apiError = (request: RequestInfo, status: number, body: unknown, re
     return new ApiError("SIPR_FORBIDDEN", `Not allowed to ${what(request)}: ${message}`, {
       ...common,
       remedy: `Grant the operator's account the verb "${request.verb}" on "${request.resource}" ${
-        request.namespace ? `with a Role in namespace ${request.namespace}` : "with a ClusterRole (or name the namespaces to watch with --namespace)"
+        request.namespace
+          ? `with a Role in namespace ${request.namespace}`
+          : "with a ClusterRole (or name the namespaces to watch with --namespace)"
       }; config/rbac has the full set of permissions.`,
     });
   }
-  if (status === 404 && request.group === GROUP && (request.name === "" || /could not find the requested/.test(message))) {
+  if (
+    status === 404 &&
+    request.group === GROUP &&
+    (request.name === "" || /could not find the requested/.test(message))
+  ) {
     return new ApiError("SIPR_CRD_MISSING", `The API server does not serve ${request.resource} (${what(request)})`, {
       ...common,
       remedy: "Install the custom resource definitions of this version: kubectl apply -f crds/",

@@ -46,7 +46,7 @@ export interface KubeCluster extends Cluster {
 
 const watchesOf = (namespaces: readonly string[]): readonly WatchSpec[] => {
   const labelSelector = `${labels.managedBy}=${MANAGED_BY}`;
-  const kinds: readonly (Omit<WatchSpec, "namespace">)[] = [
+  const kinds: readonly Omit<WatchSpec, "namespace">[] = [
     ...userKinds.map((kind) => ({ info: kindInfo(kind) })),
     ...ownedKinds.map((kind) => ({ info: kindInfo(kind), labelSelector })),
   ];
@@ -156,7 +156,13 @@ const touchPod = async (connection: Connection, caches: Caches, pod: PodView, re
   const body = { metadata: { uid: pod.uid, annotations: { [annotations.revision]: revision } } };
   try {
     const path = pathOf(kindInfo("Pod"), pod.namespace, pod.name);
-    caches.wrote((await connection.request("PATCH", path, { query: { fieldManager: FIELD_MANAGER }, body, contentType: MERGE })) as RawObject);
+    caches.wrote(
+      (await connection.request("PATCH", path, {
+        query: { fieldManager: FIELD_MANAGER },
+        body,
+        contentType: MERGE,
+      })) as RawObject,
+    );
   } catch (error) {
     // gone, or another pod of that name by now
     if (!isStatus(error, 404, 409)) throw error;

@@ -76,10 +76,17 @@ export class LeaderElection {
         if (holder !== said) this.#options.log.info({ lease: this.#options.name, holder }, "standing by");
         said = holder;
       } catch (error) {
-        if (failures === 0) this.#options.log.warn({ lease: this.#options.name, err: error }, "the lease could not be read or taken, trying again");
+        if (failures === 0)
+          this.#options.log.warn(
+            { lease: this.#options.name, err: error },
+            "the lease could not be read or taken, trying again",
+          );
         failures += 1;
       }
-      await pause(backoffMs(1, this.#options.retrySeconds * 1000, this.#options.retrySeconds * 1000, Math.random()), signal);
+      await pause(
+        backoffMs(1, this.#options.retrySeconds * 1000, this.#options.retrySeconds * 1000, Math.random()),
+        signal,
+      );
     }
     return false;
   }
@@ -169,7 +176,13 @@ export class LeaderElection {
   #create(signal: AbortSignal | undefined): Promise<string> {
     const { identity, name, namespace, durationSeconds } = this.#options;
     const now = microTime(Date.now());
-    const spec = { holderIdentity: identity, leaseDurationSeconds: durationSeconds, acquireTime: now, renewTime: now, leaseTransitions: 0 };
+    const spec = {
+      holderIdentity: identity,
+      leaseDurationSeconds: durationSeconds,
+      acquireTime: now,
+      renewTime: now,
+      leaseTransitions: 0,
+    };
     const info = kindInfo("Lease");
     const lease = { apiVersion: apiVersionOf(info), kind: "Lease", metadata: { name, namespace }, spec };
     return this.#write("POST", pathOf(info, namespace), lease, signal);
@@ -178,7 +191,10 @@ export class LeaderElection {
   /** A conflict means that another instance was faster: who holds it then is read again. */
   async #write(method: "POST" | "PUT", path: string, body: object, signal?: AbortSignal): Promise<string> {
     try {
-      const answer = (await this.#options.connection.request(method, path, { body, ...(signal ? { signal } : {}) })) as Lease;
+      const answer = (await this.#options.connection.request(method, path, {
+        body,
+        ...(signal ? { signal } : {}),
+      })) as Lease;
       this.#lease = answer;
       this.#observed = { version: answer.metadata.resourceVersion ?? "", atMs: performance.now() };
       return answer.spec?.holderIdentity ?? "";

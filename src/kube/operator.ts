@@ -115,7 +115,10 @@ export class OperatorShell extends Operator {
 
   /** Ends one reflector made by {@link watch}. */
   forget(kind: string, reflector: Reflector): void {
-    this.#reflectors.set(kind, (this.#reflectors.get(kind) ?? []).filter((other) => other !== reflector));
+    this.#reflectors.set(
+      kind,
+      (this.#reflectors.get(kind) ?? []).filter((other) => other !== reflector),
+    );
     this.#stopped.push(reflector.stop());
   }
 

@@ -15,7 +15,8 @@ const collect = (value: unknown, found: Set<string>): void => {
   if (Array.isArray(value)) for (const item of value) collect(item, found);
   else if (typeof value === "object" && value !== null) {
     for (const [field, inner] of Object.entries(value)) {
-      if (/^(secretName|[a-z]\w*SecretName)$/.test(field) && typeof inner === "string" && inner !== "") found.add(inner);
+      if (/^(secretName|[a-z]\w*SecretName)$/.test(field) && typeof inner === "string" && inner !== "")
+        found.add(inner);
       // a pod template's volumes are the kubelet's business
       else if (field !== "podTemplate") collect(inner, found);
     }
@@ -71,7 +72,11 @@ export class SecretReferences {
 
   #watch(namespace: string, key: Key): Watched {
     const name = key.slice(namespace.length + 1);
-    const reflector = this.#shell.watch({ info: kindInfo("Secret"), namespace, fieldSelector: `metadata.name=${name}` });
+    const reflector = this.#shell.watch({
+      info: kindInfo("Secret"),
+      namespace,
+      fieldSelector: `metadata.name=${name}`,
+    });
     const watched = { reflector, users: new Set<string>() };
     this.#watched.set(key, watched);
     reflector.start();

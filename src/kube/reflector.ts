@@ -162,7 +162,8 @@ export class Reflector {
       else if (previous.metadata.uid !== object.metadata.uid) {
         this.#options.onEvent({ type: "DELETED", object: previous, previous });
         this.#options.onEvent({ type: "ADDED", object, previous: undefined });
-      } else if (versionOf(previous) !== versionOf(object)) this.#options.onEvent({ type: "MODIFIED", object, previous });
+      } else if (versionOf(previous) !== versionOf(object))
+        this.#options.onEvent({ type: "MODIFIED", object, previous });
     }
   }
 

@@ -11,7 +11,12 @@ import { apiVersionOf, kindInfo, pathOf } from "./kinds.ts";
 const ATTEMPTS = 4;
 
 /** An object that is gone needs no status. Throws ApiError after {@link ATTEMPTS} conflicts. */
-export const writeStatus = async (connection: Connection, caches: Caches, ref: ObjectRef, status: object): Promise<void> => {
+export const writeStatus = async (
+  connection: Connection,
+  caches: Caches,
+  ref: ObjectRef,
+  status: object,
+): Promise<void> => {
   const info = kindInfo(ref.kind);
   for (let attempt = 1; ; attempt += 1) {
     const live = caches.get(ref.kind, ref.namespace, ref.name);

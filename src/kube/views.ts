@@ -45,7 +45,8 @@ const troubleOf = (status: PodStatus): string => {
     if (waiting && waiting.reason !== "ContainerCreating" && waiting.reason !== "PodInitializing") {
       return words(waiting.reason, waiting.message);
     }
-    if (terminated && terminated.exitCode !== 0) return words(terminated.reason, terminated.message ?? `exit code ${terminated.exitCode}`);
+    if (terminated && terminated.exitCode !== 0)
+      return words(terminated.reason, terminated.message ?? `exit code ${terminated.exitCode}`);
   }
   if (status.phase === "Failed") return words(status.reason ?? "Failed", status.message);
   const scheduled = status.conditions?.find((condition) => condition.type === "PodScheduled");
@@ -69,8 +70,12 @@ export const podView = (pod: RawObject): PodView => {
 };
 
 const addressesOf = (service: RawObject | undefined): readonly string[] => {
-  const status = service?.status as { loadBalancer?: { ingress?: readonly { ip?: string; hostname?: string }[] } } | undefined;
-  const ingress = (status?.loadBalancer?.ingress ?? []).map(({ ip, hostname }) => ip ?? hostname ?? "").filter((address) => address);
+  const status = service?.status as
+    | { loadBalancer?: { ingress?: readonly { ip?: string; hostname?: string }[] } }
+    | undefined;
+  const ingress = (status?.loadBalancer?.ingress ?? [])
+    .map(({ ip, hostname }) => ip ?? hostname ?? "")
+    .filter((address) => address);
   if (ingress.length > 0) return ingress;
   const spec = service?.spec as { clusterIPs?: readonly string[]; clusterIP?: string } | undefined;
   return (spec?.clusterIPs ?? [spec?.clusterIP ?? ""]).filter((address) => address !== "" && address !== "None");

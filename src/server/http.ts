@@ -28,7 +28,12 @@ const answer = (response: ServerResponse, status: number, type: string, body: st
   response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(body) }).end(body);
 };
 const answerHealth = (response: ServerResponse, reasons: readonly string[]): void => {
-  answer(response, reasons.length === 0 ? 200 : 503, "text/plain; charset=utf-8", reasons.length === 0 ? "ok\n" : `${reasons.join("\n")}\n`);
+  answer(
+    response,
+    reasons.length === 0 ? 200 : 503,
+    "text/plain; charset=utf-8",
+    reasons.length === 0 ? "ok\n" : `${reasons.join("\n")}\n`,
+  );
 };
 
 const handle = async (options: ServerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -43,7 +48,9 @@ const handle = async (options: ServerOptions, request: IncomingMessage, response
 /** Throws OperatorError SIPR_PORT_IN_USE. */
 export const startServer = async (options: ServerOptions): Promise<HttpServer> => {
   const server = createServer((request, response) => {
-    handle(options, request, response).catch(() => answer(response, 500, "text/plain", "the metrics could not be collected\n"));
+    handle(options, request, response).catch(() =>
+      answer(response, 500, "text/plain", "the metrics could not be collected\n"),
+    );
   });
   server.requestTimeout = 10_000;
   server.maxConnections = 100;
@@ -51,10 +58,14 @@ export const startServer = async (options: ServerOptions): Promise<HttpServer> =
     server.once("error", (cause: NodeJS.ErrnoException) => {
       const place = `${options.address} port ${options.port}`;
       reject(
-        new OperatorError("SIPR_PORT_IN_USE", `Cannot listen on ${place} for health and metrics: ${cause.code ?? cause.message}`, {
-          cause,
-          remedy: "Choose another port with --metrics-port or another address with --metrics-address.",
-        }),
+        new OperatorError(
+          "SIPR_PORT_IN_USE",
+          `Cannot listen on ${place} for health and metrics: ${cause.code ?? cause.message}`,
+          {
+            cause,
+            remedy: "Choose another port with --metrics-port or another address with --metrics-address.",
+          },
+        ),
       );
     });
     server.listen(options.port, options.address, resolve);

@@ -6,7 +6,18 @@ import { pino } from "pino";
 import type { Logger } from "pino";
 import { OperatorError } from "../errors.ts";
 
-const secretFields = ["token", "password", "authorization", "Authorization", "ha1", "secret", "data", "stringData", "key", "cert"];
+const secretFields = [
+  "token",
+  "password",
+  "authorization",
+  "Authorization",
+  "ha1",
+  "secret",
+  "data",
+  "stringData",
+  "key",
+  "cert",
+];
 
 export type { Logger };
 

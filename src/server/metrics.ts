@@ -22,12 +22,22 @@ export const createMetrics = (version: string): OperatorMetrics => {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
-  const of = <Labels extends string>(name: string, help: string, ...labelNames: Labels[]) => ({ name, help, labelNames, registers });
+  const of = <Labels extends string>(name: string, help: string, ...labelNames: Labels[]) => ({
+    name,
+    help,
+    labelNames,
+    registers,
+  });
 
   new Gauge(of("siprouter_build_info", "Always 1.", "version")).set({ version }, 1);
   const leader = new Gauge(of("leader_election_master_status", "1 while this instance leads.", "name"));
-  const requests = new Counter(of("siprouter_api_requests_total", "Requests to the API server; code 0: no answer.", "verb", "resource", "code"));
-  const latency = new Histogram({ ...of("siprouter_api_request_duration_seconds", "Time of a request to the API server.", "verb"), buckets: SECONDS });
+  const requests = new Counter(
+    of("siprouter_api_requests_total", "Requests to the API server; code 0: no answer.", "verb", "resource", "code"),
+  );
+  const latency = new Histogram({
+    ...of("siprouter_api_request_duration_seconds", "Time of a request to the API server.", "verb"),
+    buckets: SECONDS,
+  });
   const watchErrors = new Gauge(of("siprouter_watches_failing", "Watches that do not work at this moment.", "kind"));
   return {
     registry,
@@ -48,8 +58,19 @@ type QueueMetrics = Pick<Metrics, "queueDepth" | "queueRun">;
 const queueMetrics = (registers: Registry[]): QueueMetrics => {
   const labelNames = ["name"] as const;
   const depth = new Gauge({ name: "workqueue_depth", help: "Keys that wait.", labelNames, registers });
-  const work = new Histogram({ name: "workqueue_work_duration_seconds", help: "Time of one run.", labelNames, registers, buckets: SECONDS });
-  const retries = new Counter({ name: "workqueue_retries_total", help: "Runs that failed and are repeated.", labelNames, registers });
+  const work = new Histogram({
+    name: "workqueue_work_duration_seconds",
+    help: "Time of one run.",
+    labelNames,
+    registers,
+    buckets: SECONDS,
+  });
+  const retries = new Counter({
+    name: "workqueue_retries_total",
+    help: "Runs that failed and are repeated.",
+    labelNames,
+    registers,
+  });
   const runs = new Counter({
     name: "controller_runtime_reconcile_total",
     help: "Runs by outcome.",
@@ -69,7 +90,12 @@ const queueMetrics = (registers: Registry[]): QueueMetrics => {
 const routerMetrics = (registers: Registry[]): Omit<Metrics, keyof QueueMetrics> => {
   const router = ["namespace", "router"] as const;
   const perPod = [...router, "pod"] as const;
-  const reloads = new Counter({ name: "siprouter_reloads_total", help: "Changes of a router's data in its pods.", labelNames: [...router, "result"], registers });
+  const reloads = new Counter({
+    name: "siprouter_reloads_total",
+    help: "Changes of a router's data in its pods.",
+    labelNames: [...router, "result"],
+    registers,
+  });
   const effect = new Histogram({
     name: "siprouter_change_to_effect_seconds",
     help: "From the event that changed the data to the last ready pod read back with it.",
@@ -77,16 +103,34 @@ const routerMetrics = (registers: Registry[]): Omit<Metrics, keyof QueueMetrics>
     registers,
     buckets: SECONDS,
   });
-  const destinations = new Gauge({ name: "siprouter_destinations", help: "Destinations by state, summed over pods.", labelNames: [...router, "state"], registers });
+  const destinations = new Gauge({
+    name: "siprouter_destinations",
+    help: "Destinations by state, summed over pods.",
+    labelNames: [...router, "state"],
+    registers,
+  });
   const latency = new Gauge({
     name: "siprouter_destination_latency_seconds",
     help: "Last OPTIONS round trip as the pod measured it.",
     labelNames: [...perPod, "set", "destination"],
     registers,
   });
-  const calls = new Gauge({ name: "siprouter_active_calls", help: "Active dialogs of a pod.", labelNames: perPod, registers });
-  const writes = new Counter({ name: "siprouter_status_writes_total", help: "Status writes by kind.", labelNames: ["kind"], registers });
-  const latencyLabels = new Map<string, { namespace: string; router: string; pod: string; set: string; destination: string }[]>();
+  const calls = new Gauge({
+    name: "siprouter_active_calls",
+    help: "Active dialogs of a pod.",
+    labelNames: perPod,
+    registers,
+  });
+  const writes = new Counter({
+    name: "siprouter_status_writes_total",
+    help: "Status writes by kind.",
+    labelNames: ["kind"],
+    registers,
+  });
+  const latencyLabels = new Map<
+    string,
+    { namespace: string; router: string; pod: string; set: string; destination: string }[]
+  >();
 
   return {
     reload: (key, result) => reloads.inc({ ...split(key), result }),
@@ -107,10 +151,15 @@ const routerMetrics = (registers: Registry[]): Omit<Metrics, keyof QueueMetrics>
       if (!reading) return calls.remove(labels);
       if (reading.calls !== undefined) calls.set(labels, reading.calls);
       const measured = reading.destinations.flatMap(({ setId, uri, latencyMs }) =>
-        latencyMs ? [{ labels: { ...labels, set: String(setId), destination: uri }, seconds: latencyMs.last / 1000 }] : [],
+        latencyMs
+          ? [{ labels: { ...labels, set: String(setId), destination: uri }, seconds: latencyMs.last / 1000 }]
+          : [],
       );
       for (const one of measured) latency.set(one.labels, one.seconds);
-      latencyLabels.set(id, measured.map((one) => one.labels));
+      latencyLabels.set(
+        id,
+        measured.map((one) => one.labels),
+      );
     },
     statusWrite: (kind) => writes.inc({ kind }),
   };

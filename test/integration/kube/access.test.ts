@@ -21,7 +21,8 @@ const clusters: KubeCluster[] = [];
 
 beforeAll(async () => {
   server = await startApiServer();
-  for (const file of ["namespace", "service-account", "leader-election"]) await server.kubectl(["apply", "-f", config(`manager/${file}.yaml`)]);
+  for (const file of ["namespace", "service-account", "leader-election"])
+    await server.kubectl(["apply", "-f", config(`manager/${file}.yaml`)]);
   for (const name of ["one", "two"]) await server.kubectl(["create", "namespace", name]);
 });
 afterEach(async () => {
@@ -43,7 +44,12 @@ const clusterOf = async (account: string | undefined, namespaces?: readonly stri
 };
 const routerIn = async (namespace: string): Promise<void> => {
   const spec = { dispatcherSets: [{ name: "pbx", backends: [{ name: "one" }] }] };
-  const object = { apiVersion: "siprouter.dev/v1alpha1", kind: "SipRouter", metadata: { name: "edge", namespace }, spec };
+  const object = {
+    apiVersion: "siprouter.dev/v1alpha1",
+    kind: "SipRouter",
+    metadata: { name: "edge", namespace },
+    spec,
+  };
   await server.kubectl(["apply", "-f", "-"], { input: JSON.stringify(object) });
 };
 /** One of every write that the operator makes. */
@@ -55,29 +61,61 @@ const writeEverything = async (cluster: KubeCluster, namespace: string): Promise
     name: "edge",
     namespace,
     labels: { "app.kubernetes.io/managed-by": "sip-router-operator", "siprouter.dev/router": "edge" },
-    ownerReferences: [{ apiVersion: owner.apiVersion, kind: owner.kind, name: "edge", uid: owner.metadata.uid, controller: true, blockOwnerDeletion: true }],
+    ownerReferences: [
+      {
+        apiVersion: owner.apiVersion,
+        kind: owner.kind,
+        name: "edge",
+        uid: owner.metadata.uid,
+        controller: true,
+        blockOwnerDeletion: true,
+      },
+    ],
   };
   const selector = { "siprouter.dev/router": "edge" };
-  const template = { metadata: { labels: metadata.labels }, spec: { containers: [{ name: "kamailio", image: "kamailio" }] } };
+  const template = {
+    metadata: { labels: metadata.labels },
+    spec: { containers: [{ name: "kamailio", image: "kamailio" }] },
+  };
   const apply = (replicas: number) =>
     cluster.apply([
       { apiVersion: "v1", kind: "ServiceAccount", metadata },
       { apiVersion: "v1", kind: "ConfigMap", metadata, data: {} },
-      { apiVersion: "apps/v1", kind: "Deployment", metadata, spec: { replicas, selector: { matchLabels: selector }, template } },
+      {
+        apiVersion: "apps/v1",
+        kind: "Deployment",
+        metadata,
+        spec: { replicas, selector: { matchLabels: selector }, template },
+      },
       { apiVersion: "v1", kind: "Service", metadata, spec: { selector, ports: [{ port: 5060 }] } },
-      { apiVersion: "policy/v1", kind: "PodDisruptionBudget", metadata, spec: { maxUnavailable: 1, selector: { matchLabels: selector } } },
+      {
+        apiVersion: "policy/v1",
+        kind: "PodDisruptionBudget",
+        metadata,
+        spec: { maxUnavailable: 1, selector: { matchLabels: selector } },
+      },
     ]);
-  await cluster.ensureSecret({ apiVersion: "v1", kind: "Secret", metadata: { ...metadata, name: "edge-control" } }, () => ({ token: "t" }));
+  await cluster.ensureSecret(
+    { apiVersion: "v1", kind: "Secret", metadata: { ...metadata, name: "edge-control" } },
+    () => ({ token: "t" }),
+  );
   await apply(1);
   await apply(2);
   await until("a pod", () => cluster.pods(`${namespace}/edge`).length > 0);
   const [pod] = cluster.pods(`${namespace}/edge`);
   if (pod) await cluster.touchPod(pod, "r1");
   await until("the annotation", async () =>
-    (await server.kubectl(["-n", namespace, "get", "pods", "-o", "jsonpath={.items[*].metadata.annotations}"])).stdout.includes("r1"));
+    (
+      await server.kubectl(["-n", namespace, "get", "pods", "-o", "jsonpath={.items[*].metadata.annotations}"])
+    ).stdout.includes("r1"),
+  );
   await cluster.writeStatus(ref, { observedGeneration: 1 });
   cluster.emit(ref, { type: "Normal", reason: "Programmed", message: "done" });
-  await until("the Event", async () => (await server.kubectl(["-n", namespace, "get", "events.events.k8s.io", "-o", "jsonpath={.items[*].note}"])).stdout.includes("done"));
+  await until("the Event", async () =>
+    (
+      await server.kubectl(["-n", namespace, "get", "events.events.k8s.io", "-o", "jsonpath={.items[*].note}"])
+    ).stdout.includes("done"),
+  );
   await until("the copies", () => cluster.owned("PodDisruptionBudget", namespace, "edge") !== undefined);
   await cluster.prune(`${namespace}/edge`, []);
 };
@@ -141,17 +179,31 @@ describe("permissions", () => {
 describe("leader election", () => {
   const elect = (identity: string, kubeConfig = server.kubeConfig, name = "lease") => {
     const connection = createConnection(kubeConfig, { timeoutMs: 500 });
-    const election = new LeaderElection({ connection, log, namespace: "one", name, identity, durationSeconds: 2, renewDeadlineSeconds: 1, retrySeconds: 0.2 });
+    const election = new LeaderElection({
+      connection,
+      log,
+      namespace: "one",
+      name,
+      identity,
+      durationSeconds: 2,
+      renewDeadlineSeconds: 1,
+      retrySeconds: 0.2,
+    });
     return { election, connection, acquired: election.acquire(new AbortController().signal) };
   };
   const lease = async (name: string) =>
-    JSON.parse((await server.kubectl(["-n", "one", "get", "lease", name, "-o", "json"])).stdout) as { spec: Record<string, unknown> };
+    JSON.parse((await server.kubectl(["-n", "one", "get", "lease", name, "-o", "json"])).stdout) as {
+      spec: Record<string, unknown>;
+    };
 
   test("one leads, the other stands by and leads when the first gives the lease back", async () => {
     const first = elect("first");
     await first.acquired;
     const second = elect("second");
-    await until("some renewals", async () => (await lease("lease")).spec["renewTime"] !== (await lease("lease")).spec["acquireTime"]);
+    await until(
+      "some renewals",
+      async () => (await lease("lease")).spec["renewTime"] !== (await lease("lease")).spec["acquireTime"],
+    );
     expect([first.election.isLeader, second.election.isLeader]).toEqual([true, false]);
     expect((await lease("lease")).spec).toEqual({
       holderIdentity: "first",
@@ -187,7 +239,16 @@ describe("leader election", () => {
   test("a lease that was taken away is noticed", async () => {
     const first = elect("first", server.kubeConfig, "taken");
     await first.acquired;
-    await server.kubectl(["-n", "one", "patch", "lease", "taken", "--type=merge", "-p", '{"spec":{"holderIdentity":"somebody"}}']);
+    await server.kubectl([
+      "-n",
+      "one",
+      "patch",
+      "lease",
+      "taken",
+      "--type=merge",
+      "-p",
+      '{"spec":{"holderIdentity":"somebody"}}',
+    ]);
     expect(await first.election.lost).toContain("somebody");
     await first.election.release();
     expect((await lease("taken")).spec["holderIdentity"]).toBe("somebody");
@@ -197,7 +258,13 @@ describe("leader election", () => {
   test("the account of config/manager may hold the lease that `run` uses", async () => {
     const file = await server.serviceAccountKubeconfig(SYSTEM, "sip-router-operator");
     const connection = createConnection(kubeConfigAt(file));
-    const election = new LeaderElection({ connection, log, namespace: SYSTEM, name: "sip-router-operator", identity: "me" });
+    const election = new LeaderElection({
+      connection,
+      log,
+      namespace: SYSTEM,
+      name: "sip-router-operator",
+      identity: "me",
+    });
     expect(await election.acquire(new AbortController().signal)).toBe(true);
     await election.release();
     connection.close();

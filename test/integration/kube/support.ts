@@ -12,7 +12,10 @@ export interface LogLine {
 }
 export const memoryLog = () => {
   const lines: LogLine[] = [];
-  const at = (level: string) => (fields: object, message: string): void => void lines.push({ level, fields, message });
+  const at =
+    (level: string) =>
+    (fields: object, message: string): void =>
+      void lines.push({ level, fields, message });
   return { lines, debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 };
 
@@ -34,7 +37,10 @@ export const startRelay = async (targetPort: number): Promise<Relay> => {
   const server = createServer((inner) => {
     if (down) return inner.destroy();
     const outer = connect(targetPort, "127.0.0.1");
-    for (const [from, to] of [[inner, outer], [outer, inner]] as const) {
+    for (const [from, to] of [
+      [inner, outer],
+      [outer, inner],
+    ] as const) {
       open.add(from);
       from.on("error", () => to.destroy());
       from.on("close", () => {
@@ -69,7 +75,8 @@ export const startRelay = async (targetPort: number): Promise<Relay> => {
 /** The kubeconfig of a file, with another port of the API server. */
 export const kubeConfigAt = (file: string, port?: number): KubeConfig => {
   const parsed = load(readFileSync(file, "utf8")) as { clusters: { cluster: { server: string } }[] };
-  for (const { cluster } of parsed.clusters) if (port !== undefined) cluster.server = cluster.server.replace(/:\d+$/, `:${port}`);
+  for (const { cluster } of parsed.clusters)
+    if (port !== undefined) cluster.server = cluster.server.replace(/:\d+$/, `:${port}`);
   const config = new KubeConfig();
   config.loadFromString(JSON.stringify(parsed));
   return config;

@@ -66,7 +66,8 @@ const put = async (name: string, value: string): Promise<void> => {
   await server.kubectl(["-n", "watch", "apply", "-f", "-"], { input: JSON.stringify(object) });
 };
 const remove = (name: string) => server.kubectl(["-n", "watch", "delete", "configmap", name]);
-const saw = (...events: string[]) => until(`${events.join(", ")} in ${seen.join(", ")}`, () => events.every((event) => seen.includes(event)));
+const saw = (...events: string[]) =>
+  until(`${events.join(", ")} in ${seen.join(", ")}`, () => events.every((event) => seen.includes(event)));
 const cached = (name: string): RawObject | undefined => reflector().objects.get(`watch/${name}`);
 const lists = (): number => requests.filter(({ verb, status }) => verb === "list" && status === 200).length;
 

@@ -6,7 +6,12 @@ describe("parseRequest", () => {
     ["GET", "/apis/siprouter.dev/v1alpha1/siprouters", true, "watch siprouters.siprouter.dev  "],
     ["GET", "/api/v1/namespaces/a/secrets", false, "list secrets a "],
     ["GET", "/api/v1/namespaces/a/secrets/b", false, "get secrets a b"],
-    ["PATCH", "/apis/siprouter.dev/v1alpha1/namespaces/a/siprouters/b/status", false, "patch siprouters.siprouter.dev/status a b"],
+    [
+      "PATCH",
+      "/apis/siprouter.dev/v1alpha1/namespaces/a/siprouters/b/status",
+      false,
+      "patch siprouters.siprouter.dev/status a b",
+    ],
     ["POST", "/apis/events.k8s.io/v1/namespaces/a/events", false, "create events.events.k8s.io a "],
     ["DELETE", "/apis/apps/v1/namespaces/a/deployments/b", false, "delete deployments.apps a b"],
     ["GET", "/api/v1/namespaces/a", false, "get namespaces  a"],
@@ -27,11 +32,16 @@ describe("apiError", () => {
     });
   });
   test("a kind that is not served asks for the definitions", () => {
-    expect(apiError(list, 404, { message: "404 page not found" })).toMatchObject({ code: "SIPR_CRD_MISSING", remedy: expect.stringContaining("crds/") });
+    expect(apiError(list, 404, { message: "404 page not found" })).toMatchObject({
+      code: "SIPR_CRD_MISSING",
+      remedy: expect.stringContaining("crds/"),
+    });
   });
   test("an object that is not there is not a kind that is missing", () => {
     const get = parseRequest("GET", "/apis/siprouter.dev/v1alpha1/namespaces/a/siprouters/b", false);
-    expect(apiError(get, 404, { reason: "NotFound", message: 'siprouters.siprouter.dev "b" not found' }).code).toBe("SIPR_API");
+    expect(apiError(get, 404, { reason: "NotFound", message: 'siprouters.siprouter.dev "b" not found' }).code).toBe(
+      "SIPR_API",
+    );
   });
   test("the wish of a busy server is kept", () => {
     expect(apiError(list, 429, "", "7").retryAfterSeconds).toBe(7);
