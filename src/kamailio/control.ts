@@ -1,8 +1,14 @@
-/** JSON-RPC over HTTP to the control port of one Kamailio at a time, serialised per address. */
-import type { Control } from "./types.ts";
+/**
+ * JSON-RPC over HTTP to the control port of a Kamailio. One request at a time to one address, in the order of the
+ * calls: overlapping reloads can corrupt shared memory up to Kamailio 6.1.4. Connections are kept and used again.
+ */
+import { Agent, request, type IncomingMessage } from "node:http";
+import { OperatorError } from "../errors.ts";
+import { MAX_RPC_BODY, rpcMethods } from "../render/kamailio/rpcMethods.ts";
+import type { Control, ControlAddress } from "./types.ts";
 
 export interface ControlOptions {
-  /** of one request, milliseconds; default 3000 */
+  /** of one request from its sending to the last byte of the answer, milliseconds; default 3000 */
   readonly timeoutMs?: number;
 }
 
@@ -11,7 +17,148 @@ export interface ClosableControl extends Control {
   close(): void;
 }
 
+const MAX_ANSWER = 64 * 1024 * 1024;
+
 export const createControl = (options: ControlOptions = {}): ClosableControl => {
-  void options;
-  throw new Error("not implemented");
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1, scheduling: "lifo" });
+  const timeoutMs = options.timeoutMs ?? 3000;
+  const last = new Map<string, Promise<unknown>>();
+  let id = 0;
+  return {
+    async call(address, method, params = []) {
+      const key = `${address.host} ${address.port}`;
+      const before = last.get(key) ?? Promise.resolve();
+      id = (id % 1_000_000_000) + 1;
+      const body = canonicalBody(method, params, id);
+      const mine = before.then(() => exchange(agent, address, method, body, id, timeoutMs));
+      const settled = mine.catch(() => undefined);
+      last.set(key, settled);
+      try {
+        return await mine;
+      } finally {
+        if (last.get(key) === settled) last.delete(key);
+      }
+    },
+    close: () => agent.destroy(),
+  };
 };
+
+/** The only form that the control port accepts: these keys in this order, no space, no escape in a string. */
+export function canonicalBody(method: string, params: readonly (string | number)[], id: number): string {
+  const wrong = (message: string): never => {
+    throw new OperatorError("SIPR_RPC_MALFORMED", `${method}: ${message}`, {
+      remedy: "This request is never sent: report it as a defect.",
+    });
+  };
+  if (!(rpcMethods as readonly string[]).includes(method)) wrong("the control port does not serve this method");
+  for (const param of params) {
+    if (typeof param === "number" ? !Number.isSafeInteger(param) : !/^[\x20-\x7e]*$/.test(param) || /["\\]/.test(param))
+      wrong(`the parameter ${JSON.stringify(param)} needs escaping`);
+  }
+  const body = JSON.stringify({ jsonrpc: "2.0", method, params, id });
+  if (body.length > MAX_RPC_BODY) wrong(`the request has more than ${MAX_RPC_BODY} bytes`);
+  return body;
+}
+
+const nameOf = ({ host, port }: ControlAddress): string =>
+  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+
+async function exchange(
+  agent: Agent,
+  address: ControlAddress,
+  method: string,
+  body: string,
+  id: number,
+  timeoutMs: number,
+): Promise<unknown> {
+  const { status, text } = await post(agent, address, body, timeoutMs).catch((cause: unknown) => {
+    throw new OperatorError("SIPR_RPC_UNREACHABLE", `${method} to ${nameOf(address)}: ${reasonOf(cause)}`, {
+      remedy: "Check that the pod runs and that a NetworkPolicy lets the operator reach its control port.",
+      cause,
+    });
+  });
+  return resultOf(address, method, id, status, text);
+}
+
+const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message || cause.name : String(cause));
+
+function resultOf(address: ControlAddress, method: string, id: number, status: number, text: string): unknown {
+  const at = `${method} to ${nameOf(address)}`;
+  const answer = parseAnswer(text);
+  if (answer?.error !== undefined) {
+    const { message, code } = answer.error;
+    throw new OperatorError("SIPR_RPC_FAULT", `${at}: ${String(message)} (${String(code)})`, {
+      remedy: "Look at the log of that Kamailio.",
+    });
+  }
+  if (status !== 200 && answer === undefined)
+    throw new OperatorError("SIPR_RPC_FAULT", `${at}: HTTP ${status} ${text.slice(0, 100).trim()}`, {
+      remedy:
+        status === 401
+          ? "The token differs from that of the Secret: restart the pod."
+          : "Check that the operator and the pod's kamailio.cfg are of one version.",
+    });
+  if (answer === undefined || !("result" in answer) || answer.id !== id)
+    throw new OperatorError(
+      "SIPR_RPC_MALFORMED",
+      `${at}: not a JSON-RPC answer to this request: ${text.slice(0, 100)}`,
+      {
+        remedy: "Check that Kamailio listens there, and its version.",
+      },
+    );
+  return answer.result;
+}
+
+interface Answer {
+  readonly id?: unknown;
+  readonly result?: unknown;
+  readonly error?: { readonly code?: unknown; readonly message?: unknown };
+}
+
+function parseAnswer(text: string): Answer | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && "jsonrpc" in value ? (value as Answer) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function post(
+  agent: Agent,
+  { host, port, token }: ControlAddress,
+  body: string,
+  timeoutMs: number,
+): Promise<{ status: number; text: string }> {
+  const attempt = (retry: boolean): Promise<{ status: number; text: string }> =>
+    new Promise((resolve, reject) => {
+      const signal = AbortSignal.timeout(timeoutMs);
+      const headers = {
+        Authorization: `Bearer ${token}`,
+        "Content-Type": "application/json",
+        "Content-Length": Buffer.byteLength(body),
+      };
+      const sent = request({ agent, host, port, method: "POST", path: "/rpc", headers, signal }, (response) => {
+        readAll(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), reject);
+      });
+      sent.on("error", (error: NodeJS.ErrnoException) => {
+        if (signal.aborted) reject(new Error(`no answer within ${timeoutMs} ms`));
+        // Kamailio closed the kept connection before it read anything of this request
+        else if (retry && sent.reusedSocket && error.code === "ECONNRESET") resolve(attempt(false));
+        else reject(error);
+      });
+      sent.end(body);
+    });
+  return attempt(true);
+}
+
+async function readAll(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > MAX_ANSWER) throw new Error(`an answer of more than ${MAX_ANSWER} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}

@@ -1,11 +1,64 @@
-/** Reads back all that must be compared with the desired data of one pod. */
-import type { DesiredData } from "../render/types.ts";
+/**
+ * Reads back all that must be compared with the desired data of one pod. Facts of the RPC behind it, measured on 5.6.3
+ * and 6.1.5:
+ * - `dispatcher.list` gives URI and attributes byte for byte as they were loaded or added; with no destination it faults.
+ * - `dispatcher.add` makes a set that is not there, and a second entry when the destination is there; `dispatcher.remove`
+ *   takes all entries of a set and URI, and says Ok for unknown ones; both keep the state of the others.
+ * - `dispatcher.set_state` takes "ap", "ip", "tp", "d"; an unknown destination is a fault.
+ * - `htable.get` faults for a key that is not there.
+ */
+import { OperatorError } from "../errors.ts";
+import type { DataTable, DesiredData } from "../render/types.ts";
+import {
+  parseDialogAnswer,
+  parseDispatcherAnswer,
+  parseHtableAnswer,
+  parseMtreeAnswer,
+  parseVersionAnswer,
+} from "./parse.ts";
 import type { Control, ControlAddress, PodReading } from "./types.ts";
 
 /** @throws OperatorError SIPR_RPC_UNREACHABLE, SIPR_RPC_FAULT, SIPR_RPC_MALFORMED */
 export const readPod = async (control: Control, address: ControlAddress, desired: DesiredData): Promise<PodReading> => {
-  void control;
-  void address;
-  void desired;
-  throw new Error("not implemented");
+  const call = (method: string, ...params: (string | number)[]): Promise<unknown> =>
+    control.call(address, method, params);
+  const destinations = await orWhen(/No Destination Sets/i, { RECORDS: [] }, call("dispatcher.list"));
+  const tables = await Promise.all(
+    desired.tables.map(async (table) => [table.name, await generationOf(call, table)] as const),
+  );
+  const drain = await orWhen(NOT_THERE, undefined, call("htable.get", "st", "drain"));
+  const calls = parseDialogAnswer(await call("dlg.stats_active"));
+  const version = parseVersionAnswer(await call("core.version"));
+  return {
+    destinations: parseDispatcherAnswer(destinations),
+    tables: Object.fromEntries(tables.filter((table): table is [string, string] => table[1] !== undefined)),
+    ...(version === undefined ? {} : { version }),
+    draining: parseHtableAnswer(drain) === 1,
+    calls,
+  };
 };
+
+const NOT_THERE = /doesn't exist|not found|No such/i;
+
+type Call = (method: string, ...params: (string | number)[]) => Promise<unknown>;
+
+/** The generation row of a table: its key is one that no call can look up. */
+async function generationOf(call: Call, { name, kind }: DataTable): Promise<string | undefined> {
+  if (kind === "mtree") return parseMtreeAnswer(await orWhen(NOT_THERE, undefined, call("mtree.match", name, "*", 0)));
+  if (kind === "htable") {
+    const value = parseHtableAnswer(await orWhen(NOT_THERE, undefined, call("htable.get", name, "#generation")));
+    return value === undefined ? undefined : String(value);
+  }
+  return undefined;
+}
+
+/** `otherwise` when Kamailio's fault says so. */
+async function orWhen(fault: RegExp, otherwise: unknown, answer: Promise<unknown>): Promise<unknown> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof OperatorError && error.code === "SIPR_RPC_FAULT" && fault.test(error.message))
+      return otherwise;
+    throw error;
+  }
+}

@@ -1,18 +1,56 @@
 /** All files of one router: `kamailio.cfg` and the drain script (structure), and the data files (reloadable). Pure. */
+import { hashOf } from "../ir/index.ts";
 import type { RouterPlan } from "../ir/types.ts";
-import type { DesiredData, RenderedFiles } from "./types.ts";
+import { renderConfig } from "./kamailio/config.ts";
+import { buildEntries, DISPATCHER_FILE, parseDispatcherList, renderDispatcherList } from "./kamailio/dispatcherList.ts";
+import { DRAIN_FILE, renderDrainScript } from "./kamailio/drain.ts";
+import { refuse } from "./kamailio/quote.ts";
+import { parseGeneration, renderTables, tableShapes } from "./kamailio/tables.ts";
+import type { DataTable, DesiredData, DispatcherEntry, RenderedFiles } from "./types.ts";
+
+export const CONFIG_FILE = "kamailio.cfg";
 
 /** @throws OperatorError SIPR_RENDER_REFUSED when a string of the plan cannot be written safely */
 export const renderFiles = (plan: RouterPlan): RenderedFiles => {
-  void plan;
-  throw new Error("not implemented");
+  const structure = { [CONFIG_FILE]: renderConfig(plan.structure), [DRAIN_FILE]: renderDrainScript() };
+  const entries = buildEntries(plan.data);
+  const tables = renderTables(plan.data);
+  return {
+    structure,
+    // the command line of the container is the Deployment's own, yet it goes with the file
+    structureHash: hashOf(structure),
+    data: {
+      [DISPATCHER_FILE]: renderDispatcherList(entries),
+      ...Object.fromEntries(tables.map(({ table, text }) => [table.file, text])),
+    },
+    desired: desiredOf(
+      entries,
+      tables.map(({ table }) => table),
+    ),
+  };
 };
 
 /**
- * The inverse of the data half of {@link renderFiles}: what the files of a data ConfigMap say.
+ * The inverse of the data half of {@link renderFiles}: what the files of a data ConfigMap say. Other keys are ignored.
  * @throws OperatorError SIPR_RENDER_REFUSED when a file is missing or does not parse
  */
 export const parseDataFiles = (data: Readonly<Record<string, string>>): DesiredData => {
-  void data;
-  throw new Error("not implemented");
+  const list = data[DISPATCHER_FILE];
+  if (list === undefined) return refuse("the data files", Object.keys(data), `a file ${DISPATCHER_FILE}`);
+  return desiredOf(
+    parseDispatcherList(list),
+    Object.values(tableShapes).map((shape) => {
+      const { name, kind, file } = shape;
+      const generation = parseGeneration(shape, data[file] ?? "");
+      if (generation === undefined)
+        return refuse("the data files", Object.keys(data), `a file ${file} with its generation`);
+      return { name, kind, file, generation };
+    }),
+  );
 };
+
+const desiredOf = (dispatcher: readonly DispatcherEntry[], tables: readonly DataTable[]): DesiredData => ({
+  revision: hashOf({ dispatcher, tables }),
+  dispatcher,
+  tables,
+});

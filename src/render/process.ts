@@ -1,5 +1,10 @@
 /** How the Kamailio container of a router is started, checked and stopped. Pure. */
 import type { RouterPlan } from "../ir/types.ts";
+import { CONFIG_FILE } from "./files.ts";
+import { DRAIN_FILE } from "./kamailio/drain.ts";
+import { integer } from "./kamailio/quote.ts";
+import { commandLineTokens } from "./kamailio/tokens.ts";
+import { RUN_DIR, STRUCTURE_DIR } from "./layout.ts";
 
 /** One environment variable: exactly one of `value`, `fieldPath` (downward API) and `secretKey` (key of the Secret `<router>-control`). */
 export interface ProcessEnv {
@@ -20,7 +25,29 @@ export interface KamailioProcess {
   readonly preStop: readonly string[];
 }
 
-export const renderProcess = (plan: RouterPlan): KamailioProcess => {
-  void plan;
-  throw new Error("not implemented");
-};
+/**
+ * `-DD`: not in the background; `-E`: log to standard error. Kamailio ends at once on SIGTERM: draining is `preStop`.
+ * The pod's address may not be IPv6.
+ */
+export const renderProcess = (plan: RouterPlan): KamailioProcess => ({
+  command: ["kamailio"],
+  args: [
+    "-DD",
+    "-E",
+    "-f",
+    `${STRUCTURE_DIR}/${CONFIG_FILE}`,
+    "-w",
+    RUN_DIR,
+    "-Y",
+    RUN_DIR,
+    "-P",
+    `${RUN_DIR}/kamailio.pid`,
+    "-m",
+    integer("kamailio.shmMemoryMiB", plan.structure.shmMemoryMiB, 32, 65_536),
+    ...Object.entries(commandLineTokens).flatMap(([token, value]) => ["--substdef", `!${token}!${value}!g`]),
+  ],
+  env: [{ name: "POD_IP", fieldPath: "status.podIP" }],
+  readinessPath: "/readyz",
+  livenessPath: "/healthz",
+  preStop: ["/bin/sh", `${STRUCTURE_DIR}/${DRAIN_FILE}`, RUN_DIR, String(plan.workload.drainTimeoutSeconds)],
+});

@@ -1,0 +1,20 @@
+/**
+ * What differs between the Kamailio versions that are supported (5.6, 5.8, 6.0, 6.1). The version of an image is not
+ * known when the file is written, so a difference is a preprocessor condition: every Kamailio defines KAMAILIO_X,
+ * KAMAILIO_X_Y and KAMAILIO_X_Y_Z of its own version. (`#!ifexp` would compare, but 5.6 lacks it and reads on.)
+ */
+export const capabilities = {
+  /** dispatcher `ds_ping_fr_timeout`: an own timeout of OPTIONS. Before it `tm`'s fr_timer counts for them too. */
+  pingTimeout: { lacking: ["KAMAILIO_5", "KAMAILIO_6_0"] },
+  /** dispatcher `ds_retain_latency_stats`: latency survives `dispatcher.reload` */
+  retainLatency: { lacking: ["KAMAILIO_5_6"] },
+} as const;
+
+export type Capability = keyof typeof capabilities;
+
+/** The lines, seen only by versions that have the capability. */
+export const whereAvailable = (capability: Capability, lines: readonly string[]): readonly string[] =>
+  capabilities[capability].lacking.reduceRight<readonly string[]>(
+    (inner, version) => [`#!ifndef ${version}`, ...inner, "#!endif"],
+    lines,
+  );

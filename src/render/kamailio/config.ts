@@ -1,0 +1,19 @@
+/** `kamailio.cfg`, from structure only. */
+import type { StructurePlan } from "../../ir/types.ts";
+import { renderControl } from "./control.ts";
+import { renderDialplan } from "./dialplan.ts";
+import { renderModules } from "./modules.ts";
+import { renderParameters } from "./parameters.ts";
+import { renderRegistration } from "./registration.ts";
+import { renderRequests } from "./requests.ts";
+
+/** @throws OperatorError SIPR_RENDER_REFUSED */
+export const renderConfig = (structure: StructurePlan): string =>
+  [
+    ...renderParameters(structure),
+    ...renderModules(structure),
+    ...renderRequests(structure),
+    ...renderDialplan(structure),
+    ...renderRegistration(structure),
+    ...renderControl(structure),
+  ].join("\n");

@@ -1,0 +1,70 @@
+/**
+ * The control port: RPC with a bearer token, health and metrics; a listener of its own. A body is accepted only in the
+ * one form that the operator writes, without escapes, so that what is checked is what Kamailio's JSON parser sees (it
+ * takes the first of two `method` keys, in any case).
+ */
+import type { StructurePlan } from "../../ir/types.ts";
+import { integer } from "./quote.ts";
+import { MAX_RPC_BODY, rpcMethods } from "./rpcMethods.ts";
+import { controlTokenInCfg } from "./tokens.ts";
+
+const value = '("[^"\\\\]*"|-?[0-9]+)';
+/** The canonical body: exactly these keys, in this order, without spaces. */
+const canonical = (method: string): string =>
+  `^\\{"jsonrpc":"2\\.0","method":"${method}","params":\\[(${value}(,${value})*)?\\],"id":[0-9]{1,15}\\}$`;
+const methods = `(${rpcMethods.map((method) => method.replace(".", "\\.")).join("|")})`;
+
+export const renderControl = (structure: StructurePlan): readonly string[] =>
+  `
+event_route[xhttp:request] {
+  if ($Rp != ${integer("the control port", structure.controlPort)}) drop;
+  if ($hu == "/rpc") {
+    route(CONTROL_RPC);
+    exit;
+  }
+  if ($hu != "/healthz" && $hu != "/readyz" && $hu != "/metrics") {
+    xhttp_reply("404", "Not Found", "text/plain", "not found\\n");
+    exit;
+  }
+  if ($rm != "GET") {
+    append_to_reply("Allow: GET\\r\\n");
+    xhttp_reply("405", "Method Not Allowed", "text/plain", "GET only\\n");
+    exit;
+  }
+  if ($hu == "/metrics") {
+    prom_dispatch();
+    exit;
+  }
+  if ($hu == "/readyz" && $sht(st=>drain) == 1) {
+    xhttp_reply("503", "Service Unavailable", "text/plain", "draining\\n");
+    exit;
+  }
+  xhttp_reply("200", "OK", "text/plain", "ok\\n");
+}
+
+route[CONTROL_RPC] {
+  if ($hdr(Authorization) != "Bearer ${controlTokenInCfg}") {
+    append_to_reply("WWW-Authenticate: Bearer\\r\\n");
+    xhttp_reply("401", "Unauthorized", "text/plain", "the bearer token is missing or wrong\\n");
+    exit;
+  }
+  if ($rm != "POST") {
+    append_to_reply("Allow: POST\\r\\n");
+    xhttp_reply("405", "Method Not Allowed", "text/plain", "POST only\\n");
+    exit;
+  }
+  if ($cl > ${MAX_RPC_BODY}) {
+    xhttp_reply("413", "Content Too Large", "text/plain", "at most ${MAX_RPC_BODY} bytes\\n");
+    exit;
+  }
+  if (!($rb =~ '${canonical("[a-zA-Z0-9_.]{1,64}")}')) {
+    xhttp_reply("400", "Bad Request", "text/plain", "not the canonical form of a request\\n");
+    exit;
+  }
+  if (!($rb =~ '${canonical(methods)}')) {
+    xhttp_reply("403", "Forbidden", "text/plain", "this method is not served\\n");
+    exit;
+  }
+  jsonrpc_dispatch();
+}
+`.split("\n");

@@ -1,0 +1,108 @@
+/** From the called number to a dispatcher set: lookup, trust, selection, failover. */
+import type { StructurePlan } from "../../ir/types.ts";
+import { integer, refuse } from "./quote.ts";
+import { RETRY_AFTER } from "./requests.ts";
+
+export const renderDialplan = (structure: StructurePlan): readonly string[] =>
+  `
+# $var(user) -> $var(found), see the table ext; $var(found) is empty when nobody serves the number
+route[LOOKUP] {
+  $var(found) = "";
+  $var(length) = $(var(user){s.len});
+  if ($var(length) == 0 || $var(length) > 32) return;
+  if ($var(length) < 10) $var(length) = "0" + $var(length);
+  $var(tenant) = $sht(domains=>$(rd{s.tolower}));
+  if ($var(tenant) == $null) $var(tenant) = "0000";
+  route(LOOKUP_TENANT);
+  if ($var(found) == "" && $var(tenant) != "0000") {
+    $var(tenant) = "0000";
+    route(LOOKUP_TENANT);
+  }
+}
+
+route[LOOKUP_TENANT] {
+  # exact (E) and range (R) rows, by length; a range holds decimal numbers only
+  if (mt_match("ext", "$var(tenant)$var(length)$var(user)", "0")) {
+    if ($(var(found){s.substr,0,1}) == "E" || $var(user) =~ "^[0-9]+$") return;
+    $var(found) = "";
+  }
+  if (!mt_match("ext", "$var(tenant)00$var(user)", "0")) $var(found) = "";
+}
+
+route[DIALPLAN] {
+  $var(user) = $rU;
+  route(LOOKUP);
+  if ($var(found) == "") {
+    sl_send_reply("404", "Not Found");
+    exit;
+  }
+  if ($var(trusted) == 0) {
+    if ($(var(found){s.substr,1,1}) == "T") {
+      sl_send_reply("403", "Forbidden");
+      exit;
+    }
+    if (is_method("INVITE|SUBSCRIBE")) add_contact_alias();
+  }
+  route(REWRITE);
+  $var(rule) = $(var(found){s.select,3,|});
+  route(TO_SET);
+}
+
+# columns 1 and 2: digits to strip, digits to put in front
+route[REWRITE] {
+  $var(digits) = $(var(found){s.select,1,|});
+  if ($var(digits) != "0") $rU = $(rU{s.substr,$var(digits),0});
+  $var(digits) = $(var(found){s.select,2,|});
+  if ($var(digits) != "") $rU = $var(digits) + $rU;
+}
+
+# the called number decides: the destination replaces the host, whatever the caller wrote there
+route[TO_SET] {
+  if (!ds_select_routes("$var(rule)", "1", "${integer("failover.maxAttempts", structure.failover.maxAttempts, 1, 16)}")) {
+    append_to_reply("Retry-After: ${RETRY_AFTER}\\r\\n");
+    sl_send_reply("503", "Service Unavailable");
+    exit;
+  }
+  # an answer to a challenge goes to the destination that asked
+  if ($hdr(Authorization) != $null || $hdr(Proxy-Authorization) != $null) {
+    $var(asked) = $sht(challenged=>$ci);
+    if ($var(asked) != $null) $ru = "sip:" + $rU + "@" + $(var(asked){s.substr,4,0});
+  }
+  if (is_method("INVITE|SUBSCRIBE|REFER")) record_route();
+  if (is_method("INVITE")) {
+    dlg_manage();
+    $dlg_var(route) = $(var(found){s.select,4,|});
+  }
+  t_on_failure("NEXT");
+  t_relay();
+}
+
+failure_route[NEXT] {
+  if (t_is_canceled()) exit;
+  if ($T_reply_code == 401 || $T_reply_code == 407) {
+    $sht(challenged=>$ci) = $xavp(_dsdst_=>uri);
+    exit;
+  }
+  # 477: the connection was refused
+  if (!(t_branch_timeout() || $T_reply_code == 477 || ${replyCondition(structure.failover.replies)})) exit;
+  if (ds_next_domain()) {
+    t_on_failure("NEXT");
+    t_relay();
+    exit;
+  }
+  append_to_reply("Retry-After: ${RETRY_AFTER}\\r\\n");
+  t_reply("503", "Service Unavailable");
+}
+`.split("\n");
+
+/** `408`, `5xx` -> a condition on the reply code. */
+function replyCondition(replies: readonly string[]): string {
+  return [...new Set(replies)]
+    .toSorted()
+    .map((reply) => {
+      if (/^[45]xx$/.test(reply)) return `($T_reply_code >= ${reply[0]}00 && $T_reply_code <= ${reply[0]}99)`;
+      if (/^[45][0-9]{2}$/.test(reply)) return `$T_reply_code == ${reply}`;
+      return refuse("failover.replies", reply, "a code such as 408, or 4xx, 5xx");
+    })
+    .join(" || ");
+}

@@ -1,0 +1,59 @@
+/**
+ * `dispatcher.list`: `setid uri flags priority attrs`. Kamailio loads an empty file as no destination at all and says
+ * Ok: an empty list is refused.
+ */
+import type { DataPlan, Destination, DispatcherSetPlan } from "../../ir/types.ts";
+import type { DispatcherEntry } from "../types.ts";
+import { dispatcherAttrs, dispatcherLine, dispatcherUri, integer, refuse } from "./quote.ts";
+
+export const DISPATCHER_FILE = "dispatcher.list";
+/** DS_DISABLED_DST: no calls, no OPTIONS */
+export const DISABLED_FLAG = 4;
+
+export function buildEntries(data: DataPlan): readonly DispatcherEntry[] {
+  const entries = data.sets.flatMap((set) => set.destinations.map((destination) => entryOf(set, destination)));
+  if (entries.length === 0)
+    refuse("dispatcherSets", [], "at least one backend: with an empty list Kamailio would forget every destination");
+  const ids = new Set(entries.map(({ setId, uri }) => `${setId} ${uri}`));
+  if (ids.size !== entries.length)
+    refuse("dispatcherSets", "a destination twice in one tier", "each address once in a tier");
+  return entries.toSorted((a, b) => a.setId - b.setId || (a.uri < b.uri ? -1 : 1));
+}
+
+function entryOf(set: DispatcherSetPlan, destination: Destination): DispatcherEntry {
+  const what = `set ${set.name}, backend ${destination.backend}`;
+  const uri = dispatcherUri(what, destination.host, destination.port, destination.transport);
+  if (uri !== destination.uri) refuse(what, destination.uri, `its address, ${uri}`);
+  const attrs: [string, string][] =
+    set.algorithm === "Weighted" ? [["rweight", integer(`${what}: weight`, destination.weight ?? 1, 1, 100)]] : [];
+  return {
+    setId: Number(integer(what, destination.setId, 100, 999_999)),
+    uri,
+    flags: destination.disabled ? DISABLED_FLAG : 0,
+    priority: 0,
+    attrs: dispatcherAttrs(what, attrs),
+  };
+}
+
+export const renderDispatcherList = (entries: readonly DispatcherEntry[]): string =>
+  entries
+    .map(({ setId, uri, flags, priority, attrs }) =>
+      dispatcherLine(`destination ${uri}`, [
+        ...[setId, uri, flags, priority].map(String),
+        ...(attrs === "" ? [] : [attrs]),
+      ]),
+    )
+    .join("");
+
+/** @throws OperatorError SIPR_RENDER_REFUSED for a line that {@link renderDispatcherList} does not write */
+export function parseDispatcherList(text: string): readonly DispatcherEntry[] {
+  const lines = text.split("\n");
+  if (lines.pop() !== "" || lines.length === 0) refuse(DISPATCHER_FILE, text, "complete lines, at least one");
+  return lines.map((line) => {
+    const match = /^([0-9]{3,6}) (sip:[0-9A-Za-z.:[\]]+;transport=(?:udp|tcp|tls)) (0|4) 0(?: (\S+))?$/.exec(line);
+    const [, setId, uri, flags, attrs] = match ?? [];
+    if (setId === undefined || uri === undefined)
+      return refuse(`${DISPATCHER_FILE}: line`, line, "setid uri flags priority attrs");
+    return { setId: Number(setId), uri, flags: Number(flags), priority: 0, attrs: attrs ?? "" };
+  });
+}

@@ -1,0 +1,47 @@
+/** Core parameters and listeners of `kamailio.cfg`. */
+import type { StructurePlan } from "../../ir/types.ts";
+import { advertisedHost, integer } from "./quote.ts";
+import { CONTROL_FILE } from "./tokens.ts";
+
+export const renderParameters = (structure: StructurePlan): readonly string[] => [
+  "#!KAMAILIO",
+  `include_file "SIPR_CONTROL_DIR/${CONTROL_FILE}"`,
+  "",
+  "debug=0",
+  "log_stderror=yes",
+  "fork=yes",
+  `children=${integer("kamailio.workers", structure.workers, 1, 64)}`,
+  `tcp_children=${integer("kamailio.workers", structure.workers, 1, 64)}`,
+  "auto_aliases=no",
+  "rev_dns=no",
+  "server_signature=no",
+  "sip_warning=0",
+  'user_agent_header="User-Agent: sip-router"',
+  "disable_core_dump=yes",
+  "# HTTP requests without a body have no Content-Length",
+  "tcp_accept_no_cl=yes",
+  "# a phone behind NAT is reached through the connection that it opened",
+  "tcp_connection_lifetime=3605",
+  `tcp_connect_timeout=${integer("failover.timeoutSeconds", structure.failover.timeoutSeconds, 1, 30)}`,
+  `tcp_send_timeout=${integer("failover.timeoutSeconds", structure.failover.timeoutSeconds, 1, 30)}`,
+  "",
+  ...renderListeners(structure),
+  "",
+];
+
+/**
+ * SIP listeners before the control port: the first TCP listener is the one whose address goes into Via and
+ * Record-Route of what Kamailio sends over TCP.
+ */
+function renderListeners(structure: StructurePlan): readonly string[] {
+  const advertise =
+    structure.advertise === undefined ? undefined : advertisedHost("advertise.address", structure.advertise);
+  return [
+    ...structure.listeners.map(({ name, transport, port }) => {
+      const at = integer(`listener ${name}: port`, port, 1, 65_535);
+      const seen = advertise === undefined ? "" : ` advertise ${advertise}:${at}`;
+      return `listen=${transport.toLowerCase()}:SIPR_POD_IP:${at}${seen}`;
+    }),
+    `listen=tcp:SIPR_POD_IP:${integer("the control port", structure.controlPort, 1, 65_535)}`,
+  ];
+}

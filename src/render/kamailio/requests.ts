@@ -1,0 +1,128 @@
+/** request_route: what every request passes, and requests inside a dialog. */
+import type { StructurePlan } from "../../ir/types.ts";
+import { integer } from "./quote.ts";
+
+/** Seconds after which a refused caller may try again (RFC 3261 20.33). */
+export const RETRY_AFTER = 5;
+
+export const renderRequests = (structure: StructurePlan): readonly string[] =>
+  `
+request_route {
+  # the control port speaks HTTP only
+  if ($Rp == ${integer("the control port", structure.controlPort)}) exit;
+  if (!mf_process_maxfwd_header("70")) {
+    if (!is_method("ACK")) sl_send_reply("483", "Too Many Hops");
+    exit;
+  }
+  if (!sanity_check("17895", "7")) exit;
+  force_rport();
+
+  if (is_method("CANCEL")) {
+    if (t_check_trans()) t_relay();
+    exit;
+  }
+  if (has_totag()) {
+    route(WITHIN_DIALOG);
+    exit;
+  }
+  if (is_method("ACK")) {
+    if (t_check_trans()) t_relay();
+    exit;
+  }
+  # a retransmission is answered from the transaction
+  t_check_trans();
+
+  if ($sht(st=>drain) == 1) {
+    route(REFUSE_DRAINING);
+    exit;
+  }
+  if (is_method("REGISTER")) {
+    route(REGISTER);
+    exit;
+  }
+  $var(trusted) = 0;
+  if (ds_is_from_list("-1", "3")) $var(trusted) = 1;
+  if ($route_uri != $null) route(PRELOADED_ROUTE);
+  if (is_method("OPTIONS")) {
+    sl_send_reply("200", "OK");
+    exit;
+  }
+  if (!is_method("INVITE|MESSAGE|SUBSCRIBE|REFER|NOTIFY|PUBLISH")) {
+    append_to_reply("Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, SUBSCRIBE, NOTIFY, REFER, PUBLISH, UPDATE, PRACK, INFO\\r\\n");
+    sl_send_reply("405", "Method Not Allowed");
+    exit;
+  }
+  route(DIALPLAN);
+  exit;
+}
+
+route[REFUSE_DRAINING] {
+  append_to_reply("Retry-After: ${RETRY_AFTER}\\r\\n");
+  sl_send_reply("503", "Service Unavailable");
+}
+
+# What belongs to a call that this router knows goes on. Anything else may only go to or come from a backend: a To tag
+# and a Route are easily forged, and would make the router an open relay.
+route[WITHIN_DIALOG] {
+  if (!loose_route()) {
+    if (is_method("ACK")) {
+      if (t_check_trans()) t_relay();
+      exit;
+    }
+    sl_send_reply("481", "Call/Transaction Does Not Exist");
+    exit;
+  }
+  if ($du == $null) handle_ruri_alias();
+  if ($DLG_status == $null) route(CHECK_UNKNOWN_DIALOG);
+  if (is_method("INVITE|UPDATE|SUBSCRIBE|REFER|NOTIFY")) {
+    if (ds_is_from_list("-1", "3")) t_on_reply("FROM_PHONE");
+    else add_contact_alias();
+    if (is_method("SUBSCRIBE|NOTIFY|REFER")) record_route();
+  }
+  t_relay();
+}
+
+route[CHECK_UNKNOWN_DIALOG] {
+  if (ds_is_from_list("-1", "3")) return;
+  $var(next) = $du;
+  if ($du == $null) $var(next) = $ru;
+  # addresses only: a name would be looked up while this process waits
+  if ($(var(next){uri.host}) =~ "^(\\[[0-9a-fA-F:.]+\\]|[0-9.]+)$") {
+    if (ds_is_from_list("-1", "3", "$var(next)")) return;
+  }
+  if (!is_method("ACK")) sl_send_reply("481", "Call/Transaction Does Not Exist");
+  exit;
+}
+
+# A Route in a first request. From a backend, with the user of our own Path, it is for a phone that registered through
+# this router: follow it to the address that the REGISTER came from. Any other is an outbound proxy setting: dropped.
+route[PRELOADED_ROUTE] {
+  if ($var(trusted) == 1 && $(route_uri{uri.user}) == "path") {
+    loose_route();
+    route(TO_PHONE);
+    exit;
+  }
+  remove_hf("Route");
+}
+
+route[TO_PHONE] {
+  if (is_method("INVITE|SUBSCRIBE|REFER")) record_route();
+  if (is_method("INVITE")) dlg_manage();
+  # phones are slower than PBXes: give them RFC 3261's timer B at 16 times T1
+  t_set_fr("0", "8000");
+  t_on_reply("FROM_PHONE");
+  t_relay();
+}
+
+# A phone behind NAT names an address in its Contact that nobody reaches: remember where it really is.
+onreply_route[FROM_PHONE] {
+  add_contact_alias();
+}
+
+# Replies that belong to nothing this router sent are dropped: their Via would make it an open relay. A 2xx to INVITE
+# is sent again for 32 s (RFC 3261 13.3.1.4), longer than its transaction lives.
+reply_route {
+  if ($Rp == ${integer("the control port", structure.controlPort)}) drop;
+  if (!t_check_trans() && !is_known_dlg()) drop;
+}
+`.split("\n");

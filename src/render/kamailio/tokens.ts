@@ -1,0 +1,32 @@
+/**
+ * What `kamailio.cfg` does not know itself: the preprocessor replaces these tokens anywhere in the file, strings
+ * included, by values from the command line (`--substdef`), or, for the token of the control port, from the mounted
+ * Secret. The file is therefore the same for every pod, in a cluster and as a local process.
+ */
+import { CONTROL_DIR, DATA_DIR, RUN_DIR, STRUCTURE_DIR } from "../layout.ts";
+import { refuse } from "./quote.ts";
+
+/** token -> value on the command line */
+export const commandLineTokens = {
+  SIPR_POD_IP: "$(POD_IP)",
+  SIPR_STRUCTURE_DIR: STRUCTURE_DIR,
+  SIPR_DATA_DIR: DATA_DIR,
+  SIPR_CONTROL_DIR: CONTROL_DIR,
+  SIPR_RUN_DIR: RUN_DIR,
+} as const;
+
+/** In the Secret `<router>-control`, beside `token`: the file that `kamailio.cfg` includes. */
+export const CONTROL_FILE = "control.cfg";
+const CONTROL_TOKEN = "SIPR_CONTROL_TOKEN";
+export const controlTokenInCfg = CONTROL_TOKEN;
+
+/**
+ * The content of the Secret `<router>-control`.
+ * @param token at least 32 characters of A-Z a-z 0-9 _ -
+ * @throws OperatorError SIPR_RENDER_REFUSED (the message does not show the token)
+ */
+export function renderControlSecret(token: string): Record<string, string> {
+  if (!/^[A-Za-z0-9_-]{32,128}$/.test(token))
+    refuse("the token of the control port", "(hidden)", "32 to 128 letters and digits");
+  return { token, [CONTROL_FILE]: `#!substdef "!${CONTROL_TOKEN}!${token}!g"\n` };
+}
