@@ -73,6 +73,7 @@ export default defineConfig({
     "import/extensions": "off",
     "unicorn/consistent-function-scoping": "off",
     "vitest/expect-expect": ["error", { assertFunctionNames: ["expect", "expect*", "until", "fc.assert"] }],
+    "vitest/valid-expect": ["error", { maxArgs: 2 }],
     "vitest/no-focused-tests": "error",
     "vitest/no-disabled-tests": "error",
   },

@@ -44,6 +44,8 @@ export class Router {
       "the router is not ready",
       () => {
         if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the router ended:\n${this.log()}`);
+        const rejected = this.events().find(({ event }) => event === "rejected");
+        if (rejected) throw new Error(`the router refuses a resource: ${JSON.stringify(rejected)}`);
         return this.events().some(({ event }) => event === "ready");
       },
       { seconds: 60, signal: this.#signal },
