@@ -2,20 +2,44 @@
 import { z } from "zod";
 
 export const condition = z.object({
-  type: z.string().max(316),
-  status: z.enum(["True", "False", "Unknown"]),
-  observedGeneration: z.int().optional(),
-  lastTransitionTime: z.string(),
-  reason: z.string().max(1024),
-  message: z.string().max(32768),
+  type: z.string().max(316).describe("Name of the condition."),
+  status: z.enum(["True", "False", "Unknown"]).describe("Whether the condition holds."),
+  observedGeneration: z.int().optional().describe("Generation of the spec that was judged."),
+  lastTransitionTime: z.string().describe("When the status last flipped (RFC 3339)."),
+  reason: z.string().max(1024).describe("Why, one word of the closed table of reasons."),
+  message: z.string().max(32768).describe("Why, for people: object, path and remedy."),
 });
 export type Condition = z.infer<typeof condition>;
-export const conditions = z.array(condition).optional();
+export const conditions = z
+  .array(condition)
+  .meta({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"] })
+  .optional()
+  .describe("Conditions, one of each type; see the reference of conditions.");
 
 export const routerConditionTypes = ["Accepted", "ResolvedRefs", "Programmed", "Available", "Ready"] as const;
 export type RouterConditionType = (typeof routerConditionTypes)[number];
 export const backendConditionTypes = ["Accepted", "Ready", "Reachable"] as const;
 export type BackendConditionType = (typeof backendConditionTypes)[number];
+
+/** What `True` means, by kind and type. */
+export const conditionMeanings: {
+  readonly SipRouter: Readonly<Record<RouterConditionType, string>>;
+  readonly PbxBackend: Readonly<Record<BackendConditionType, string>>;
+} = {
+  SipRouter: {
+    Accepted: "The spec is valid and conflicts with nothing.",
+    ResolvedRefs: "Every backend, Service and Secret named exists and is usable.",
+    Programmed: "Every ready Kamailio pod has been read back and runs the current revision.",
+    Available: "At least one pod is ready and every set has an active destination.",
+    Ready:
+      "Accepted, ResolvedRefs and Programmed, and the Deployment is rolled out. A PBX that stops answering OPTIONS changes Available, not Ready.",
+  },
+  PbxBackend: {
+    Accepted: "The spec is valid.",
+    Ready: "Accepted, and everything it names exists and is usable: routers can use it.",
+    Reachable: "The backend answers OPTIONS of every pod of every router that uses it.",
+  },
+};
 
 /** reason -> what it means. Every reason that can appear in a condition or an Event is a key of this table. */
 export const reasons = {

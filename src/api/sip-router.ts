@@ -1,159 +1,332 @@
 /** SipRouter: a Kamailio fleet and its dialplan. */
 import { z } from "zod";
-import { cidr, domain, extension, host, name, objectName, port, prefix, transport } from "./fields.ts";
+import { callers, dispatcherSets, listeners, routes } from "./dialplan.ts";
+import { cidr, domain, host, name, objectName } from "./fields.ts";
 import { conditions } from "./conditions.ts";
+import { type Rule, withRules } from "./rules.ts";
 
-export const algorithm = z.enum([
-  "RoundRobin", "Weighted", "Priority", "CallLoad", "HashCallId", "HashFrom", "HashTo", "Random", "Latency",
-]);
-export type Algorithm = z.infer<typeof algorithm>;
-
-export const listener = z.strictObject({
-  name,
-  transport,
-  port,
-  tls: z.strictObject({ secretName: objectName }).optional(),
-});
-
-/** Priorities 0 to 98: 99 is the tier in which the operator keeps draining destinations. */
-export const backendRef = z.strictObject({
-  name: objectName,
-  priority: z.int().min(0).max(98).default(0),
-  weight: z.int().min(1).max(100).optional(),
-});
-
-const labelSelector = z.strictObject({
-  matchLabels: z.record(z.string().max(317), z.string().max(63)).optional(),
-  matchExpressions: z
-    .array(
-      z.strictObject({
-        key: z.string().max(317),
-        operator: z.enum(["In", "NotIn", "Exists", "DoesNotExist"]),
-        values: z.array(z.string().max(63)).max(64).optional(),
-      }),
-    )
-    .max(16)
-    .optional(),
-});
-
-export const dispatcherSet = z.strictObject({
-  name,
-  id: z.int().min(1).max(9999).optional(),
-  algorithm: algorithm.default("RoundRobin"),
-  backends: z.array(backendRef).max(256).optional(),
-  selector: labelSelector.optional(),
-});
-
-export const callers = z.enum(["Trusted", "Anyone"]);
-export type Callers = z.infer<typeof callers>;
-
-export const route = z.strictObject({
-  name,
-  match: z.strictObject({
-    extensions: z.array(extension).min(1).max(256).optional(),
-    prefixes: z.array(prefix).min(1).max(1024).optional(),
-    domains: z.array(domain).min(1).max(64).optional(),
+const service = withRules(
+  z.strictObject({
+    type: z.enum(["ClusterIP", "NodePort", "LoadBalancer"]).default("ClusterIP").describe("Type of the SIP Service."),
+    annotations: z
+      .record(z.string(), z.string())
+      .optional()
+      .describe("Annotations of the Service, such as a cloud's load balancer settings."),
+    externalTrafficPolicy: z
+      .enum(["Local", "Cluster"])
+      .optional()
+      .describe("Local keeps the caller's address, which SIP needs. Not with the type ClusterIP. Default: Local."),
+    loadBalancerClass: z
+      .string()
+      .max(253)
+      .optional()
+      .describe("Implementation of the load balancer; with the type LoadBalancer only."),
   }),
-  set: name,
-  callers: callers.default("Anyone"),
-  rewrite: z
-    .strictObject({
-      strip: z.int().min(0).max(20).optional(),
-      prefix: z.string().min(1).max(20).regex(/^\+?[0-9*#]{0,19}$/).optional(),
-    })
-    .optional(),
-});
+  [
+    {
+      name: "traffic-policy-needs-external-service",
+      cel: "!has(self.externalTrafficPolicy) || self.type != 'ClusterIP'",
+      fieldPath: ".externalTrafficPolicy",
+      message: "has no meaning for a ClusterIP Service: remove it, or use the type NodePort or LoadBalancer.",
+      check: ({ type, externalTrafficPolicy }) =>
+        externalTrafficPolicy !== undefined && type === "ClusterIP" ? [{ path: ["externalTrafficPolicy"] }] : [],
+    },
+    {
+      name: "load-balancer-class-needs-load-balancer",
+      cel: "!has(self.loadBalancerClass) || self.type == 'LoadBalancer'",
+      fieldPath: ".loadBalancerClass",
+      message: "has no meaning without a load balancer: remove it, or use the type LoadBalancer.",
+      check: ({ type, loadBalancerClass }) =>
+        loadBalancerClass !== undefined && type !== "LoadBalancer" ? [{ path: ["loadBalancerClass"] }] : [],
+    },
+  ],
+);
 
-export const sipRouterSpec = z.strictObject({
-  replicas: z.int().min(0).max(1000).default(2),
-  listeners: z
-    .array(listener)
+const failover = z.strictObject({
+  timeoutSeconds: z
+    .int()
+    .min(1)
+    .max(30)
+    .default(2)
+    .describe("Seconds without any reply after which the next destination is tried (Kamailio: tm `fr_timer`)."),
+  replies: z
+    .array(z.string().regex(/^([45][0-9]{2}|[45]xx)$/, "use a reply code from 400 to 599, or 4xx or 5xx"))
     .min(1)
     .max(16)
+    .default(["408", "5xx"])
+    .describe(
+      "Replies that make the router try the next destination: a code, 4xx or 5xx. 408 includes no answer at all.",
+    ),
+  maxAttempts: z.int().min(1).max(16).default(4).describe("Most destinations tried for one call, the first included."),
+});
+
+const healthCheck = withRules(
+  z.strictObject({
+    intervalSeconds: z
+      .int()
+      .min(1)
+      .max(3600)
+      .default(30)
+      .describe("Seconds between two OPTIONS to a destination (Kamailio: dispatcher `ds_ping_interval`)."),
+    timeoutSeconds: z.int().min(1).max(30).default(2).describe("Seconds in which the OPTIONS must be answered."),
+    failureThreshold: z
+      .int()
+      .min(1)
+      .max(20)
+      .default(3)
+      .describe("Failed OPTIONS in a row that make a destination inactive (`ds_probing_threshold`)."),
+    successThreshold: z
+      .int()
+      .min(1)
+      .max(20)
+      .default(1)
+      .describe("Answered OPTIONS in a row that make it active again (`ds_inactive_threshold`)."),
+  }),
+  [
+    {
+      name: "health-timeout-within-interval",
+      cel: "self.timeoutSeconds <= self.intervalSeconds",
+      fieldPath: ".timeoutSeconds",
+      message: "timeoutSeconds must not be longer than intervalSeconds: shorten it, or lengthen the interval.",
+      check: ({ timeoutSeconds, intervalSeconds }) =>
+        timeoutSeconds <= intervalSeconds ? [] : [{ path: ["timeoutSeconds"] }],
+    },
+  ],
+);
+
+const registration = z.strictObject({
+  mode: z
+    .enum(["Forward", "ForwardAll", "Registrar", "Reject"])
+    .default("Forward")
+    .describe(
+      "Forward: REGISTER goes to the PBX that owns the extension, with Path (RFC 3327). ForwardAll: to every destination of the set; needs authentication. Registrar: the router keeps the location. Reject: 403.",
+    ),
+  maxExpiresSeconds: z
+    .int()
+    .min(30)
+    .max(86_400)
+    .default(300)
+    .describe(
+      "Longest time between two REGISTER of a phone; a longer one is shortened: it bounds the time to be reachable after a failover.",
+    ),
+});
+
+const kamailio = z.strictObject({
+  image: z
+    .string()
+    .max(512)
+    .regex(/^[A-Za-z0-9./:@_-]*$/, "use an image reference such as registry.example.com/kamailio:5.6")
+    .default("")
+    .describe("Image of the Kamailio container; empty: the operator's default."),
+  resources: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe("Compute resources of the Kamailio container (core/v1 ResourceRequirements)."),
+  shmMemoryMiB: z.int().min(32).max(65_536).default(256).describe("Shared memory in MiB (Kamailio: option `-m`)."),
+  workers: z
+    .int()
+    .min(1)
+    .max(64)
+    .default(4)
+    .describe("Worker processes per UDP listener, and for TCP (Kamailio: `children`)."),
+  podTemplate: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe(
+      "Labels, annotations, scheduling, volumes and sidecars to add to the pods (parts of core/v1 PodTemplateSpec).",
+    ),
+});
+
+const rtpengineAddress = z
+  .string()
+  .max(64)
+  .regex(/^udp:([0-9.]+|\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$/, "use udp:host:port, such as udp:10.0.0.9:2223");
+
+const fields = z.strictObject({
+  replicas: z.int().min(0).max(1000).default(2).describe("Number of Kamailio pods."),
+  listeners: listeners
     .default([
       { name: "udp", transport: "UDP", port: 5060 },
       { name: "tcp", transport: "TCP", port: 5060 },
-    ]),
-  service: z
+    ])
+    .describe("Where the router takes SIP traffic."),
+  service: service.prefault({}).describe("The Service in front of the pods."),
+  advertise: z
+    .strictObject({ address: host.describe("IP address or DNS name.") })
+    .optional()
+    .describe(
+      "Address that the router writes into Via, Record-Route and Path. Default: the Service's ingress address, else the pod's own.",
+    ),
+  hostNetwork: z.boolean().default(false).describe("Pods use the network of their node."),
+  dispatcherSets: dispatcherSets.describe("Groups of backends that calls are sent to."),
+  routes: routes.default([]).describe("Which called numbers go to which set."),
+  external: z
     .strictObject({
-      type: z.enum(["ClusterIP", "NodePort", "LoadBalancer"]).default("ClusterIP"),
-      annotations: z.record(z.string(), z.string()).optional(),
-      externalTrafficPolicy: z.enum(["Local", "Cluster"]).optional(),
-      loadBalancerClass: z.string().max(253).optional(),
+      set: name.describe("Dispatcher set that the calls go to."),
+      callers: callers
+        .default("Trusted")
+        .describe(
+          "Trusted (backends, authenticated users, accessControl.allow), or Anyone: an open relay, shown in a condition.",
+        ),
     })
-    .prefault({}),
-  advertise: z.strictObject({ address: host }).optional(),
-  hostNetwork: z.boolean().default(false),
-  dispatcherSets: z.array(dispatcherSet).min(1).max(256),
-  routes: z.array(route).max(10_000).default([]),
-  external: z.strictObject({ set: name, callers: callers.default("Trusted") }).optional(),
-  failover: z
-    .strictObject({
-      timeoutSeconds: z.int().min(1).max(30).default(2),
-      replies: z.array(z.string().regex(/^([45][0-9]{2}|[45]xx)$/)).min(1).max(16).default(["408", "5xx"]),
-      maxAttempts: z.int().min(1).max(16).default(4),
-    })
-    .prefault({}),
-  healthCheck: z
-    .strictObject({
-      intervalSeconds: z.int().min(1).max(3600).default(30),
-      timeoutSeconds: z.int().min(1).max(30).default(2),
-      failureThreshold: z.int().min(1).max(20).default(3),
-      successThreshold: z.int().min(1).max(20).default(1),
-    })
-    .prefault({}),
-  registration: z
-    .strictObject({
-      mode: z.enum(["Forward", "ForwardAll", "Registrar", "Reject"]).default("Forward"),
-      maxExpiresSeconds: z.int().min(30).max(86_400).default(300),
-    })
-    .prefault({}),
+    .optional()
+    .describe("Everything that no route claims: external numbers, PSTN. Default: 404."),
+  failover: failover.prefault({}).describe("When a call goes on to the next destination of its set."),
+  healthCheck: healthCheck.prefault({}).describe("Probing of destinations by OPTIONS."),
+  registration: registration.prefault({}).describe("What happens with REGISTER."),
   authentication: z
-    .strictObject({ mode: z.enum(["Digest"]), realm: domain, credentialsSecretName: objectName })
-    .optional(),
+    .strictObject({
+      mode: z.enum(["Digest"]).describe("Digest authentication (RFC 3261 22)."),
+      realm: domain.describe("Realm of the challenge."),
+      credentialsSecretName: objectName.describe(
+        "Secret with one key per user: the password, or `ha1:` and the hash of user, realm and password.",
+      ),
+    })
+    .optional()
+    .describe("Authentication of callers and phones by the router itself."),
   accessControl: z
-    .strictObject({ allow: z.array(cidr).max(1024).default([]), deny: z.array(cidr).max(1024).default([]) })
-    .optional(),
+    .strictObject({
+      allow: z
+        .array(cidr)
+        .max(1024)
+        .default([])
+        .describe("Not empty: only these sources and the backends are served, others get 403."),
+      deny: z.array(cidr).max(1024).default([]).describe("Sources that are never served; wins over allow."),
+    })
+    .optional()
+    .describe("Sources that may send requests at all."),
   rateLimit: z
-    .strictObject({ requestsPerSecond: z.int().min(1).max(100_000), banSeconds: z.int().min(1).max(86_400).default(300) })
-    .optional(),
-  topologyHiding: z.strictObject({ enabled: z.boolean().default(false) }).optional(),
+    .strictObject({
+      requestsPerSecond: z
+        .int()
+        .min(1)
+        .max(100_000)
+        .describe("Requests per second and source address; more are dropped (Kamailio: pike)."),
+      banSeconds: z.int().min(1).max(86_400).default(300).describe("How long a source that exceeds it is not served."),
+    })
+    .optional()
+    .describe("Protection against floods."),
+  topologyHiding: z
+    .strictObject({
+      enabled: z.boolean().default(false).describe("Hide Via, Record-Route and Contact of one side from the other."),
+    })
+    .optional()
+    .describe("Hiding of internal addresses (Kamailio: topos)."),
   mediaProxy: z
     .strictObject({
-      rtpengine: z.strictObject({
-        addresses: z.array(z.string().max(64).regex(/^udp:([0-9.]+|\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$/)).min(1).max(16),
-      }),
+      rtpengine: z
+        .strictObject({
+          addresses: z
+            .array(rtpengineAddress)
+            .min(1)
+            .max(16)
+            .describe("Control addresses, `udp:host:port` (Kamailio: `rtpengine_sock`)."),
+        })
+        .describe("RTPengine instances that relay media."),
     })
-    .optional(),
-  drain: z.strictObject({ timeoutSeconds: z.int().min(0).max(86_400).default(900) }).prefault({}),
-  kamailio: z
+    .optional()
+    .describe("Relays media through a proxy."),
+  drain: z
     .strictObject({
-      image: z.string().max(512).regex(/^[A-Za-z0-9./:@_-]*$/).default(""),
-      resources: z.record(z.string(), z.unknown()).optional(),
-      shmMemoryMiB: z.int().min(32).max(65_536).default(256),
-      workers: z.int().min(1).max(64).default(4),
-      podTemplate: z.record(z.string(), z.unknown()).optional(),
+      timeoutSeconds: z
+        .int()
+        .min(0)
+        .max(86_400)
+        .default(900)
+        .describe("Longest time a pod waits for its calls to end before it stops."),
     })
-    .prefault({}),
+    .prefault({})
+    .describe("How a pod ends."),
+  kamailio: kamailio.prefault({}).describe("The Kamailio container and its pod."),
 });
+
+type Fields = z.infer<typeof fields>;
+
+const setExists = (
+  rule: Pick<Rule<Fields>, "name" | "cel">,
+  wanted: (spec: Fields) => readonly { readonly path: readonly (string | number)[]; readonly set: string }[],
+): Rule<Fields> => ({
+  ...rule,
+  reason: "SetNotFound",
+  message: "names a dispatcher set that does not exist: add it to spec.dispatcherSets, or correct the name.",
+  check: (spec) => {
+    const sets = new Set(spec.dispatcherSets.map((set) => set.name));
+    return wanted(spec)
+      .filter(({ set }) => !sets.has(set))
+      .map(({ path, set }) => ({
+        path,
+        message: `there is no dispatcher set ${set}: add it to spec.dispatcherSets, or correct the name.`,
+      }));
+  },
+});
+
+export const sipRouterSpec = withRules(fields, [
+  setExists(
+    {
+      name: "route-set-exists",
+      // a map of the names, made once: 10,000 routes are looked up in it, not compared with every set
+      cel: "[self.dispatcherSets.transformMapEntry(i, s, {s.name: true})].all(sets, self.routes.all(r, r.set in sets))",
+    },
+    (spec) => spec.routes.map((route, at) => ({ path: ["routes", at, "set"], set: route.set })),
+  ),
+  setExists(
+    {
+      name: "external-set-exists",
+      cel: "!has(self.external) || self.dispatcherSets.exists(s, s.name == self.external.set)",
+    },
+    (spec) => (spec.external === undefined ? [] : [{ path: ["external", "set"], set: spec.external.set }]),
+  ),
+  {
+    name: "forward-all-needs-authentication",
+    cel: "self.registration.mode != 'ForwardAll' || has(self.authentication)",
+    fieldPath: ".registration.mode",
+    message:
+      "ForwardAll needs spec.authentication, as the challenges of several PBXes cannot be answered at once: add it, or use Forward or Registrar.",
+    check: ({ registration: { mode }, authentication }) =>
+      mode === "ForwardAll" && authentication === undefined ? [{ path: ["registration", "mode"] }] : [],
+  },
+]);
 export type SipRouterSpec = z.infer<typeof sipRouterSpec>;
 
 export const podState = z.enum(["InSync", "Pending", "Stale", "Failed"]);
 export type PodState = z.infer<typeof podState>;
 
+const setStatus = z.object({
+  name: z.string().describe("Name of the set."),
+  id: z.int().describe("Number of the set; kept once it is allocated."),
+  destinations: z.int().describe("Destinations that may take calls."),
+  active: z.int().describe("Those of them that are active."),
+});
+
+const podStatus = z.object({
+  name: z.string().describe("Name of the pod."),
+  revision: z.string().optional().describe("Revision that was read back from it."),
+  state: podState.describe(
+    "InSync: runs the current revision. Pending: being brought to it. Stale: runs an older one. Failed: did not come out right.",
+  ),
+  message: z.string().optional().describe("Why, when it is not InSync."),
+});
+
+const namedStatus = { "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"] };
+
 export const sipRouterStatus = z.object({
-  observedGeneration: z.int().default(-1),
+  observedGeneration: z
+    .int()
+    .default(-1)
+    .describe("Generation of the spec that this status is about; -1: not yet seen."),
   conditions,
-  replicas: z.int().optional(),
-  readyReplicas: z.int().optional(),
-  selector: z.string().optional(),
-  addresses: z.array(z.string()).optional(),
-  sets: z.array(z.object({ name: z.string(), id: z.int(), destinations: z.int(), active: z.int() })).optional(),
+  replicas: z.int().optional().describe("Kamailio pods of the router."),
+  readyReplicas: z.int().optional().describe("Those of them that are ready."),
+  selector: z.string().optional().describe("Label selector of the pods, for autoscalers (scale subresource)."),
+  addresses: z.array(z.string()).optional().describe("Addresses at which the router takes SIP traffic."),
+  sets: z
+    .array(setStatus)
+    .meta(namedStatus)
+    .optional()
+    .describe("Each dispatcher set with its number and destinations."),
   /** "active/destinations" over all sets: the ACTIVE printer column. */
-  active: z.string().optional(),
-  revision: z.string().optional(),
-  pods: z
-    .array(z.object({ name: z.string(), revision: z.string().optional(), state: podState, message: z.string().optional() }))
-    .optional(),
+  active: z.string().optional().describe("Active destinations and all destinations, over all sets, such as 3/4."),
+  revision: z.string().optional().describe("Hash of the data that every pod must run."),
+  pods: z.array(podStatus).meta(namedStatus).optional().describe("Each Kamailio pod with what it runs."),
 });
 export type SipRouterStatus = z.infer<typeof sipRouterStatus>;
