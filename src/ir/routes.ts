@@ -42,9 +42,7 @@ function entriesOf(
     const route = routes[index];
     if (route === undefined) continue;
     const action = actionOf(route);
-    for (const found of claimsOf(route, index)) {
-      if (!("claim" in found)) continue;
-      const { claim } = found;
+    for (const { claim } of claimsOf(route, index)) {
       if (claim.kind === "prefix") open.set(claim.digits, action);
       else addFixed(fixed, claim, action);
     }

@@ -1,6 +1,6 @@
 /** Where the SIP traffic of a backend goes at this moment: its address, its name's addresses, or its Service's pods. */
 import { isIP } from "node:net";
-import type { PbxBackend, PbxBackendSpec, RawObject, Transport } from "../api/index.ts";
+import { backendPort, type PbxBackend, type PbxBackendSpec, type RawObject, type Transport } from "../api/index.ts";
 import { compare, quote, refOf, unresolved, wrong } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import { parseBackend } from "./parse.ts";
@@ -12,8 +12,6 @@ export interface EndpointResolution {
   readonly issues: readonly Issue[];
 }
 
-const defaultPort = (transport: Transport): number => (transport === "TLS" ? 5061 : 5060);
-
 /** One spelling per address: IPv6 in the short lower-case form of RFC 5952. */
 export const canonicalIp = (ip: string): string =>
   isIP(ip) === 6 ? new URL(`http://[${ip}]`).hostname.slice(1, -1) : ip;
@@ -23,7 +21,7 @@ export function namesToResolve(backends: readonly RawObject[]): readonly string[
   const names = backends.flatMap((raw) => {
     const parsed = parseBackend(raw);
     const address = "object" in parsed ? parsed.object.spec.address : undefined;
-    return address !== undefined && isIP(address) === 0 && !looksLikeIp(address) ? [address.toLowerCase()] : [];
+    return address !== undefined && isIP(address) === 0 ? [address.toLowerCase()] : [];
   });
   return [...new Set(names)].toSorted(compare);
 }
@@ -35,9 +33,6 @@ export function resolveEndpoints(snapshot: Snapshot, backend: PbxBackend): Endpo
   return { endpoints: [], issues: [] };
 }
 
-/** A last label of digits only is no host name (RFC 1123 2.1, RFC 3696 2): a mistyped IPv4 address. */
-const looksLikeIp = (address: string): boolean => /(^|\.)[0-9]+\.?$/.test(address) || address.includes(":");
-
 const unusable = (ip: string): boolean =>
   isIP(ip) === 4 ? /^(0\.|255\.255\.255\.255$|2(2[4-9]|3[0-9])\.)/.test(ip) : /^(::$|ff)/.test(canonicalIp(ip));
 
@@ -45,16 +40,12 @@ function resolveAddress(snapshot: Snapshot, backend: PbxBackend, address: string
   const ref = refOf(backend);
   const path = "spec.address";
   const { transport } = backend.spec;
-  const port = backend.spec.port ?? defaultPort(transport);
+  const port = backendPort(backend.spec);
   const sendTo = (ips: readonly string[]): readonly Endpoint[] =>
     sortEndpoints(ips.map((ip) => ({ host: canonicalIp(ip), port, transport, ready: true })));
   if (isIP(address) !== 0) {
     if (!unusable(address)) return { endpoints: sendTo([address]), issues: [] };
     const message = `${address} is the address of no single host: give the PBX's own address.`;
-    return { endpoints: [], issues: [wrong(ref, path, "Invalid", message)] };
-  }
-  if (looksLikeIp(address)) {
-    const message = `${quote(address)} is neither an IP address nor a DNS name: correct it.`;
     return { endpoints: [], issues: [wrong(ref, path, "Invalid", message)] };
   }
   const found = snapshot.names.get(address.toLowerCase());

@@ -1,16 +1,14 @@
 /** One SipRouter with everything it names, or what is wrong with it. */
 import type { Key, SipRouter } from "../api/index.ts";
 import { refOf, sortIssues, unresolved } from "./issue.ts";
-import { listenerIssues } from "./listeners.ts";
 import { indexOf } from "./lookup.ts";
 import { parseRouter } from "./parse.ts";
 import { podTemplateIssues } from "./pod-template.ts";
-import { routeIssues } from "./routes.ts";
+import { routeConflicts } from "./routes.ts";
 import { routerSecretIssues } from "./secrets.ts";
-import { assignSetIds, resolveSet, setIssues } from "./sets.ts";
+import { assignSetIds, resolveSet } from "./sets.ts";
 import type { Issue, Resolution, ResolvedSet, Snapshot } from "./types.ts";
 import { refuseUnsupported } from "./unsupported.ts";
-import { workloadIssues } from "./workload.ts";
 
 /** More than that helps nobody, and a status has its limits. */
 const MAX_ISSUES = 100;
@@ -28,11 +26,8 @@ export function resolveRouter(snapshot: Snapshot, key: Key): Resolution {
   const router = parsed.object;
   const own = [
     ...refuseUnsupported("SipRouter", refOf(router), router.spec),
-    ...listenerIssues(router),
-    ...setIssues(router),
-    ...routeIssues(router),
+    ...routeConflicts(router),
     ...podTemplateIssues(router),
-    ...workloadIssues(router),
   ];
   const secrets = routerSecretIssues(snapshot, router);
   const sets = resolveSets(snapshot, router);

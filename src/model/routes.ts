@@ -25,25 +25,19 @@ export interface Scope {
   readonly routes: readonly number[];
 }
 
-/** Claims of one route, as far as its text is right. A route that names domains only claims every number. */
-export function claimsOf(
-  route: RouteSpec,
-  index: number,
-): readonly (RouteClaim | { readonly path: string; readonly problem: string })[] {
+/** Claims of one route. One that names domains only claims every number. */
+export function claimsOf(route: RouteSpec, index: number): readonly RouteClaim[] {
   const base = `spec.routes[${index}].match`;
   const { extensions = [], prefixes = [], domains = [] } = route.match;
-  const fromExtensions = extensions.map((text, at) => {
-    const path = `${base}.extensions[${at}]`;
-    const claim = parseExtension(text);
-    return typeof claim === "string" ? { path, problem: claim } : { route: index, path, claim };
-  });
-  const fromPrefixes = prefixes.map((digits, at) => ({
-    route: index,
-    path: `${base}.prefixes[${at}]`,
-    claim: { kind: "prefix", digits } as const,
-  }));
-  const all = [...fromExtensions, ...fromPrefixes];
-  if (all.length > 0 || domains.length === 0) return all;
+  const claims: RouteClaim[] = [
+    ...extensions.map((text, at) => ({ route: index, path: `${base}.extensions[${at}]`, claim: parseExtension(text) })),
+    ...prefixes.map((digits, at) => ({
+      route: index,
+      path: `${base}.prefixes[${at}]`,
+      claim: { kind: "prefix", digits } as const,
+    })),
+  ];
+  if (claims.length > 0 || domains.length === 0) return claims;
   return [{ route: index, path: `${base}.domains`, claim: { kind: "prefix", digits: "" } }];
 }
 
@@ -70,62 +64,10 @@ export function scopesOf(routes: readonly RouteSpec[]): readonly Scope[] {
   return [{ domains: [], routes: anywhere }, ...grouped.values()];
 }
 
-/** Everything that is wrong with the routes and the external rule. Never transient. */
-export function routeIssues(router: SipRouter): readonly Issue[] {
-  const ref = refOf(router);
-  const { routes, external, dispatcherSets } = router.spec;
-  const sets = new Set(dispatcherSets.map((set) => set.name));
-  const noSet = (path: string, set: string): Issue[] =>
-    sets.has(set)
-      ? []
-      : [
-          wrong(
-            ref,
-            path,
-            "SetNotFound",
-            `there is no dispatcher set ${set}: add it to spec.dispatcherSets, or correct the name.`,
-          ),
-        ];
-  const names = new Map<string, number>();
-  const issues: Issue[] = [];
-  for (const [index, route] of routes.entries()) {
-    const path = `spec.routes[${index}]`;
-    const same = names.get(route.name);
-    if (same === undefined) names.set(route.name, index);
-    else
-      issues.push(
-        wrong(
-          ref,
-          `${path}.name`,
-          "RouteConflict",
-          `the name ${route.name} is also that of spec.routes[${same}]: rename one of the two.`,
-        ),
-      );
-    if (route.name === EXTERNAL)
-      issues.push(
-        wrong(ref, `${path}.name`, "Invalid", "the name external is that of the rule spec.external: rename the route."),
-      );
-    const claims = claimsOf(route, index);
-    if (claims.length === 0)
-      issues.push(
-        wrong(
-          ref,
-          `${path}.match`,
-          "Invalid",
-          `the route ${route.name} matches nothing: give it extensions, prefixes or domains; what no route claims goes to spec.external.`,
-        ),
-      );
-    for (const claim of claims)
-      if ("problem" in claim) issues.push(wrong(ref, claim.path, "Invalid", `${claim.problem}.`));
-    issues.push(...noSet(`${path}.set`, route.set));
-  }
-  if (external !== undefined) issues.push(...noSet("spec.external.set", external.set));
-  return [...issues, ...conflicts(router)];
-}
-
-function conflicts(router: SipRouter): readonly Issue[] {
+/** Places where two routes claim the same numbers and neither comes before the other. Never transient. */
+export function routeConflicts(router: SipRouter): readonly Issue[] {
   const { routes } = router.spec;
-  const claims = routes.map((route, index) => claimsOf(route, index).filter((claim) => "claim" in claim));
+  const claims = routes.map((route, index) => claimsOf(route, index));
   return scopesOf(routes).flatMap((scope) => {
     const where = scope.domains.length === 0 ? "" : ` in the domain ${scope.domains[0]}`;
     const own = scope.routes.flatMap((index) => claims[index] ?? []);

@@ -1,7 +1,7 @@
 /** Dispatcher sets: their ids and the backends in them. */
 import type { Algorithm, Key, ObjectRef, RawObject, SipRouter, SipRouterSpec } from "../api/index.ts";
 import { resolveBackend } from "./backend.ts";
-import { compare, refOf, unresolved, wrong } from "./issue.ts";
+import { compare, refOf, unresolved } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import { matchesSelector } from "./selector.ts";
 import type { Issue, ResolvedMember, ResolvedSet, Snapshot } from "./types.ts";
@@ -48,77 +48,6 @@ function keptIds(status: unknown): ReadonlyMap<string, number> {
   return kept;
 }
 
-/** What is wrong with the sets as such: names and ids twice, nothing to send calls to, weights without effect. */
-export function setIssues(router: SipRouter): readonly Issue[] {
-  const ref = refOf(router);
-  const names = new Map<string, string>();
-  const ids = new Map<number, string>();
-  return router.spec.dispatcherSets.flatMap((set, index) => {
-    const path = `spec.dispatcherSets[${index}]`;
-    const found: Issue[] = [];
-    const sameName = names.get(set.name);
-    const sameId = set.id === undefined ? undefined : ids.get(set.id);
-    if (sameName !== undefined)
-      found.push(
-        wrong(
-          ref,
-          `${path}.name`,
-          "SetConflict",
-          `the name ${set.name} is also that of ${sameName}: rename one of the two.`,
-        ),
-      );
-    if (sameId !== undefined)
-      found.push(
-        wrong(
-          ref,
-          `${path}.id`,
-          "SetConflict",
-          `the id ${set.id} is also that of ${sameId}: change one of the two, or leave it out.`,
-        ),
-      );
-    names.set(set.name, sameName ?? path);
-    if (set.id !== undefined) ids.set(set.id, sameId ?? path);
-    if ((set.backends ?? []).length === 0 && set.selector === undefined)
-      found.push(
-        wrong(
-          ref,
-          path,
-          "NoBackends",
-          `the set ${set.name} has no backend: list PbxBackends in backends, or choose them by a selector.`,
-        ),
-      );
-    return [...found, ...memberIssues(router, set, path)];
-  });
-}
-
-function memberIssues(router: SipRouter, set: SetSpec, path: string): readonly Issue[] {
-  const first = new Map<string, number>();
-  return (set.backends ?? []).flatMap((backend, index) => {
-    const at = `${path}.backends[${index}]`;
-    const same = first.get(backend.name);
-    first.set(backend.name, same ?? index);
-    if (same !== undefined)
-      return [
-        wrong(
-          refOf(router),
-          at,
-          "SetConflict",
-          `the set ${set.name} lists PbxBackend ${backend.name} already in ${path}.backends[${same}]: remove one of the two.`,
-        ),
-      ];
-    if (backend.weight !== undefined && set.algorithm !== "Weighted")
-      return [
-        wrong(
-          refOf(router),
-          `${at}.weight`,
-          "Invalid",
-          `a weight has no effect with the algorithm ${set.algorithm}: remove it, or use Weighted.`,
-        ),
-      ];
-    return [];
-  });
-}
-
 export interface SetResolution {
   readonly set: ResolvedSet;
   readonly issues: readonly Issue[];
@@ -149,7 +78,7 @@ export function resolveSet(snapshot: Snapshot, router: SipRouter, index: number,
     issues.push(...issuesOfMember(ref, wanted.path, key, own, usable));
     if (usable) members.push(memberOf(set.algorithm, backend, wanted));
   }
-  if (members.length === 0 && (set.selector !== undefined || (set.backends ?? []).length > 0))
+  if (members.length === 0)
     issues.push(
       unresolved(
         ref,

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { sipRouterSpec, type SipRouter } from "../../../src/api/index.ts";
-import { routeIssues } from "../../../src/model/routes.ts";
+import { routeConflicts } from "../../../src/model/routes.ts";
 
 const routerOf = (routes: readonly object[]): SipRouter => ({
   apiVersion: "siprouter.dev/v1alpha1",
@@ -11,7 +11,7 @@ const routerOf = (routes: readonly object[]): SipRouter => ({
 });
 const route = (name: string, match: object): object => ({ name, match, set: "s" });
 const conflictsOf = (...routes: readonly object[]): readonly string[] =>
-  routeIssues(routerOf(routes)).map((issue) => `${issue.reason} ${issue.path}: ${issue.message}`);
+  routeConflicts(routerOf(routes)).map((issue) => `${issue.reason} ${issue.path}: ${issue.message}`);
 
 describe("route conflicts", () => {
   test("name both routes, both places and the remedy", () => {
@@ -85,7 +85,7 @@ describe("route conflicts", () => {
             return !single && !other && from < a.one[0] && a.one[0] <= to && to < a.one[1];
           }),
         );
-        const issues = routeIssues(
+        const issues = routeConflicts(
           routerOf(
             table.map((ranges, index) => route(`r${index}`, { extensions: ranges.map((one) => one.join("-")) })),
           ),
