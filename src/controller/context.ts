@@ -43,7 +43,12 @@ export function findIn(objects: readonly RawObject[], key: Key): RawObject | und
 }
 
 /** The backends of destinations that came, went or changed their state have another status. True when there are any. */
-export function tellBackends(context: Context, state: RouterState, before: PodReading | undefined, after: PodReading): boolean {
+export function tellBackends(
+  context: Context,
+  state: RouterState,
+  before: PodReading | undefined,
+  after: PodReading,
+): boolean {
   const old = new Map((before?.destinations ?? []).map((one) => [destinationId(one), one.state]));
   const changed = after.destinations.filter((one) => old.get(destinationId(one)) !== one.state).map(destinationId);
   for (const one of after.destinations) old.delete(destinationId(one));
@@ -51,6 +56,11 @@ export function tellBackends(context: Context, state: RouterState, before: PodRe
   const backends = new Set(all.map((id) => state.backendOf.get(id)));
   for (const backend of backends) if (backend !== undefined) context.queues.status.add(backendStatusKey(backend));
   return all.length > 0;
+}
+
+/** All backends that the router names or selects have another status. */
+export function tellUsedBackends(context: Context, router: Key): void {
+  for (const backend of context.mapper.backendsOf(router)) context.queues.status.add(backendStatusKey(backend));
 }
 
 /** Pods whose control port may answer. */

@@ -2,7 +2,7 @@
 import { keyOf, type Key, type RawObject } from "../api/index.ts";
 import type { Change } from "../kube/cluster.ts";
 import type { Snapshot } from "../model/types.ts";
-import { backendStatusKey, findIn, routerStatusKey, type Context } from "./context.ts";
+import { backendStatusKey, findIn, routerStatusKey, tellUsedBackends, type Context } from "./context.ts";
 import { reloadRouter } from "./fleet.ts";
 import { createMapper, isStatusOnly, type Concerned } from "./mapping.ts";
 import { createNameCache, systemResolveName } from "./names.ts";
@@ -63,9 +63,9 @@ export async function startController(options: ControllerOptions): Promise<Contr
       queues.status.add(routerStatusKey(router));
     }
     for (const router of observed)
-      if (context.states.get(router)?.prunePending === true && cluster.workload(router)?.rolledOut === true) queues.reconcile.add(router);
-    for (const router of observed)
-      for (const backend of new Set(context.states.get(router)?.backendOf.values())) queues.status.add(backendStatusKey(backend));
+      if (context.states.get(router)?.prunePending === true && cluster.workload(router)?.rolledOut === true)
+        queues.reconcile.add(router);
+    for (const router of observed) tellUsedBackends(context, router);
     for (const backend of backends) queues.status.add(backendStatusKey(backend));
   };
 
@@ -80,7 +80,12 @@ export async function startController(options: ControllerOptions): Promise<Contr
     if (statusOnly && kind === "PbxBackend") return queues.status.add(backendStatusKey(key));
     // A Deployment's counts or a Service's address: another status, the same configuration.
     const looked = statusOnly && (kind === "Deployment" || (kind === "Service" && concerned.backends.size === 0));
-    if (looked) return act({ routers: new Set(), backends: concerned.backends, observed: new Set([...concerned.routers, ...concerned.observed]) });
+    if (looked)
+      return act({
+        routers: new Set(),
+        backends: concerned.backends,
+        observed: new Set([...concerned.routers, ...concerned.observed]),
+      });
     act(concerned);
   };
 
@@ -133,13 +138,12 @@ const changeOf = (object: RawObject): Change => ({
   object,
 });
 
-/** Every router is programmed on all its replicas, or refused. */
+/** Every router is programmed on all its replicas, or refused, or what it names is not there. */
 function isReady(context: Context): boolean {
   return context.snapshot().routers.every((object) => {
     const state = context.states.get(keyOf(object));
     if (state === undefined || !state.visited) return false;
-    if (state.rejected !== undefined) return true;
-    return state.desired !== undefined && state.announced === state.desired.revision;
+    return state.rejected !== undefined || state.desired === undefined || state.announced === state.desired.revision;
   });
 }
 
@@ -162,7 +166,10 @@ function createContext(options: ControllerOptions, onName: (name: string) => voi
     mapper: createMapper(),
     names,
     queues: {} as Context["queues"],
-    snapshot: mergedSnapshot(() => options.cluster.snapshot(), () => names.current()),
+    snapshot: mergedSnapshot(
+      () => options.cluster.snapshot(),
+      () => names.current(),
+    ),
   };
 }
 
@@ -206,4 +213,3 @@ function startQueues(context: Context, afterRun: () => void): void {
   context.queues.reload = make("reload", Math.max(64, tuning.parallel), (key) => reloadRouter(context, key));
   context.queues.status = make("status", tuning.parallel, (key) => reportStatus(context, key));
 }
-

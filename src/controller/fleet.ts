@@ -10,8 +10,8 @@ import type { PodView } from "../kube/cluster.ts";
 import { decideFleet, decidePod, syncPod, type FleetPod, type SyncResult } from "../reload/index.ts";
 import { CONTROL_PORT } from "../render/layout.ts";
 import type { DesiredData } from "../render/types.ts";
-import { routerStatusKey, tellBackends, usablePods, type Context } from "./context.ts";
-import { withNonce } from "./reconcile.ts";
+import { routerStatusKey, tellBackends, tellUsedBackends, usablePods, type Context } from "./context.ts";
+import { dataConfigOf, withNonce } from "./reconcile.ts";
 import type { RunResult } from "./queue.ts";
 import { newProgress, type PodProgress, type RouterState } from "./state.ts";
 
@@ -96,11 +96,23 @@ const fleetPod = (context: Context, state: RouterState, pod: PodView, progress: 
 
 export const addressOf = (pod: PodView, token: string): ControlAddress => ({ host: pod.ip, port: CONTROL_PORT, token });
 
-async function workOn(context: Context, state: RouterState, desired: DesiredData, { pod, progress }: Job): Promise<void> {
+async function workOn(
+  context: Context,
+  state: RouterState,
+  desired: DesiredData,
+  { pod, progress }: Job,
+): Promise<void> {
   const known = context.observations.fresh(pod.uid, context.clock.now(), context.tuning.freshMs);
   context.observations.begin(pod.uid);
   try {
-    const filesSent = await sendFiles(context, state, desired, pod, progress, known !== undefined && decidePod(desired, known).actions.some((one) => one.kind === "awaitFile"));
+    const filesSent = await sendFiles(
+      context,
+      state,
+      desired,
+      pod,
+      progress,
+      known !== undefined && decidePod(desired, known).actions.some((one) => one.kind === "awaitFile"),
+    );
     const address = addressOf(pod, state.token ?? "");
     const result = await syncPod({
       control: context.control,
@@ -110,7 +122,8 @@ async function workOn(context: Context, state: RouterState, desired: DesiredData
       ...(known === undefined ? {} : { known }),
       hints: { inactive: inactiveElsewhere(context, state, pod) },
       filesSent,
-      onAction: (action) => context.log.debug({ router: state.key, pod: pod.name, revision: desired.revision, action }, action.reason),
+      onAction: (action) =>
+        context.log.debug({ router: state.key, pod: pod.name, revision: desired.revision, action }, action.reason),
     });
     tellBackends(context, state, context.observations.last(pod.uid), result.reading);
     context.observations.end(pod.uid, result.reading, context.clock.now());
@@ -127,7 +140,8 @@ function inactiveElsewhere(context: Context, state: RouterState, pod: PodView): 
   const answering = new Set<string>();
   for (const uid of state.pods.keys()) {
     if (uid === pod.uid) continue;
-    for (const one of context.observations.last(uid)?.destinations ?? []) (one.state === "Inactive" ? inactive : answering).add(one.uri);
+    for (const one of context.observations.last(uid)?.destinations ?? [])
+      (one.state === "Inactive" ? inactive : answering).add(one.uri);
   }
   return inactive.difference(answering);
 }
@@ -148,19 +162,33 @@ async function sendFiles(
   if (again) await renewFiles(context, state, now);
   progress.touches += 1;
   progress.touchedAt = now;
-  await context.cluster.touchPod(pod, progress.touches === 1 ? desired.revision : `${desired.revision}-${progress.touches}`);
+  await context.cluster.touchPod(
+    pod,
+    progress.touches === 1 ? desired.revision : `${desired.revision}-${progress.touches}`,
+  );
   return true;
 }
 
 async function renewFiles(context: Context, state: RouterState, now: number): Promise<void> {
-  if (state.dataConfig === undefined || now - state.nonceAt < RESEND_FIRST_MS) return;
+  const config = state.rendered === undefined ? undefined : dataConfigOf(state, state.rendered);
+  if (config === undefined || now - state.nonceAt < RESEND_FIRST_MS) return;
   state.nonce += 1;
   state.nonceAt = now;
-  context.log.warn({ router: state.key, nonce: state.nonce }, "a pod still runs old table files: they are written again");
-  await context.cluster.apply([withNonce(state.dataConfig, String(state.nonce))]);
+  context.log.warn(
+    { router: state.key, nonce: state.nonce },
+    "a pod still runs old table files: they are written again",
+  );
+  await context.cluster.apply([withNonce(config, String(state.nonce))]);
 }
 
-function took(context: Context, state: RouterState, desired: DesiredData, pod: PodView, progress: PodProgress, result: SyncResult): void {
+function took(
+  context: Context,
+  state: RouterState,
+  desired: DesiredData,
+  pod: PodView,
+  progress: PodProgress,
+  result: SyncResult,
+): void {
   const { outcome, done, remaining } = result;
   const now = context.clock.now();
   progress.reachable = true;
@@ -169,7 +197,8 @@ function took(context: Context, state: RouterState, desired: DesiredData, pod: P
   const fields = { router: state.key, pod: pod.name, revision: desired.revision, actions: done, reason: next?.reason };
   if (outcome === "inSync") {
     if (done > 0) context.metrics.reload(state.key, "inSync");
-    if (progress.state !== "InSync") context.log.info(fields, done > 0 ? "the pod was changed and read back" : "the pod was read back");
+    if (progress.state !== "InSync")
+      context.log.info(fields, done > 0 ? "the pod was changed and read back" : "the pod was read back");
     return markInSync(progress, desired.revision);
   }
   progress.message = next?.reason ?? "";
@@ -198,14 +227,27 @@ function retryLater(context: Context, progress: PodProgress, now: number): void 
   progress.dueAt = now + wait * (0.75 + context.random() / 4);
 }
 
-function failed(context: Context, state: RouterState, desired: DesiredData, pod: PodView, progress: PodProgress, error: unknown): void {
+function failed(
+  context: Context,
+  state: RouterState,
+  desired: DesiredData,
+  pod: PodView,
+  progress: PodProgress,
+  error: unknown,
+): void {
   const now = context.clock.now();
   const unreachable = error instanceof OperatorError && error.code === "SIPR_RPC_UNREACHABLE";
   context.metrics.reload(state.key, unreachable ? "unreachable" : "failed");
   progress.message = error instanceof Error ? error.message : String(error);
   progress.reachable = !unreachable;
   retryLater(context, progress, now);
-  const fields = { router: state.key, pod: pod.name, revision: desired.revision, attempt: progress.attempts, err: error };
+  const fields = {
+    router: state.key,
+    pod: pod.name,
+    revision: desired.revision,
+    attempt: progress.attempts,
+    err: error,
+  };
   if (pod.ready) context.log.warn(fields, "the pod could not be brought to the revision");
   else context.log.debug(fields, "the pod does not answer yet");
 }
@@ -220,7 +262,10 @@ function finish(context: Context, state: RouterState): void {
     context.metrics.changeToEffect(state.key, (context.clock.now() - state.changedAt) / 1000);
     state.changedAt = undefined;
   }
+  const first = !state.observed;
+  state.observed = true;
   context.queues.status.add(routerStatusKey(state.key));
+  if (first) tellUsedBackends(context, state.key);
 }
 
 function nextRun(context: Context, state: RouterState): RunResult {

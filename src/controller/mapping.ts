@@ -16,7 +16,11 @@ export interface Concerned {
 
 type Selector = {
   readonly matchLabels?: Readonly<Record<string, string>>;
-  readonly matchExpressions?: readonly { readonly key: string; readonly operator: string; readonly values?: readonly string[] }[];
+  readonly matchExpressions?: readonly {
+    readonly key: string;
+    readonly operator: string;
+    readonly values?: readonly string[];
+  }[];
 };
 
 /** What one SipRouter or PbxBackend names, in its own namespace. A spec that is not valid names what can be recognised. */
@@ -40,7 +44,9 @@ export function referencesOf(object: RawObject): References {
   collectSecrets(spec, secrets);
   return {
     backends: new Set(names.filter((name) => typeof name === "string")),
-    selectors: sets.flatMap((set) => (typeof set["selector"] === "object" && set["selector"] !== null ? [set["selector"] as Selector] : [])),
+    selectors: sets.flatMap((set) =>
+      typeof set["selector"] === "object" && set["selector"] !== null ? [set["selector"] as Selector] : [],
+    ),
     services: new Set(object.kind === "PbxBackend" && typeof service === "string" ? [service] : []),
     secrets,
   };
@@ -86,6 +92,8 @@ export interface Mapper {
   concerned(change: Change): Concerned;
   /** routers that name the backend or select it */
   usersOf(backend: RawObject): ReadonlySet<Key>;
+  /** backends, of those that exist, that the router names or selects */
+  backendsOf(router: Key): readonly Key[];
 }
 
 /** Many keys of one kind, by what they name: "namespace/name" -> keys. */
@@ -182,7 +190,8 @@ export function createMapper(): Mapper {
       const before = known.get(`SipRouter ${key}`);
       learn(kind, namespace, name, object);
       routers.add(key);
-      for (const one of [...backendsOf(key, before), ...backendsOf(key, known.get(`SipRouter ${key}`))]) touched.add(one);
+      for (const one of [...backendsOf(key, before), ...backendsOf(key, known.get(`SipRouter ${key}`))])
+        touched.add(one);
     } else if (kind === "PbxBackend") {
       touchBackend(key);
       if (previous !== undefined) for (const user of usersOf(previous)) routers.add(user);
@@ -190,7 +199,8 @@ export function createMapper(): Mapper {
       touchBackend(key);
     } else if (kind === "Service" || kind === "EndpointSlice") {
       const services = kind === "Service" ? [name] : serviceNames(object, previous);
-      for (const service of services) for (const backend of byService.get(`${namespace}/${service}`)) touchBackend(backend);
+      for (const service of services)
+        for (const backend of byService.get(`${namespace}/${service}`)) touchBackend(backend);
     } else if (kind === "Secret") {
       for (const id of bySecret.get(key)) {
         const [userKind, user] = id.split(" ") as [string, Key];
@@ -205,7 +215,7 @@ export function createMapper(): Mapper {
     }
     return { routers, backends: touched, observed };
   };
-  return { concerned, usersOf };
+  return { concerned, usersOf, backendsOf: (router) => backendsOf(router, known.get(`SipRouter ${router}`)) };
 }
 
 const serviceNames = (...objects: readonly (RawObject | undefined)[]): ReadonlySet<string> =>

@@ -51,7 +51,10 @@ export function createNameCache({ clock, resolve, onChange }: NamesOptions): Nam
       value = { error: error instanceof Error ? error.message : String(error) };
     }
     if (stopped || !timers.has(name)) return;
-    timers.set(name, clock.setTimeout(() => void lookUp(name), again * 1000));
+    timers.set(
+      name,
+      clock.setTimeout(() => void lookUp(name), again * 1000),
+    );
     const old = names.get(name);
     const keepsOld = "error" in value && old !== undefined && "addresses" in old;
     if (keepsOld || JSON.stringify(old) === JSON.stringify(value)) return;
@@ -87,10 +90,16 @@ export function createNameCache({ clock, resolve, onChange }: NamesOptions): Nam
 export function systemResolveName(): ResolveName {
   const resolver = new Resolver({ timeout: 3000, tries: 2 });
   return async (name) => {
-    const answers = await Promise.allSettled([resolver.resolve4(name, { ttl: true }), resolver.resolve6(name, { ttl: true })]);
+    const answers = await Promise.allSettled([
+      resolver.resolve4(name, { ttl: true }),
+      resolver.resolve6(name, { ttl: true }),
+    ]);
     const records = answers.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
     if (records.length > 0)
-      return { addresses: records.map((record) => record.address), ttlSeconds: Math.min(...records.map((record) => record.ttl)) };
+      return {
+        addresses: records.map((record) => record.address),
+        ttlSeconds: Math.min(...records.map((record) => record.ttl)),
+      };
     const [first] = answers;
     throw first?.status === "rejected" ? first.reason : new Error("no address");
   };

@@ -51,7 +51,8 @@ export function createObservations(): Observations {
     },
     fresh(uid, now, maxAgeMs) {
       const found = entries.get(uid);
-      if (found?.last === undefined || !found.valid || found.failures > 0 || now - found.last.at > maxAgeMs) return undefined;
+      if (found?.last === undefined || !found.valid || found.failures > 0 || now - found.last.at > maxAgeMs)
+        return undefined;
       return found.last.reading;
     },
     epoch: (uid) => entries.get(uid)?.epoch ?? 0,

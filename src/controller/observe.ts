@@ -40,7 +40,8 @@ export function createObserver(context: Context): Observer {
       polled.delete(uid);
       return;
     }
-    if (state.desired !== undefined && state.token !== undefined && !context.observations.isBusy(uid)) await readOnce(context, state, entry.pod);
+    if (state.desired !== undefined && state.token !== undefined && !context.observations.isBusy(uid))
+      await readOnce(context, state, entry.pod);
     schedule(uid, entry);
   };
 
@@ -80,7 +81,8 @@ async function readOnce(context: Context, state: RouterState, pod: PodView): Pro
   try {
     const before = context.observations.last(pod.uid);
     const reading = await context.pipeline.readPod(context.control, addressOf(pod, token), desired);
-    if (context.observations.put(pod.uid, reading, epoch, context.clock.now())) compare(context, state, pod, before, reading);
+    if (context.observations.put(pod.uid, reading, epoch, context.clock.now()))
+      compare(context, state, pod, before, reading);
   } catch (error) {
     context.log.debug({ router: state.key, pod: pod.name, err: error }, "the pod did not answer");
     if (context.observations.fail(pod.uid) === FAILED_POLLS) lost(context, state, pod, error);
@@ -88,7 +90,13 @@ async function readOnce(context: Context, state: RouterState, pod: PodView): Pro
 }
 
 /** Whatever differs from before, or from what the pod must run, is somebody's business. */
-function compare(context: Context, state: RouterState, pod: PodView, before: PodReading | undefined, reading: PodReading): void {
+function compare(
+  context: Context,
+  state: RouterState,
+  pod: PodView,
+  before: PodReading | undefined,
+  reading: PodReading,
+): void {
   context.metrics.pod(state.key, pod.name, reading);
   const changed = tellBackends(context, state, before, reading);
   if (changed || before === undefined) context.queues.status.add(routerStatusKey(state.key));

@@ -4,7 +4,7 @@ import type { RouterPlan } from "../ir/types.ts";
 import { dataName, controlName } from "../render/index.ts";
 import type { DesiredData, RenderedRouter } from "../render/types.ts";
 import { conditionOf, type SetInput } from "../status/index.ts";
-import { backendStatusKey, findIn, routerStatusKey, type Context } from "./context.ts";
+import { backendStatusKey, findIn, routerStatusKey, tellUsedBackends, type Context } from "./context.ts";
 import type { RunInfo, RunResult } from "./queue.ts";
 import { controlSecretOf } from "./secret.ts";
 import { destinationId, keepLastDestinations, newRouterState, sameTables, type RouterState } from "./state.ts";
@@ -27,7 +27,9 @@ export async function reconcileRouter(context: Context, key: Key, info: RunInfo)
     state.failure = { reason: "ApplyFailed", message: messageOf(error) };
     throw error;
   } finally {
+    const first = !state.visited;
     state.visited = true;
+    if (first && state.desired === undefined) tellUsedBackends(context, key);
     const soon = state.pods.size > 0 && state.programmed !== state.desired?.revision && state.failure === undefined;
     context.queues.status.addAfter(routerStatusKey(key), soon ? STATUS_DELAY_MS : 0);
   }
@@ -47,20 +49,23 @@ function stateOf(context: Context, object: RawObject): RouterState {
   return state;
 }
 
-async function bringForward(context: Context, state: RouterState, object: RawObject, info: RunInfo): Promise<RunResult> {
+async function bringForward(
+  context: Context,
+  state: RouterState,
+  object: RawObject,
+  info: RunInfo,
+): Promise<RunResult> {
   const { router, issues } = context.pipeline.resolveRouter(context.snapshot(), state.key);
   state.issues = issues;
   tellRejected(context, state);
-  if (router === undefined) {
-    await serveLastGood(context, state, object);
-    return undefined;
-  }
+  if (router === undefined) return serveWithoutPlan(context, state, object);
   state.openExternal = router.object.spec.external?.callers === "Anyone";
   const planned = plan(context, state, () => context.pipeline.buildPlan(router, context.defaults));
   if (planned === undefined) {
     await serveLastGood(context, state, object);
     return RENDER_RETRY_MS;
   }
+  if (planned === "empty") return serveWithoutPlan(context, state, object);
   const wait = tableWait(context, state, planned.rendered.files.desired);
   if (wait > 0) return wait;
   await ensureToken(context, state, object);
@@ -77,10 +82,11 @@ interface Planned {
 }
 
 /** undefined: it cannot be written; the failure is in the state. */
-function plan(context: Context, state: RouterState, build: () => RouterPlan): Planned | undefined {
+function plan(context: Context, state: RouterState, build: () => RouterPlan): Planned | "empty" | undefined {
   try {
     const { plan: made, kept } = keepLastDestinations(build(), state.plan);
-    return keepLastList(context, state, { plan: made, kept, rendered: context.pipeline.renderRouter(made) });
+    if (made.data.sets.every((set) => set.destinations.length === 0)) return "empty";
+    return { plan: made, kept, rendered: context.pipeline.renderRouter(made) };
   } catch (error) {
     state.failure = { reason: "RenderFailed", message: messageOf(error) };
     context.log.error({ router: state.key, err: error }, "the configuration could not be rendered");
@@ -94,19 +100,15 @@ const configData = (object: RawObject | undefined): Readonly<Record<string, stri
 const storedConfig = (context: Context, state: RouterState): RawObject | undefined =>
   context.cluster.owned("ConfigMap", state.namespace, dataName(state.name));
 
-/** Never an empty list: Kamailio would forget every set and say Ok. What is stored goes on, whole. */
-function keepLastList(context: Context, state: RouterState, planned: Planned): Planned {
-  if (planned.rendered.files.desired.dispatcher.length > 0) return planned;
-  const data = configData(storedConfig(context, state));
-  if (data === undefined) return planned;
-  const desired = context.pipeline.parseDataFiles(data);
-  if (desired.dispatcher.length === 0) return planned;
-  const config = dataName(state.name);
-  const objects = planned.rendered.objects.map((object) =>
-    object.kind === "ConfigMap" && object.metadata.name === config ? { ...object, data } : object,
-  );
-  const files = { ...planned.rendered.files, data, desired };
-  return { ...planned, kept: planned.plan.data.sets.map((set) => set.name), rendered: { files, objects } };
+/**
+ * The spec is refused, or what it names is not there. Never an empty list: Kamailio would forget every set and say Ok.
+ * What is stored goes on, whole.
+ */
+async function serveWithoutPlan(context: Context, state: RouterState, object: RawObject): Promise<undefined> {
+  await serveLastGood(context, state, object);
+  if (state.rendered === undefined) state.failure = undefined;
+  else await applyObjects(context, state, state.rendered);
+  state.keptSets = state.sets?.map((set) => set.name) ?? [];
 }
 
 /** db_text sees a file's age in whole seconds: two tables written within one second may look like one. The first goes at once. */
@@ -133,6 +135,7 @@ function adopt(context: Context, state: RouterState, { plan: made, rendered, kep
     if (!sameTables(state.desired?.tables, desired.tables)) state.tablesPending = true;
   }
   state.plan = made;
+  state.rendered = rendered;
   state.desired = desired;
   state.keptSets = kept;
   state.sets = made.data.sets.map((set): SetInput => ({ name: set.name, id: set.id, destinations: set.destinations }));
@@ -147,16 +150,13 @@ function adopt(context: Context, state: RouterState, { plan: made, rendered, kep
 
 async function applyObjects(context: Context, state: RouterState, rendered: RenderedRouter): Promise<void> {
   const { revision } = rendered.files.desired;
-  const config = dataName(state.name);
+  const config = dataConfigOf(state, rendered);
   const stored = configData(storedConfig(context, state))?.["nonce"];
   // A nonce that is stored with this very revision stays: taking it out would be a write for nothing.
   const keepsNonce = stored !== undefined && storedRevisionOf(context, state) === revision;
   const nonce = state.nonce > 0 ? String(state.nonce) : keepsNonce ? stored : undefined;
-  const objects = rendered.objects.map((object) =>
-    object.kind === "ConfigMap" && object.metadata.name === config ? withNonce(object, nonce) : object,
-  );
+  const objects = rendered.objects.map((object) => (object === config ? withNonce(object, nonce) : object));
   await context.cluster.apply(objects);
-  state.dataConfig = rendered.objects.find((object) => object.kind === "ConfigMap" && object.metadata.name === config);
   state.failure = undefined;
   if (state.tablesPending) state.tablesStoredAt = context.clock.now();
   state.tablesPending = false;
@@ -164,6 +164,9 @@ async function applyObjects(context: Context, state: RouterState, rendered: Rend
   state.storedRevision = revision;
   context.queues.reload.add(state.key);
 }
+
+export const dataConfigOf = (state: RouterState, rendered: RenderedRouter): RawObject | undefined =>
+  rendered.objects.find((object) => object.kind === "ConfigMap" && object.metadata.name === dataName(state.name));
 
 function storedRevisionOf(context: Context, state: RouterState): string | undefined {
   const data = configData(storedConfig(context, state));
@@ -186,8 +189,15 @@ async function pruneOld(context: Context, state: RouterState, rendered: Rendered
   state.prunePending = state.pruned !== mark;
   if (!state.prunePending || context.cluster.workload(state.key)?.rolledOut !== true) return;
   if (context.cluster.pods(state.key).some((pod) => pod.structureHash !== structureHash)) return;
-  const keep = rendered.objects.map((object): ObjectRef => ({ kind: object.kind, namespace: state.namespace, name: object.metadata.name }));
-  await context.cluster.prune(state.key, [...keep, { kind: "Secret", namespace: state.namespace, name: controlName(state.name) }]);
+  const keep = rendered.objects.map((object): ObjectRef => ({
+    kind: object.kind,
+    namespace: state.namespace,
+    name: object.metadata.name,
+  }));
+  await context.cluster.prune(state.key, [
+    ...keep,
+    { kind: "Secret", namespace: state.namespace, name: controlName(state.name) },
+  ]);
   state.pruned = mark;
   state.prunePending = false;
 }
@@ -221,7 +231,10 @@ function tellRejected(context: Context, state: RouterState): void {
   if (text !== undefined && text !== state.rejected) {
     const [first] = wrong;
     const reason: Reason | undefined = first?.reason;
-    context.log.warn({ router: state.key, reason, issues: wrong.map((issue) => `${issue.path}: ${issue.message}`) }, "the spec is not accepted");
+    context.log.warn(
+      { router: state.key, reason, issues: wrong.map((issue) => `${issue.path}: ${issue.message}`) },
+      "the spec is not accepted",
+    );
     context.hooks.onRejected?.({ kind: "SipRouter", namespace: state.namespace, name: state.name }, wrong);
   }
   state.rejected = text;

@@ -16,7 +16,7 @@ import {
   type PodInput,
 } from "../status/index.ts";
 import { findIn, type Context } from "./context.ts";
-import { destinationId, type RouterState } from "./state.ts";
+import { destinationId, isKnown, type RouterState } from "./state.ts";
 
 /** @param key "SipRouter namespace/name" or "PbxBackend namespace/name" */
 export async function reportStatus(context: Context, key: Key): Promise<undefined> {
@@ -37,7 +37,7 @@ function newest(context: Context, listed: RawObject | undefined): RawObject | un
 async function reportRouter(context: Context, key: Key): Promise<void> {
   const object = newest(context, findIn(context.snapshot().routers, key));
   const state = context.states.get(key);
-  if (object === undefined || state === undefined || !state.visited) return;
+  if (object === undefined || !isKnown(state)) return;
   const pods = context.cluster.pods(key).filter((pod) => !pod.terminating);
   const workload = context.cluster.workload(key);
   const status = buildRouterStatus({
@@ -52,7 +52,9 @@ async function reportRouter(context: Context, key: Key): Promise<void> {
     replicas: state.replicas,
     ...(workload === undefined ? {} : { workload }),
     pods: pods.map((pod) => podInput(context, state, pod)),
-    selector: Object.entries(podSelector(state.name)).map(([label, value]) => `${label}=${value}`).join(","),
+    selector: Object.entries(podSelector(state.name))
+      .map(([label, value]) => `${label}=${value}`)
+      .join(","),
     now: timeOf(context.clock.now()),
   });
   countDestinations(context, state, pods);
@@ -71,7 +73,8 @@ function podInput(context: Context, state: RouterState, pod: PodView): PodInput 
     state: lag,
     reachable: progress?.reachable ?? true,
     ...(progress?.revision === undefined ? {} : { revision: progress.revision }),
-    message: pod.message !== "" ? pod.message : lag === "InSync" ? "" : lag === "Pending" ? "" : (progress?.message ?? ""),
+    message:
+      pod.message !== "" ? pod.message : lag === "InSync" ? "" : lag === "Pending" ? "" : (progress?.message ?? ""),
     ...(reading === undefined ? {} : { destinations: reading.destinations }),
   };
 }
@@ -87,11 +90,18 @@ function progressOf(state: RouterState, programmed: boolean): { from: string; to
 
 function countDestinations(context: Context, state: RouterState, pods: readonly PodView[]): void {
   const counts: Record<DestinationState, number> = { Active: 0, Inactive: 0, Probing: 0, Disabled: 0 };
-  for (const pod of pods) for (const one of context.observations.last(pod.uid)?.destinations ?? []) counts[one.state] += 1;
+  for (const pod of pods)
+    for (const one of context.observations.last(pod.uid)?.destinations ?? []) counts[one.state] += 1;
   context.metrics.destinations(state.key, counts);
 }
 
-function tellHooks(context: Context, state: RouterState, rolledOut: boolean, pods: readonly PodView[], programmed: boolean): void {
+function tellHooks(
+  context: Context,
+  state: RouterState,
+  rolledOut: boolean,
+  pods: readonly PodView[],
+  programmed: boolean,
+): void {
   const revision = state.desired?.revision;
   const all = pods.length >= state.replicas && pods.every((pod) => state.pods.get(pod.uid)?.state === "InSync");
   if (!programmed || !rolledOut || !all || revision === undefined || state.announced === revision) return;
@@ -103,8 +113,11 @@ async function reportBackend(context: Context, key: Key): Promise<void> {
   const snapshot = context.snapshot();
   const object = newest(context, findIn(snapshot.backends, key));
   if (object === undefined) return;
+  const routers = [...context.mapper.usersOf(object)].filter(
+    (router) => findIn(snapshot.routers, router) !== undefined,
+  );
+  if (!routers.every((router) => isKnown(context.states.get(router)))) return;
   const { backend, issues } = context.pipeline.resolveBackend(snapshot, key);
-  const routers = [...context.mapper.usersOf(object)].filter((router) => findIn(snapshot.routers, router) !== undefined);
   const status = buildBackendStatus({
     object,
     issues,
@@ -121,12 +134,19 @@ function useOf(context: Context, router: Key, backend: Key): BackendUse {
   return {
     router,
     pods: pods.map((pod) =>
-      context.observations.last(pod.uid)?.destinations.filter((one) => state?.backendOf.get(destinationId(one)) === backend),
+      context.observations
+        .last(pod.uid)
+        ?.destinations.filter((one) => state?.backendOf.get(destinationId(one)) === backend),
     ),
   };
 }
 
-async function store(context: Context, object: RawObject, status: object, announcements: readonly Announcement[]): Promise<void> {
+async function store(
+  context: Context,
+  object: RawObject,
+  status: object,
+  announcements: readonly Announcement[],
+): Promise<void> {
   const ref: ObjectRef = { kind: object.kind, namespace: object.metadata.namespace, name: object.metadata.name };
   if (sameJson(object.status, status) && announcements.length === 0) return;
   if (!sameJson(object.status, status)) {

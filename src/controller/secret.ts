@@ -3,14 +3,14 @@ import { randomBytes } from "node:crypto";
 import { API_VERSION, type RawObject } from "../api/index.ts";
 import { labels, MANAGED_BY } from "../render/layout.ts";
 import { controlName, podSelector } from "../render/index.ts";
+import { renderControlSecret } from "../render/kamailio/tokens.ts";
 
 /** 256 random bits, as text that needs no quoting anywhere. */
 export const generateToken = (): string => randomBytes(32).toString("hex");
 
-/** Keys of the Secret: `token` for the operator, `control.cfg` for Kamailio. */
-export function generateControlSecret(token: string = generateToken()): Record<string, string> {
-  return { token, "control.cfg": `#!substdef "!CONTROL_TOKEN!${token}!g"\n` };
-}
+/** Contents of a control Secret: with this token, else with a new one. */
+export const generateControlSecret = (token: string = generateToken()): Record<string, string> =>
+  renderControlSecret(token);
 
 export function controlSecretOf(router: RawObject): RawObject {
   const { namespace, name, uid } = router.metadata;

@@ -2,7 +2,7 @@
 import type { Key, PodState, RawObject, Reason } from "../api/index.ts";
 import type { DispatcherSetPlan, RouterPlan } from "../ir/types.ts";
 import type { Issue } from "../model/types.ts";
-import type { DataTable, DesiredData } from "../render/types.ts";
+import type { DataTable, DesiredData, RenderedRouter } from "../render/types.ts";
 import type { SetInput } from "../status/index.ts";
 
 /** How far one pod has come. */
@@ -34,6 +34,8 @@ export interface RouterState {
   readonly uid: string;
   /** the first reconcile is over: status may be written */
   visited: boolean;
+  /** the pods were read once, or there is nothing to read: until then an earlier operator's status says more */
+  observed: boolean;
   issues: readonly Issue[];
   openExternal: boolean;
   replicas: number;
@@ -48,8 +50,8 @@ export interface RouterState {
   /** "setId uri" -> key of the backend */
   backendOf: ReadonlyMap<string, Key>;
   structureHash: string | undefined;
-  /** the data ConfigMap as it was last sent */
-  dataConfig: RawObject | undefined;
+  /** of the last plan that was accepted */
+  rendered: RenderedRouter | undefined;
   /** the revision whose data ConfigMap is written */
   storedRevision: string | undefined;
   /** when table files were last written, and whether the desired ones are still to be written */
@@ -77,6 +79,7 @@ export const newRouterState = (object: RawObject): RouterState => ({
   name: object.metadata.name,
   uid: object.metadata.uid ?? "",
   visited: false,
+  observed: false,
   issues: [],
   openExternal: false,
   replicas: 0,
@@ -87,7 +90,7 @@ export const newRouterState = (object: RawObject): RouterState => ({
   sets: undefined,
   backendOf: new Map(),
   structureHash: undefined,
-  dataConfig: undefined,
+  rendered: undefined,
   storedRevision: undefined,
   tablesStoredAt: Number.NEGATIVE_INFINITY,
   tablesPending: false,
@@ -102,6 +105,10 @@ export const newRouterState = (object: RawObject): RouterState => ({
   prunePending: true,
   pods: new Map(),
 });
+
+/** Status may be written: both its spec and its pods have been looked at. */
+export const isKnown = (state: RouterState | undefined): state is RouterState =>
+  state !== undefined && state.visited && (state.observed || state.desired === undefined);
 
 export const newProgress = (uid: string, name: string, target: string): PodProgress => ({
   uid,
@@ -118,16 +125,22 @@ export const newProgress = (uid: string, name: string, target: string): PodProgr
   message: "",
 });
 
-export const destinationId = (one: { readonly setId: number; readonly uri: string }): string => `${one.setId} ${one.uri}`;
+export const destinationId = (one: { readonly setId: number; readonly uri: string }): string =>
+  `${one.setId} ${one.uri}`;
 
 export const sameTables = (a: readonly DataTable[] | undefined, b: readonly DataTable[]): boolean =>
-  a !== undefined && JSON.stringify(a.map((one) => [one.name, one.generation])) === JSON.stringify(b.map((one) => [one.name, one.generation]));
+  a !== undefined &&
+  JSON.stringify(a.map((one) => [one.name, one.generation])) ===
+    JSON.stringify(b.map((one) => [one.name, one.generation]));
 
 /**
  * A set that would lose its last destination keeps the ones it had: calls to a backend that may come back are better
  * than an empty set, and an empty list wipes everything. Pure.
  */
-export function keepLastDestinations(plan: RouterPlan, last: RouterPlan | undefined): { plan: RouterPlan; kept: readonly string[] } {
+export function keepLastDestinations(
+  plan: RouterPlan,
+  last: RouterPlan | undefined,
+): { plan: RouterPlan; kept: readonly string[] } {
   const before = new Map((last?.data.sets ?? []).map((set) => [`${set.id} ${set.name}`, set]));
   const kept: string[] = [];
   const sets = plan.data.sets.map((set): DispatcherSetPlan => {

@@ -8,7 +8,13 @@ import type { DesiredData, DispatcherEntry } from "../render/types.ts";
 export type ReloadAction =
   | { readonly kind: "addDestination"; readonly entry: DispatcherEntry; readonly reason: string }
   | { readonly kind: "removeDestination"; readonly setId: number; readonly uri: string; readonly reason: string }
-  | { readonly kind: "setState"; readonly setId: number; readonly uri: string; readonly state: string; readonly reason: string }
+  | {
+      readonly kind: "setState";
+      readonly setId: number;
+      readonly uri: string;
+      readonly state: string;
+      readonly reason: string;
+    }
   | { readonly kind: "reloadTable"; readonly table: string; readonly reason: string }
   | { readonly kind: "awaitFile"; readonly table: string; readonly reason: string };
 

@@ -16,7 +16,9 @@ type RouterEntry = NonNullable<PbxBackendStatus["routers"]>[number];
 export function buildBackendStatus(input: BackendInput): PbxBackendStatus {
   const stored = input.object.status as PbxBackendStatus | undefined;
   const generation = input.object.metadata.generation ?? 0;
-  const routers = input.uses.map((use) => routerEntry(use, stored?.routers, input.now)).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const routers = input.uses
+    .map((use) => routerEntry(use, stored?.routers, input.now))
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1));
   return {
     observedGeneration: generation,
     conditions: mergeConditions(stored, judgeBackend(input, routers), backendConditionTypes, generation, input.now),
@@ -55,28 +57,41 @@ interface Judged extends BackendInput {
   readonly adminState: PbxBackendSpec["adminState"] | undefined;
 }
 
-function judgeBackend(input: BackendInput, routers: readonly RouterEntry[]): Readonly<Record<BackendConditionType, Verdict>> {
+function judgeBackend(
+  input: BackendInput,
+  routers: readonly RouterEntry[],
+): Readonly<Record<BackendConditionType, Verdict>> {
   const own = { kind: "PbxBackend", name: input.object.metadata.name };
   const wrong = input.issues.filter((issue) => !issue.transient);
   const missing = input.issues.filter((issue) => issue.transient);
-  const Accepted = wrong[0] === undefined ? yes("Accepted", "The spec is valid.") : no(wrong[0].reason, listIssues(wrong, own));
+  const Accepted =
+    wrong[0] === undefined ? yes("Accepted", "The spec is valid.") : no(wrong[0].reason, listIssues(wrong, own));
   const { adminState } = (input.object.spec ?? {}) as Partial<PbxBackendSpec>;
-  const Reachable = decideVerdict(reachable, yes("Reachable", "Every pod that uses the backend gets answers to OPTIONS."), {
-    ...input,
-    routers,
-    adminState,
-  });
+  const Reachable = decideVerdict(
+    reachable,
+    yes("Reachable", "Every pod that uses the backend gets answers to OPTIONS."),
+    {
+      ...input,
+      routers,
+      adminState,
+    },
+  );
   return { Accepted, Ready: backendReady(Accepted, missing, own), Reachable };
 }
 
-function backendReady(Accepted: Verdict, missing: BackendInput["issues"], own: { kind: string; name: string }): Verdict {
+function backendReady(
+  Accepted: Verdict,
+  missing: BackendInput["issues"],
+  own: { kind: string; name: string },
+): Verdict {
   if (Accepted.status !== "True") return no(Accepted.reason, `Accepted: ${Accepted.message}`);
   if (missing[0] !== undefined) return no(missing[0].reason, listIssues(missing, own));
   return yes("Ready", "The spec is valid and its addresses are known.");
 }
 
 const reachable: readonly Check<Judged>[] = [
-  ({ adminState }) => (adminState === "Disabled" ? unknown("Disabled", "The backend is disabled: it is not probed.") : undefined),
+  ({ adminState }) =>
+    adminState === "Disabled" ? unknown("Disabled", "The backend is disabled: it is not probed.") : undefined,
   ({ routers }) => (routers.length === 0 ? unknown("NotUsed", "No SipRouter uses the backend.") : undefined),
   ({ routers }) =>
     routers.every((router) => router.state === "Unknown")
@@ -85,13 +100,21 @@ const reachable: readonly Check<Judged>[] = [
   ({ routers }) => {
     const reported = routers.filter((router) => router.state !== "Unknown");
     if (reported.some((router) => router.activePods > 0)) return undefined;
-    return no("Unreachable", `No pod gets an answer to OPTIONS (SipRouter ${listNames(reported.map((router) => router.name))}).`);
+    return no(
+      "Unreachable",
+      `No pod gets an answer to OPTIONS (SipRouter ${listNames(reported.map((router) => router.name))}).`,
+    );
   },
   ({ routers }) => {
     const mixed = routers.filter((router) => router.state === "Mixed" || router.state === "Inactive");
     if (mixed.length === 0) return undefined;
-    return no("PartlyReachable", `Some destinations answer OPTIONS on some pods only (SipRouter ${listNames(mixed.map((router) => router.name))}).`);
+    return no(
+      "PartlyReachable",
+      `Some destinations answer OPTIONS on some pods only (SipRouter ${listNames(mixed.map((router) => router.name))}).`,
+    );
   },
   ({ adminState }) =>
-    adminState === "Draining" ? yes("Draining", "The backend answers OPTIONS; it gets no new calls, calls in progress go on.") : undefined,
+    adminState === "Draining"
+      ? yes("Draining", "The backend answers OPTIONS; it gets no new calls, calls in progress go on.")
+      : undefined,
 ];

@@ -43,19 +43,35 @@ const loud = (announcements: readonly Announcement[]): readonly Announcement[] =
   announcements.filter((one) => !quietReasons.has(one.reason));
 
 /** @param reloaded the revision that all ready pods ran before, when they now run another one */
-export function announceRouter(object: RawObject, after: unknown, reloaded?: { from: string; to: string }): readonly Announcement[] {
+export function announceRouter(
+  object: RawObject,
+  after: unknown,
+  reloaded?: { from: string; to: string },
+): readonly Announcement[] {
   const before = object.status;
   const Ready = flips(before, after, "Ready");
-  const rollout = Ready?.after.reason === "RolloutFailed" || (Ready?.after.reason === "RolloutProgressing" && Ready.before?.reason !== "RolloutProgressing" && Ready.before?.status === "True");
+  const rollout =
+    Ready?.after.reason === "RolloutFailed" ||
+    (Ready?.after.reason === "RolloutProgressing" &&
+      Ready.before?.reason !== "RolloutProgressing" &&
+      Ready.before?.status === "True");
   return [
     ...announce(flips(before, after, "Accepted"), true),
     ...loud(announce(flips(before, after, "ResolvedRefs"), false)),
     ...loud(announce(flips(before, after, "Programmed"), false)).filter((one) => one.type === "Warning"),
     ...(reloaded === undefined
       ? []
-      : [{ type: "Normal" as const, reason: "Reloaded" as const, message: `All pods run revision ${reloaded.to} (before: ${reloaded.from}).` }]),
+      : [
+          {
+            type: "Normal" as const,
+            reason: "Reloaded" as const,
+            message: `All pods run revision ${reloaded.to} (before: ${reloaded.from}).`,
+          },
+        ]),
     ...loud(announce(flips(before, after, "Available"), false)),
-    ...(rollout && Ready !== undefined ? [told(Ready, Ready.after.reason === "RolloutFailed" ? "Warning" : "Normal")] : []),
+    ...(rollout && Ready !== undefined
+      ? [told(Ready, Ready.after.reason === "RolloutFailed" ? "Warning" : "Normal")]
+      : []),
     ...(Ready !== undefined && Ready.after.status === "True" && turned(Ready) ? [told(Ready, "Normal")] : []),
   ];
 }

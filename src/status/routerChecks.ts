@@ -8,7 +8,11 @@ export type RouterVerdicts = Readonly<Record<RouterConditionType, Verdict>>;
 export function judgeRouter(input: RouterInput, sets: readonly SetStatus[]): RouterVerdicts {
   const Accepted = accepted(input);
   const ResolvedRefs = resolvedRefs(input, Accepted);
-  const Programmed = decideVerdict(programmed, yes("Programmed", programmedMessage(input)), { ...input, Accepted });
+  const Programmed = decideVerdict(programmed, yes("Programmed", programmedMessage(input)), {
+    ...input,
+    Accepted,
+    ResolvedRefs,
+  });
   const Available = decideVerdict(available, yes("Available", "Every dispatcher set has an active destination."), {
     ...input,
     sets,
@@ -26,7 +30,8 @@ const own = (input: RouterInput) => ({ kind: "SipRouter", name: input.object.met
 function accepted(input: RouterInput): Verdict {
   const wrong = input.issues.filter((issue) => !issue.transient);
   const [first] = wrong;
-  if (first !== undefined) return no(first.reason, listIssues(wrong, own(input)));
+  const before = input.revision === undefined ? "" : " The configuration that was accepted last goes on serving.";
+  if (first !== undefined) return no(first.reason, listIssues(wrong, own(input)) + before);
   const open = input.openExternal
     ? " Anyone may place external calls through this router: spec.external.callers is Anyone (an open relay unless the network or accessControl.allow limits who reaches it)."
     : "";
@@ -36,22 +41,25 @@ function accepted(input: RouterInput): Verdict {
 function resolvedRefs(input: RouterInput, acceptance: Verdict): Verdict {
   const missing = input.issues.filter((issue) => issue.transient);
   const [first] = missing;
-  const kept = input.keptLastList ? " The destinations that were last known go on serving." : "";
+  const kept = input.keptLastList ? " What was known last goes on serving." : "";
   if (first !== undefined) return no(first.reason, listIssues(missing, own(input)) + kept);
   if (acceptance.status !== "True") return unknown(acceptance.reason, "Not checked: the spec is not accepted.");
   return yes("ResolvedRefs", "Every object that is named exists and is usable.");
 }
 
-type ProgrammedInput = RouterInput & { readonly Accepted: Verdict };
+type ProgrammedInput = RouterInput & { readonly Accepted: Verdict; readonly ResolvedRefs: Verdict };
 
 const readyPods = (input: RouterInput) => input.pods.filter((pod) => pod.ready);
 
 const programmed: readonly Check<ProgrammedInput>[] = [
   ({ failure }) => (failure === undefined ? undefined : no(failure.reason, failure.message)),
-  ({ revision, Accepted }) => {
+  ({ revision, Accepted, ResolvedRefs }) => {
     if (revision !== undefined) return undefined;
-    if (Accepted.status === "True") return no("Progressing", "Nothing has been written yet.");
-    return no(Accepted.reason, "Nothing runs: no spec of this router has been accepted yet.");
+    if (Accepted.status !== "True")
+      return no(Accepted.reason, "Nothing runs: no spec of this router has been accepted yet.");
+    if (ResolvedRefs.status !== "True")
+      return no(ResolvedRefs.reason, "Nothing runs: what the spec names is not there yet.");
+    return no("Progressing", "Nothing has been written yet.");
   },
   (input) => (input.replicas === 0 ? yes("Programmed", "No pod is wanted (spec.replicas is 0).") : undefined),
   (input) => {
@@ -93,7 +101,10 @@ const available: readonly Check<AvailableInput>[] = [
     const down = sets.filter((set) => set.active === 0).map((set) => set.name);
     if (down.length === 0) return undefined;
     const plural = down.length > 1;
-    return no("SetDown", `Dispatcher set${plural ? "s" : ""} ${listNames(down)} ha${plural ? "ve" : "s"} no active destination.`);
+    return no(
+      "SetDown",
+      `Dispatcher set${plural ? "s" : ""} ${listNames(down)} ha${plural ? "ve" : "s"} no active destination.`,
+    );
   },
 ];
 

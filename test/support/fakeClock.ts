@@ -23,7 +23,8 @@ export function createFakeClock(start = Date.UTC(2026, 0, 1)): FakeClock {
   const next = (): Timer | undefined => {
     let found: Timer | undefined;
     for (const timer of timers)
-      if (found === undefined || timer.at < found.at || (timer.at === found.at && timer.order < found.order)) found = timer;
+      if (found === undefined || timer.at < found.at || (timer.at === found.at && timer.order < found.order))
+        found = timer;
     return found;
   };
   const advance = async (milliseconds: number): Promise<void> => {
@@ -48,7 +49,7 @@ export function createFakeClock(start = Date.UTC(2026, 0, 1)): FakeClock {
     advance,
     async until(done, limitMs = 300_000) {
       await settle();
-      for (const end = now + limitMs; !done(); ) {
+      for (const end = now + limitMs; !done();) {
         if (now >= end) throw new Error(`not so after ${limitMs} ms of the clock's time`);
         const timer = next();
         await advance(Math.max(1, Math.min(timer === undefined ? 1000 : timer.at - now, end - now)));

@@ -6,7 +6,7 @@ import { keyOf, type Key, type ObjectRef, type RawObject } from "../../src/api/i
 import type { Clock } from "../../src/controller/types.ts";
 import type { Change, Cluster, EventInput, PodView } from "../../src/kube/cluster.ts";
 import type { Snapshot } from "../../src/model/types.ts";
-import { labels } from "../../src/render/layout.ts";
+import { annotations, labels } from "../../src/render/layout.ts";
 import type { FakeKamailios, KamailioFiles } from "./fakeKamailio.ts";
 
 export interface FakeClusterOptions {
@@ -87,7 +87,8 @@ export function createFakeCluster(options: FakeClusterOptions): FakeCluster {
   const collect = (router: Key): void => {
     for (const [id, pod] of pods) if (pod.router === router) endPod(id);
     for (const object of [...objects.values()])
-      if (object.metadata.labels?.[labels.router] === router.split("/")[1]) drop(object.kind, object.metadata.namespace, object.metadata.name);
+      if (object.metadata.labels?.[labels.router] === router.split("/")[1])
+        drop(object.kind, object.metadata.namespace, object.metadata.name);
   };
   const list = (kind: string): readonly RawObject[] => {
     const made = lists.get(kind) ?? [...objects.values()].filter((object) => object.kind === kind);
@@ -96,7 +97,11 @@ export function createFakeCluster(options: FakeClusterOptions): FakeCluster {
   };
 
   const podChange = ({ view, router }: FakePod, gone = false): void => {
-    const metadata = { namespace: view.namespace, name: view.name, labels: { [labels.router]: router.split("/")[1] ?? "" } };
+    const metadata = {
+      namespace: view.namespace,
+      name: view.name,
+      labels: { [labels.router]: router.split("/")[1] ?? "" },
+    };
     const object = { apiVersion: "v1", kind: "Pod", metadata, status: { ...view } };
     tell({ kind: "Pod", namespace: view.namespace, name: view.name, ...(gone ? { previous: object } : { object }) });
   };
@@ -128,7 +133,17 @@ export function createFakeCluster(options: FakeClusterOptions): FakeCluster {
     const [namespace = "", name = ""] = router.split("/");
     const ip = `127.70.${Math.floor(serial / 250)}.${(serial % 250) + 1}`;
     const id = `${name}-${serial}`;
-    const view: PodView = { namespace, name: id, uid: `pod-${serial}`, ip, ready: true, running: true, terminating: false, structureHash, message: "" };
+    const view: PodView = {
+      namespace,
+      name: id,
+      uid: `pod-${serial}`,
+      ip,
+      ready: true,
+      running: true,
+      terminating: false,
+      structureHash,
+      message: "",
+    };
     const pod: FakePod = { view, router };
     kamailios.start(ip, filesOf(router), second());
     pods.set(id, pod);
@@ -148,7 +163,10 @@ export function createFakeCluster(options: FakeClusterOptions): FakeCluster {
     kamailios.remove(pod.view.ip);
     podChange(pod, true);
   };
-  const hashOf = (deployment: RawObject): string => String((deployment.spec as { structureHash?: string }).structureHash ?? "");
+  const hashOf = (deployment: RawObject): string => {
+    const { template } = deployment.spec as { template?: { metadata?: { annotations?: Record<string, string> } } };
+    return template?.metadata?.annotations?.[annotations.structureHash] ?? "";
+  };
   const replicasOf = (deployment: RawObject): number => (deployment.spec as { replicas?: number }).replicas ?? 0;
   const rollOut = (deployment: RawObject): void => {
     const router = keyOf(deployment);
@@ -209,7 +227,13 @@ export function createFakeCluster(options: FakeClusterOptions): FakeCluster {
       const own = made.pods(router);
       const ready = own.filter((pod) => pod.ready).length;
       const replicas = replicasOf(deployment);
-      return { rolledOut: ready === replicas && own.length === replicas, replicas: own.length, readyReplicas: ready, failure: "", addresses: ["10.96.0.1"] };
+      return {
+        rolledOut: ready === replicas && own.length === replicas,
+        replicas: own.length,
+        readyReplicas: ready,
+        failure: "",
+        addresses: ["10.96.0.1"],
+      };
     },
     owned: (kind, namespace, name) => objects.get(idOf(kind, namespace, name)),
     async apply(wanted) {
@@ -217,7 +241,8 @@ export function createFakeCluster(options: FakeClusterOptions): FakeCluster {
       for (const object of wanted) {
         const { namespace, name } = object.metadata;
         const live = objects.get(idOf(object.kind, namespace, name));
-        const content = ({ metadata, status: _, ...rest }: RawObject): string => JSON.stringify([rest, metadata.labels, metadata.annotations]);
+        const content = ({ metadata, status: _, ...rest }: RawObject): string =>
+          JSON.stringify([rest, metadata.labels, metadata.annotations]);
         if (live !== undefined && content(live) === content(object)) continue;
         write(`apply ${object.kind} ${namespace}/${name}`);
         store(object);

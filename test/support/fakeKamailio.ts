@@ -4,7 +4,13 @@
  * and a reply may get lost after the work was done.
  */
 import { OperatorError } from "../../src/errors.ts";
-import type { Control, ControlAddress, DestinationState, ObservedDestination, PodReading } from "../../src/kamailio/types.ts";
+import type {
+  Control,
+  ControlAddress,
+  DestinationState,
+  ObservedDestination,
+  PodReading,
+} from "../../src/kamailio/types.ts";
 import type { DesiredData, DispatcherEntry } from "../../src/render/types.ts";
 
 export interface KamailioFiles {
@@ -39,7 +45,8 @@ export interface FakeKamailios extends Control {
   onCall: (host: string, method: string) => CallFault | undefined;
 }
 
-const stateOf = (flags: number): DestinationState => ((flags & 4) !== 0 ? "Disabled" : (flags & 1) !== 0 ? "Inactive" : "Active");
+const stateOf = (flags: number): DestinationState =>
+  (flags & 4) !== 0 ? "Disabled" : (flags & 1) !== 0 ? "Inactive" : "Active";
 const observed = ({ setId, uri, flags, priority, attrs }: DispatcherEntry): ObservedDestination => {
   const state = stateOf(flags);
   return { setId, uri, state, flags: state === "Disabled" ? "DX" : "AP", priority, attrs };
@@ -64,18 +71,28 @@ export function createFakeKamailios(): FakeKamailios {
     return found;
   };
   const unreachable = (host: string): OperatorError =>
-    new OperatorError("SIPR_RPC_UNREACHABLE", `the control port of ${host} does not answer`, { remedy: "Look at the pod." });
+    new OperatorError("SIPR_RPC_UNREACHABLE", `the control port of ${host} does not answer`, {
+      remedy: "Look at the pod.",
+    });
 
   const perform = (kamailio: FakeKamailio, method: string, params: readonly (string | number)[]): unknown => {
     const [first, second, third, fourth, fifth] = params;
     if (method === "dispatcher.add") {
-      const entry = { setId: Number(first), uri: String(second), flags: Number(third), priority: Number(fourth), attrs: String(fifth ?? "") };
+      const entry = {
+        setId: Number(first),
+        uri: String(second),
+        flags: Number(third),
+        priority: Number(fourth),
+        attrs: String(fifth ?? ""),
+      };
       kamailio.destinations = [...kamailio.destinations, observed(entry)];
     } else if (method === "dispatcher.remove") {
       kamailio.destinations = kamailio.destinations.filter((one) => one.setId !== first || one.uri !== second);
     } else if (method === "dispatcher.set_state") {
       const state = letters[String(first).charAt(0)] ?? "Active";
-      kamailio.destinations = kamailio.destinations.map((one) => (one.setId === second && one.uri === third ? { ...one, state } : one));
+      kamailio.destinations = kamailio.destinations.map((one) =>
+        one.setId === second && one.uri === third ? { ...one, state } : one,
+      );
     } else if (method === "mtree.reload" || method === "htable.reload") {
       const table = String(first);
       const generation = kamailio.files.tables[table];
@@ -83,7 +100,8 @@ export function createFakeKamailios(): FakeKamailios {
         kamailio.tables = { ...kamailio.tables, [table]: generation };
         kamailio.loadedAt[table] = kamailio.filesAt;
       }
-    } else if (method === "read") return { destinations: kamailio.destinations, tables: { ...kamailio.tables }, draining: false };
+    } else if (method === "read")
+      return { destinations: kamailio.destinations, tables: { ...kamailio.tables }, draining: false };
     else throw new Error(`unknown method ${method}`);
     return "Ok";
   };
@@ -106,7 +124,8 @@ export function createFakeKamailios(): FakeKamailios {
       const fault = made.onCall(host, method);
       const kamailio = running.get(host);
       if (fault === "unreachable" || kamailio === undefined || !kamailio.up) throw unreachable(host);
-      if (fault === "fault") throw new OperatorError("SIPR_RPC_FAULT", `${method} was refused by ${host}`, { remedy: "Look at the pod." });
+      if (fault === "fault")
+        throw new OperatorError("SIPR_RPC_FAULT", `${method} was refused by ${host}`, { remedy: "Look at the pod." });
       if (method !== "read") kamailio.calls.push(`${method} ${params.join(" ")}`);
       const answer = perform(kamailio, method, params);
       await Promise.resolve();

@@ -1,0 +1,263 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { backend, createBench, router, setOf, type Bench } from "../../support/controllerBench.ts";
+
+let bench: Bench;
+const started = async (
+  options: Parameters<typeof createBench>[0] = {},
+  objects = [backend("pbx-1"), backend("pbx-2"), router()],
+): Promise<Bench> => {
+  bench = createBench(options);
+  for (const object of objects) bench.cluster.put(object);
+  await bench.start();
+  return bench;
+};
+afterEach(() => bench.stop());
+
+const ready = (): boolean => bench.condition("Ready") === "True Ready";
+const calls = (): string[] => bench.cluster.pods("default/edge").flatMap((pod) => bench.kamailios.at(pod.ip).calls);
+const uris = (ip: string): string[] => bench.kamailios.at(ip).destinations.map((one) => `${one.setId} ${one.uri}`);
+const firstPod = () => bench.cluster.pods("default/edge")[0] as ReturnType<Bench["cluster"]["pods"]>[number];
+
+describe("a router from nothing", () => {
+  test("its objects are written, its pods read back, all conditions set, and then nothing is written any more", async () => {
+    await started();
+    await bench.clock.until(ready);
+    for (const type of ["Accepted", "ResolvedRefs", "Programmed", "Available"])
+      expect(bench.condition(type)).toMatch(/^True/);
+    expect(bench.condition("Reachable", "pbx-1", "PbxBackend")).toBe("True Reachable");
+    expect(bench.cluster.get("SipRouter", "default", "edge")?.status).toMatchObject({
+      active: "2/2",
+      readyReplicas: 3,
+      sets: [{ name: "pbx", id: 1, destinations: 2, active: 2 }],
+      pods: [{ state: "InSync" }, { state: "InSync" }, { state: "InSync" }],
+    });
+    expect(bench.programmed).toHaveLength(1);
+    expect(bench.readyCount()).toBe(1);
+    await bench.clock.advance(5000);
+    const writes = bench.cluster.writes.length;
+    await bench.clock.advance(25 * 60_000);
+    expect(bench.cluster.writes.slice(writes)).toEqual([]);
+    expect(bench.cluster.events.map((event) => event.reason)).toContain("Accepted");
+  });
+
+  test("a second operator on the same cluster finds everything right: no write, no event, no change of a pod", async () => {
+    await started();
+    await bench.clock.until(ready);
+    await bench.clock.advance(5000);
+    const { events, writes } = bench.cluster;
+    const before = [events.length, writes.length, calls().length];
+    await bench.restart();
+    await bench.clock.advance(60_000);
+    expect([events.length, writes.length, calls().length]).toEqual(before);
+    expect(bench.readyCount()).toBe(2);
+  });
+
+  test("deleting it leaves nothing behind and its backends say that nobody uses them", async () => {
+    await started();
+    await bench.clock.until(ready);
+    bench.cluster.remove("SipRouter", "default", "edge");
+    await bench.clock.advance(5000);
+    for (const kind of ["ConfigMap", "Deployment", "Service", "Secret"])
+      expect(bench.cluster.objects(kind)).toEqual([]);
+    expect(bench.condition("Reachable", "pbx-1", "PbxBackend")).toBe("Unknown NotUsed");
+  });
+});
+
+describe("a change of data", () => {
+  test("a backend is added and removed by single requests, without a file, a reload or a restart", async () => {
+    await started({}, [backend("pbx-1"), backend("pbx-2"), backend("pbx-3"), router()]);
+    await bench.clock.until(ready);
+    bench.cluster.put(router(setOf("pbx-1", "pbx-2", "pbx-3")));
+    await bench.clock.advance(0);
+    expect(bench.inSync()).toBe(true);
+    expect(new Set(calls())).toEqual(new Set(["dispatcher.add 100 sip:192.0.2.3:5060;transport=udp 0 0"]));
+    bench.cluster.put(router(setOf("pbx-1", "pbx-3")));
+    await bench.clock.advance(0);
+    expect(bench.inSync()).toBe(true);
+    expect(calls()).toHaveLength(6);
+    expect(bench.seconds).toHaveLength(2);
+    await bench.clock.until(
+      () => bench.programmed.length === 3 || bench.cluster.events.some((event) => event.reason === "Reloaded"),
+    );
+  });
+
+  test("a changed route waits for the files and then runs on every pod", async () => {
+    await started();
+    await bench.clock.until(ready);
+    await bench.clock.advance(2000);
+    bench.cluster.put(router({ routes: [{ name: "all", match: { extensions: ["2000-2999"] }, set: "pbx" }] }));
+    await bench.clock.advance(10);
+    expect(bench.inSync()).toBe(false);
+    await bench.clock.until(() => bench.inSync() && ready());
+    expect(calls().every((call) => call.startsWith("mtree.reload"))).toBe(true);
+    expect(bench.cluster.events.filter((event) => event.reason === "Reloaded")).toHaveLength(1);
+  });
+
+  test("two route edits within one second both take effect", async () => {
+    await started({ syncMs: () => 50 });
+    await bench.clock.until(ready);
+    for (const range of ["2000-2999", "3000-3999", "4000-4999"]) {
+      bench.cluster.put(router({ routes: [{ name: "all", match: { extensions: [range] }, set: "pbx" }] }));
+      await bench.clock.advance(150);
+    }
+    await bench.clock.until(() => bench.inSync() && ready());
+    const data = bench.cluster.get("ConfigMap", "default", "edge-dispatcher")?.["data"] as Record<string, string>;
+    expect(data["ext"]).toContain("4");
+    expect(data["nonce"]).toBeUndefined();
+  });
+
+  test("files that arrive in the same second as the last ones are written again until Kamailio takes them", async () => {
+    await started({ syncMs: () => 50, tuning: { tableSpacingMs: 0 } });
+    await bench.clock.until(ready);
+    const atSecond = 1000 - (bench.clock.now() % 1000);
+    await bench.clock.advance(atSecond);
+    for (const range of ["2000-2999", "3000-3999"]) {
+      bench.cluster.put(router({ routes: [{ name: "all", match: { extensions: [range] }, set: "pbx" }] }));
+      await bench.clock.advance(300);
+    }
+    expect(bench.inSync()).toBe(false);
+    await bench.clock.until(() => bench.inSync() && ready());
+    expect(
+      (bench.cluster.get("ConfigMap", "default", "edge-dispatcher")?.["data"] as Record<string, string>)["nonce"],
+    ).toBeDefined();
+    await bench.clock.advance(5000);
+    const writes = bench.cluster.writes.length;
+    await bench.restart();
+    await bench.clock.advance(15 * 60_000);
+    expect(bench.cluster.writes.slice(writes)).toEqual([]);
+  });
+
+  test("a destination that does not answer stays so when others come and go, and a moved one is not called", async () => {
+    await started({}, [backend("pbx-1"), backend("pbx-2"), backend("pbx-3"), router()]);
+    await bench.clock.until(ready);
+    for (const pod of bench.cluster.pods("default/edge")) {
+      const kamailio = bench.kamailios.at(pod.ip);
+      kamailio.destinations = kamailio.destinations.map((one) =>
+        one.uri.includes("192.0.2.1:") ? { ...one, state: "Inactive" } : one,
+      );
+    }
+    await bench.clock.until(() => bench.condition("Reachable", "pbx-1", "PbxBackend") === "False Unreachable");
+    expect(ready()).toBe(true);
+    await bench.clock.advance(2000);
+    bench.cluster.put(
+      router({
+        dispatcherSets: [
+          { name: "pbx", id: 1, backends: [{ name: "pbx-1", priority: 1 }, { name: "pbx-2" }, { name: "pbx-3" }] },
+        ],
+      }),
+    );
+    await bench.clock.advance(10);
+    await bench.clock.until(() => bench.inSync());
+    for (const pod of bench.cluster.pods("default/edge")) {
+      const moved = bench.kamailios.at(pod.ip).destinations.filter((one) => one.uri.includes("192.0.2.1:"));
+      expect(moved.map((one) => [one.setId, one.state])).toEqual([[101, "Inactive"]]);
+    }
+  });
+
+  test("a change of structure rolls the Deployment and the old configuration goes only then", async () => {
+    await started();
+    await bench.clock.until(ready);
+    const before = bench.cluster.objects("ConfigMap").map((object) => object.metadata.name);
+    bench.cluster.put(router({ listeners: [{ name: "udp", transport: "UDP", port: 5080 }] }));
+    await bench.clock.until(() => ready() && bench.inSync());
+    await bench.clock.advance(2000);
+    const after = bench.cluster.objects("ConfigMap").map((object) => object.metadata.name);
+    expect(after).toHaveLength(2);
+    expect(after).not.toEqual(before);
+  });
+});
+
+describe("what is wrong", () => {
+  test("a refused edit leaves the last good configuration serving, on restarted pods too, and the next good edit counts", async () => {
+    await started();
+    await bench.clock.until(ready);
+    const revision = bench.programmed[0]?.split(" ")[1];
+    bench.cluster.put(router({ routes: [{ name: "a", match: { extensions: ["1000-1999"] }, set: "none" }] }));
+    await bench.clock.until(() => bench.condition("Accepted").startsWith("False"));
+    expect(bench.rejected.map((one) => one.issues[0]?.reason)).toEqual(["SetNotFound"]);
+    expect(bench.condition("Programmed")).toBe("True Programmed");
+    await bench.restart();
+    const { ip } = firstPod();
+    bench.kamailios.at(ip).destinations = [];
+    await bench.clock.until(() => uris(ip).length === 2);
+    expect(bench.cluster.get("SipRouter", "default", "edge")?.status).toMatchObject({ revision });
+    bench.cluster.put(router(setOf("pbx-1")));
+    await bench.clock.until(() => ready() && bench.inSync());
+    expect(uris(ip)).toEqual(["100 sip:192.0.2.1:5060;transport=udp"]);
+  });
+
+  test("a pod that never comes out right stops the change before the others, named in the condition, and is tried on", async () => {
+    await started({}, [backend("pbx-1"), backend("pbx-2"), backend("pbx-3"), router()]);
+    await bench.clock.until(ready);
+    const { ip, name } = firstPod();
+    bench.kamailios.onCall = (host, method) => (host === ip && method === "dispatcher.add" ? "fault" : undefined);
+    bench.cluster.put(router(setOf("pbx-1", "pbx-2", "pbx-3")));
+    await bench.clock.until(() => bench.condition("Programmed") === "False ReloadFailed");
+    expect(JSON.stringify(bench.cluster.get("SipRouter", "default", "edge")?.status)).toContain(`Pod ${name}`);
+    expect(calls().filter((call) => call.startsWith("dispatcher.add"))).toEqual([]);
+    expect(ready()).toBe(false);
+    bench.kamailios.onCall = () => undefined;
+    await bench.clock.until(() => ready() && bench.inSync());
+  });
+
+  test("a pod that does not answer does not hold up the others, and is brought along when it does", async () => {
+    await started({}, [backend("pbx-1"), backend("pbx-2"), backend("pbx-3"), router()]);
+    await bench.clock.until(ready);
+    const { ip } = firstPod();
+    bench.kamailios.at(ip).up = false;
+    bench.cluster.put(router(setOf("pbx-1", "pbx-2", "pbx-3")));
+    const others = bench.cluster.pods("default/edge").slice(1);
+    await bench.clock.until(() => others.every((pod) => uris(pod.ip).length === 3));
+    await bench.clock.until(() => bench.condition("Programmed") === "False NotAnswering");
+    bench.kamailios.at(ip).up = true;
+    await bench.clock.until(() => ready() && bench.inSync());
+  });
+
+  test("the answer to an add is lost: the destination is there once", async () => {
+    await started({}, [backend("pbx-1"), backend("pbx-2"), backend("pbx-3"), router()]);
+    await bench.clock.until(ready);
+    let lost = 0;
+    bench.kamailios.onCall = (_host, method) =>
+      method === "dispatcher.add" && (lost += 1) <= 2 ? "lostReply" : undefined;
+    bench.cluster.put(router(setOf("pbx-1", "pbx-2", "pbx-3")));
+    await bench.clock.until(() => ready() && bench.inSync());
+    expect(lost).toBeGreaterThan(1);
+  });
+
+  test("a Kamailio that crashed comes back with an old list and is brought to the current one", async () => {
+    await started({}, [backend("pbx-1"), backend("pbx-2"), backend("pbx-3"), router()]);
+    await bench.clock.until(ready);
+    const { ip } = firstPod();
+    bench.cluster.put(router(setOf("pbx-2", "pbx-3")));
+    await bench.clock.until(() => bench.inSync());
+    bench.kamailios.restart(ip);
+    expect(bench.inSync()).toBe(false);
+    await bench.clock.until(() => bench.inSync() && ready());
+  });
+
+  test("an object that cannot be written is said in a condition and tried again", async () => {
+    bench = createBench();
+    bench.cluster.onWrite = (what) => {
+      if (what.startsWith("apply Deployment")) throw new Error("the API server refused Deployment default/edge");
+    };
+    for (const object of [backend("pbx-1"), backend("pbx-2"), router()]) bench.cluster.put(object);
+    await bench.start();
+    await bench.clock.until(() => bench.condition("Programmed") === "False ApplyFailed");
+    bench.cluster.onWrite = () => {};
+    await bench.clock.until(ready);
+  });
+
+  test("when every backend of a set is gone the last destinations go on serving, and a condition says so", async () => {
+    await started();
+    await bench.clock.until(ready);
+    bench.cluster.remove("PbxBackend", "default", "pbx-1");
+    bench.cluster.remove("PbxBackend", "default", "pbx-2");
+    await bench.clock.until(() => bench.condition("ResolvedRefs").startsWith("False"));
+    await bench.clock.advance(5000);
+    expect(uris(firstPod().ip).length).toBeGreaterThan(0);
+    await bench.restart();
+    await bench.clock.advance(5000);
+    expect(uris(firstPod().ip).length).toBeGreaterThan(0);
+    expect(JSON.stringify(bench.cluster.get("SipRouter", "default", "edge")?.status)).toContain("goes on serving");
+  });
+});
