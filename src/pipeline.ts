@@ -53,7 +53,7 @@ function render(plan: RouterPlan): RenderedRouter | { readonly message: string }
     const bytes = Object.values(rendered.files.data).reduce((sum, text) => sum + Buffer.byteLength(text), 0);
     if (bytes <= CONFIG_MAP_BYTES) return rendered;
     const rows = plan.data.routes.length;
-    const message = `the data files take ${bytes} bytes, a ConfigMap holds ${CONFIG_MAP_BYTES}: the routes make ${rows} rows; use ranges that begin and end at a power of ten (1000-1999 is one row, 1001-1998 is 18), or share the routes among several routers.`;
+    const message = `the data files take ${bytes} bytes, a ConfigMap holds ${CONFIG_MAP_BYTES}: the routes make ${rows} rows; use ranges that begin and end at a power of ten (1000-1999 is one row, 1001-1998 is 44), or share the routes among several routers.`;
     return { message };
   } catch (error) {
     if (error instanceof OperatorError && error.code === "SIPR_RENDER_REFUSED")

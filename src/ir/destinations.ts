@@ -13,7 +13,7 @@ export function buildSet(set: ResolvedSet): DispatcherSetPlan {
       if (!unique.has(key)) unique.set(key, destination);
     }
   const destinations = [...unique.values()].toSorted((a, b) => a.setId - b.setId || compare(a.uri, b.uri));
-  const inUse = destinations.filter((one) => !one.disabled && one.priority !== DRAIN_TIER).map((one) => one.priority);
+  const inUse = destinations.filter((one) => one.priority !== DRAIN_TIER).map((one) => one.priority);
   return { name: set.name, id: set.id, algorithm: set.algorithm, tiers: [...new Set(inUse)], destinations };
 }
 

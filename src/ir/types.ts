@@ -50,7 +50,10 @@ export interface DispatcherSetPlan {
   readonly name: string;
   readonly id: number;
   readonly algorithm: Algorithm;
-  /** priorities in use by destinations that take calls, ascending */
+  /**
+   * priorities of all destinations but those that drain, ascending. What is disabled keeps its tier: to enable it again
+   * changes one state, not the routes.
+   */
   readonly tiers: readonly number[];
   readonly destinations: readonly Destination[];
 }
