@@ -76,7 +76,7 @@ export function checkPage(
     if (block.language === "yaml") problems.push(...yamlProblems(block).map((problem) => `${at}: ${problem}`));
     if (block.language === "") problems.push(`${at}: a block without a language is not checked; name one (text, sh, yaml)`);
   }
-  const prose = markdown.replaceAll(/^ {0,3}```[\s\S]*?^ {0,3}```/gm, "");
+  const prose = markdown.replaceAll(/^ {0,3}```[\s\S]*?^ {0,3}```/gm, "").replaceAll(/`[^`\n]*`/g, "code");
   for (const [, target = ""] of prose.matchAll(/\]\(([^)\s]+)\)/g)) {
     const file = target.replace(/#.*$/, "");
     if (/^[a-z]+:/.test(target) || file === "") continue;
