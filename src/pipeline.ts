@@ -23,9 +23,6 @@ export interface Outcome {
   readonly backends: ReadonlyMap<Key, readonly Issue[]>;
 }
 
-/** of etcd and the API server: 1 MiB for all values of a ConfigMap */
-const CONFIG_MAP_BYTES = 1024 * 1024;
-
 export function runPipeline(snapshot: Snapshot, defaults: { readonly image: string }): Outcome {
   return {
     routers: new Map(keysOf(snapshot.routers).map((key) => [key, runRouter(snapshot, key, defaults)])),
@@ -49,12 +46,7 @@ export function runRouter(snapshot: Snapshot, key: Key, defaults: { readonly ima
 /** What was rendered, or why it cannot be used. */
 function render(plan: RouterPlan): RenderedRouter | { readonly message: string } {
   try {
-    const rendered = renderRouter(plan);
-    const bytes = Object.values(rendered.files.data).reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-    if (bytes <= CONFIG_MAP_BYTES) return rendered;
-    const rows = plan.data.routes.length;
-    const message = `the data files take ${bytes} bytes, a ConfigMap holds ${CONFIG_MAP_BYTES}: the routes make ${rows} rows; use ranges that begin and end at a power of ten (1000-1999 is one row, 1001-1998 is 44), or share the routes among several routers.`;
-    return { message };
+    return renderRouter(plan);
   } catch (error) {
     if (error instanceof OperatorError && error.code === "SIPR_RENDER_REFUSED")
       return { message: `${error.message} ${error.remedy}` };
