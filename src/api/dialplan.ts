@@ -1,7 +1,9 @@
 /** Parts of a SipRouter's dialplan: listeners, dispatcher sets, routes. */
 import { z } from "zod";
 import { domain, extension, name, objectName, port, prefix, transport } from "./fields.ts";
+import { nameText } from "./quote.ts";
 import { namedList, repeated, withRules } from "./rules.ts";
+import { labelSelector } from "./selector.ts";
 
 /** How calls are spread over the destinations of one priority (Kamailio: `alg` of `ds_select_dst`). */
 export const algorithm = z.enum([
@@ -107,39 +109,6 @@ export const backendRef = z.strictObject({
     ),
 });
 
-const labelSelector = z
-  .strictObject({
-    matchLabels: z
-      .record(z.string().max(317), z.string().max(63))
-      .optional()
-      .describe("Labels that a PbxBackend must have, with these values."),
-    matchExpressions: z
-      .array(
-        withRules(
-          z.strictObject({
-            key: z.string().max(317).describe("Label that the requirement is about."),
-            operator: z
-              .enum(["In", "NotIn", "Exists", "DoesNotExist"])
-              .describe("Relation of the label to the values."),
-            values: z.array(z.string().max(63)).max(64).optional().describe("Values, with In and NotIn only."),
-          }),
-          [
-            {
-              name: "values-fit-operator",
-              cel: "(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
-              message: "In and NotIn need values, Exists and DoesNotExist have none: add or remove values.",
-              check: ({ operator, values = [] }) =>
-                (operator === "In" || operator === "NotIn") === values.length > 0 ? [] : [{ path: ["values"] }],
-            },
-          ],
-        ),
-      )
-      .max(16)
-      .optional()
-      .describe("Requirements, all of which must hold."),
-  })
-  .meta({ "x-kubernetes-map-type": "atomic" });
-
 export const dispatcherSet = withRules(
   z.strictObject({
     name: name.describe("Name of the set, unique in the router; routes refer to it."),
@@ -179,7 +148,7 @@ export const dispatcherSet = withRules(
           : [
               {
                 path: [],
-                message: `the set ${set} has no backend: list PbxBackends in backends, or choose them by a selector.`,
+                message: `the set ${nameText(set)} has no backend: list PbxBackends in backends, or choose them by a selector.`,
               },
             ],
     },

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { isIP } from "node:net";
+import { nameText } from "./quote.ts";
 import { withRules } from "./rules.ts";
 
 /** RFC 1123 label: names of sets, routes, listeners, and of Kubernetes Services. */
@@ -85,7 +86,7 @@ export const extension = withRules(
       check: (text) => {
         const [from = "", to] = text.split("-");
         return to !== undefined && from > to
-          ? [{ path: [], message: `the range ends before it begins: write ${to}-${from}.`.slice(0, 120) }]
+          ? [{ path: [], message: `the range ends before it begins: write ${nameText(`${to}-${from}`)}.` }]
           : [];
       },
     },

@@ -1,5 +1,6 @@
 /** What a zod issue says to a reader: what is allowed, what was found, and the remedy. */
 import { z } from "zod";
+import { quote } from "./quote.ts";
 
 export interface Described {
   readonly path: readonly PropertyKey[];
@@ -32,6 +33,8 @@ function describe(issue: z.core.$ZodIssue, value: unknown): string {
       return `is ${shown(value)}: ${limit(issue)}.`;
     case "invalid_format":
       return `is ${quote(value)}: ${issue.message}.`;
+    case "invalid_key":
+      return `the name of this entry is not allowed: ${issue.issues[0]?.message ?? issue.message}.`;
     case "invalid_union":
       return `is ${quote(value)}: ${issue.message}.`;
     default:
@@ -42,7 +45,7 @@ function describe(issue: z.core.$ZodIssue, value: unknown): string {
 const expectedNames: Readonly<Record<string, string>> = {
   string: "text (in YAML, a number needs quotes to be text)",
   int: "a whole number",
-  number: "a number",
+  number: "a whole number",
   boolean: "true or false",
   array: "a list",
   object: "an object with fields",
@@ -62,15 +65,6 @@ const shown = (value: unknown): string => {
   if (typeof value === "string" && value.length > 60) return `${quote(value)} (${value.length} characters)`;
   return quote(value);
 };
-
-/** At most 60 characters of a value, control and non-ASCII characters escaped. */
-function quote(value: unknown): string {
-  const kind = Array.isArray(value) ? "a list" : value !== null && typeof value === "object" ? "an object" : undefined;
-  if (kind !== undefined) return kind;
-  const text = typeof value === "string" ? JSON.stringify(value.slice(0, 60)) : String(value);
-  const ascii = text.replaceAll(/[^ -~]/gu, "?").slice(0, 57);
-  return ascii === text && (typeof value !== "string" || value.length <= 60) ? text : `${ascii}...`;
-}
 
 function unknownField(key: string, known: readonly string[]): string {
   const suggestion = nearest(key, known, "did you mean ");

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import type { Reason } from "./conditions.ts";
+import { nameText } from "./quote.ts";
 
 /** Where below the value a rule is broken, and a message of its own where it can say more than the rule's. */
 export interface Violation {
@@ -57,12 +58,10 @@ export function withRules<Schema extends z.ZodType>(
   const validations = rules.flatMap(({ cel, message, fieldPath }) =>
     cel === undefined ? [] : [{ rule: cel, message, ...(fieldPath === undefined ? {} : { fieldPath }) }],
   );
-  return schema
-    .superRefine(refine(rules))
-    .meta({
-      ...(validations.length > 0 ? { "x-kubernetes-validations": validations } : {}),
-      rules: rules.map(({ name }) => name),
-    });
+  return schema.superRefine(refine(rules)).meta({
+    ...(validations.length > 0 ? { "x-kubernetes-validations": validations } : {}),
+    rules: rules.map(({ name }) => name),
+  });
 }
 
 /**
@@ -86,7 +85,7 @@ export function namedList<Item extends z.ZodType<{ readonly name: string }>>(
     check: (items) =>
       repeated(items.map(({ name }) => name)).map(({ at, first, value }) => ({
         path: [at, "name"],
-        message: `the name ${value} is also that of item ${first} of this list: rename one of the two.`,
+        message: `the name ${nameText(value)} is also that of item ${first} of this list: rename one of the two.`,
       })),
   };
   const list = z
