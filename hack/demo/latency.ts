@@ -7,9 +7,10 @@ import { once } from "node:events";
 import type { Address } from "./endpoints.ts";
 
 interface Call {
-  sentAt: number;
+  readonly sentAt: number;
   ringingAt?: number;
-  finish: (answer: string) => void;
+  readonly answered: PromiseWithResolvers<string>;
+  readonly ended: PromiseWithResolvers<string>;
 }
 
 const header = (message: string, name: string): string =>
@@ -22,6 +23,14 @@ function request(method: string, uri: string, cseq: number, from: Address, heade
   const via = `Via: SIP/2.0/UDP ${from.ip}:${from.port};branch=z9hG4bK${Math.random().toString(36).slice(2)}`;
   const lines = [`${method} ${uri} SIP/2.0`, via, "Max-Forwards: 70", `CSeq: ${cseq} ${method}`, ...headers];
   return [...lines, `Contact: <sip:probe@${from.ip}:${from.port}>`, "Content-Length: 0", "", ""].join("\r\n");
+}
+
+/** What comes within the time, "" else. */
+async function within(ms: number, { promise, resolve }: PromiseWithResolvers<string>): Promise<string> {
+  const timer = setTimeout(() => resolve(""), ms);
+  const message = await promise;
+  clearTimeout(timer);
+  return message;
 }
 
 class Probe {
@@ -47,9 +56,10 @@ class Probe {
   #receive(message: string, now: number): void {
     const status = Number(/^SIP\/2\.0 (\d{3}) /.exec(message)?.[1] ?? 0);
     const call = this.#calls.get(header(message, "Call-ID"));
-    if (!call || status <= 100 || !header(message, "CSeq").endsWith("INVITE")) return;
-    call.ringingAt ??= now;
-    if (status >= 200) call.finish(message);
+    if (!call || status <= 100) return;
+    if (header(message, "CSeq").endsWith("BYE")) call.ended.resolve(message);
+    else call.ringingAt ??= now;
+    if (status >= 200) call.answered.resolve(message);
   }
 
   /** Milliseconds until the first answer above 100; undefined when the call was not answered with 200. */
@@ -57,19 +67,17 @@ class Probe {
     const id = `probe-${this.#count++}-${this.#from.ip}`;
     const same = [`From: <sip:probe@${this.#from.ip}>;tag=${id}`, `Call-ID: ${id}`];
     const uri = `sip:${number}@${to.ip}:${to.port}`;
-    const { promise, resolve } = Promise.withResolvers<string>();
-    const call: Call = { sentAt: performance.now(), finish: resolve };
+    const call: Call = { sentAt: performance.now(), answered: Promise.withResolvers(), ended: Promise.withResolvers() };
     this.#calls.set(id, call);
     this.#socket.send(request("INVITE", uri, 1, this.#from, [...same, `To: <${uri}>`]), to.port, to.ip);
-    const timer = setTimeout(() => resolve(""), 5000);
-    const answer = await promise;
-    clearTimeout(timer);
-    this.#calls.delete(id);
+    const answer = await within(5000, call.answered);
     if (!answer.startsWith("SIP/2.0 200") || call.ringingAt === undefined) return undefined;
     const target = /<(.*?)>/.exec(header(answer, "Contact"))?.[1] ?? uri;
     const dialog = [...same, `To: ${header(answer, "To")}`, ...routeSet(answer).map((route) => `Route: ${route.trim()}`)];
     this.#socket.send(request("ACK", target, 1, this.#from, dialog), to.port, to.ip);
     this.#socket.send(request("BYE", target, 2, this.#from, dialog), to.port, to.ip);
+    await within(1000, call.ended);
+    this.#calls.delete(id);
     return call.ringingAt - call.sentAt;
   }
 }

@@ -4,7 +4,7 @@
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { Answering, bound } from "./endpoints.ts";
 import { leaveAll, processesOf, stopAll } from "./processes.ts";
 import { Router } from "./router.ts";
@@ -54,13 +54,14 @@ Status:    ${join(work, "state/status")}
 Stop:      kill ${router.pid}; sleep 2; kill ${others.join(" ")} 2>/dev/null; rm -r ${work}`);
 }
 
-/** Ends everything; whatever is left is ended by force and counts as a wrong row. */
-async function cleanUp(router: Router, work: string): Promise<Row> {
-  await router.stop();
+/** Ends everything. Calls that were interrupted never end by themselves: then whatever is left is ended by force. */
+async function cleanUp(router: Router, work: string, interrupted: boolean): Promise<Row> {
+  await router.stop(interrupted ? 500 : 10_000);
   await stopAll();
   const left = processesOf(work);
   for (const { pid } of left) process.kill(pid, "SIGKILL");
-  const result = left.length === 0 ? "none left" : left.map(({ command }) => command.slice(0, 40)).join(", ");
+  const programs = new Set(left.map(({ command }) => basename(command.split(" ")[0] ?? "")));
+  const result = left.length === 0 ? "none left" : `${left.length} of ${[...programs].join(", ")}`;
   return { sent: "processes after the end", expected: "none left", result, right: left.length === 0 };
 }
 
@@ -78,13 +79,17 @@ try {
 }
 const keep = (process.env.KEEP ?? "") !== "" && failure === undefined;
 if (keep) leaveAll();
-else rows.push(await cleanUp(router, work));
+else {
+  say("ending everything");
+  const end = await cleanUp(router, work, interrupt.signal.aborted);
+  if (rows.length > 0) rows.push(end);
+}
 
-if (rows.length > 1) console.log(`\n${renderTable(rows)}\n`);
+if (rows.length > 0) console.log(`\n${renderTable(rows)}\n`);
 const right = failure === undefined && rows.every((row) => row.right);
 if (failure !== undefined) console.error(`error: ${failure instanceof Error ? failure.message : String(failure)}`);
 if (keep) explainKeep(samples, router, work);
-else if (right) rmSync(work, { recursive: true });
+else if (right || interrupt.signal.aborted) rmSync(work, { recursive: true });
 else console.error(`logs and state: ${work}`);
 if (right) console.log(`every row is right (${Math.round((performance.now() - started) / 1000)} s)`);
 process.exitCode = interrupt.signal.aborted ? 130 : right ? 0 : 1;

@@ -52,8 +52,9 @@ export class Router {
     );
   }
 
-  async stop(): Promise<void> {
-    if (this.#child) await stop(this.#child, 10_000);
+  /** It waits for calls in progress, `patienceMs` at most. */
+  async stop(patienceMs: number): Promise<void> {
+    if (this.#child) await stop(this.#child, patienceMs);
   }
 
   events(): Event[] {
