@@ -86,7 +86,7 @@ export function createFakeCluster(options: FakeClusterOptions): FakeCluster {
   /** The garbage collector: what the router owned goes. */
   const collect = (router: Key): void => {
     for (const [id, pod] of pods) if (pod.router === router) endPod(id);
-    for (const object of [...objects.values()])
+    for (const object of objects.values())
       if (object.metadata.labels?.[labels.router] === router.split("/")[1])
         drop(object.kind, object.metadata.namespace, object.metadata.name);
   };
@@ -241,7 +241,7 @@ export function createFakeCluster(options: FakeClusterOptions): FakeCluster {
       for (const object of wanted) {
         const { namespace, name } = object.metadata;
         const live = objects.get(idOf(object.kind, namespace, name));
-        const content = ({ metadata, status: _, ...rest }: RawObject): string =>
+        const content = ({ metadata, status: _status, ...rest }: RawObject): string =>
           JSON.stringify([rest, metadata.labels, metadata.annotations]);
         if (live !== undefined && content(live) === content(object)) continue;
         write(`apply ${object.kind} ${namespace}/${name}`);
@@ -251,7 +251,7 @@ export function createFakeCluster(options: FakeClusterOptions): FakeCluster {
     },
     async prune(router, keep) {
       const kept = new Set(keep.map((ref) => idOf(ref.kind, ref.namespace, ref.name)));
-      for (const object of [...objects.values()]) {
+      for (const object of objects.values()) {
         const { namespace, name } = object.metadata;
         const own = object.metadata.labels?.[labels.router] === router.split("/")[1] && object.kind !== "Secret";
         if (!own || kept.has(idOf(object.kind, namespace, name))) continue;

@@ -117,9 +117,7 @@ describe("a change of data", () => {
     }
     expect(bench.inSync()).toBe(false);
     await bench.clock.until(() => bench.inSync() && ready());
-    expect(
-      (bench.cluster.get("ConfigMap", "default", "edge-dispatcher")?.["data"] as Record<string, string>)["nonce"],
-    ).toBeDefined();
+    expect(bench.cluster.get("ConfigMap", "default", "edge-dispatcher")?.["data"]).toHaveProperty("nonce");
     await bench.clock.advance(5000);
     const writes = bench.cluster.writes.length;
     await bench.restart();
@@ -209,6 +207,7 @@ describe("what is wrong", () => {
     const others = bench.cluster.pods("default/edge").slice(1);
     await bench.clock.until(() => others.every((pod) => uris(pod.ip).length === 3));
     await bench.clock.until(() => bench.condition("Programmed") === "False NotAnswering");
+    expect(bench.inSync()).toBe(false);
     bench.kamailios.at(ip).up = true;
     await bench.clock.until(() => ready() && bench.inSync());
   });
@@ -243,6 +242,9 @@ describe("what is wrong", () => {
     for (const object of [backend("pbx-1"), backend("pbx-2"), router()]) bench.cluster.put(object);
     await bench.start();
     await bench.clock.until(() => bench.condition("Programmed") === "False ApplyFailed");
+    expect(JSON.stringify(bench.cluster.get("SipRouter", "default", "edge")?.status)).toContain(
+      "Deployment default/edge",
+    );
     bench.cluster.onWrite = () => {};
     await bench.clock.until(ready);
   });

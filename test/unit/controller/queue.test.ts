@@ -1,0 +1,96 @@
+import { describe, expect, test } from "vitest";
+import { createQueue, type QueueOptions } from "../../../src/controller/queue.ts";
+import { createFakeClock } from "../../support/fakeClock.ts";
+
+const make = (run: QueueOptions["run"], more: Partial<QueueOptions> = {}) => {
+  const clock = createFakeClock();
+  const queue = createQueue({ clock, run, parallel: 2, random: () => 1, ...more });
+  return { clock, queue };
+};
+const gate = () => Promise.withResolvers<undefined>();
+
+describe("the queue", () => {
+  test("acts on the first event at once and answers a burst during the run by one more run, never two at a time", async () => {
+    const open = [gate(), gate(), gate()];
+    let runs = 0;
+    const { clock, queue } = make(() => open[(runs += 1) - 1]?.promise ?? Promise.resolve(undefined));
+    queue.add("a");
+    expect(runs).toBe(1);
+    for (let count = 0; count < 10; count += 1) queue.add("a");
+    await clock.advance(10);
+    expect(runs).toBe(1);
+    open[0]?.resolve(undefined);
+    await clock.advance(0);
+    expect(runs).toBe(2);
+    open[1]?.resolve(undefined);
+    await clock.advance(10_000);
+    expect(runs).toBe(2);
+    expect(queue.idle()).toBe(true);
+  });
+
+  test("runs no more keys at once than it may, and each waiting key in its turn", async () => {
+    const gates = new Map(["a", "b", "c"].map((key) => [key, gate()]));
+    const order: string[] = [];
+    const { clock, queue } = make((key) => {
+      order.push(key);
+      return gates.get(key)?.promise ?? Promise.resolve(undefined);
+    });
+    for (const key of gates.keys()) queue.add(key);
+    await clock.advance(0);
+    expect(order).toEqual(["a", "b"]);
+    gates.get("b")?.resolve(undefined);
+    await clock.advance(0);
+    expect(order).toEqual(["a", "b", "c"]);
+  });
+
+  test("repeats a run that throws ever later up to the limit, and forgets that after a good one", async () => {
+    const waits: number[] = [];
+    let broken = true;
+    const { clock, queue } = make(async () => (broken ? Promise.reject(new Error("no")) : undefined), {
+      backoff: { firstMs: 100, maxMs: 500 },
+      onError: (_key, _error, wait) => void waits.push(wait),
+    });
+    queue.add("a");
+    await clock.advance(100 + 200 + 400 + 500);
+    expect(waits).toEqual([100, 200, 400, 500, 500]);
+    broken = false;
+    await clock.advance(500);
+    broken = true;
+    queue.add("a");
+    await clock.advance(0);
+    expect(waits.at(-1)).toBe(100);
+  });
+
+  test("the earliest of several delays counts and an event makes it void", async () => {
+    const at: number[] = [];
+    const { clock, queue } = make(async () => void at.push(clock.now()) as undefined);
+    const start = clock.now();
+    queue.addAfter("a", 500);
+    queue.addAfter("a", 200);
+    queue.addAfter("a", 900);
+    await clock.advance(1000);
+    expect(at.map((time) => time - start)).toEqual([200]);
+    queue.addAfter("a", 500);
+    queue.add("a");
+    await clock.advance(2000);
+    expect(at).toHaveLength(2);
+  });
+
+  test("runs a key again after the time that its run asked for, but not once it is forgotten or stopped", async () => {
+    let runs = 0;
+    const { clock, queue } = make(async () => {
+      runs += 1;
+      return 100;
+    });
+    queue.add("a");
+    await clock.advance(250);
+    expect(runs).toBe(3);
+    queue.forget("a");
+    await clock.advance(1000);
+    expect(runs).toBe(3);
+    await queue.stop();
+    queue.add("a");
+    await clock.advance(1000);
+    expect(runs).toBe(3);
+  });
+});

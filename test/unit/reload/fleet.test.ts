@@ -1,0 +1,67 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { decideFleet, type FleetPod } from "../../../src/reload/index.ts";
+
+const pod = (name: string, more: Partial<FleetPod> = {}): FleetPod => ({
+  name,
+  state: "Pending",
+  ready: true,
+  current: true,
+  reachable: true,
+  due: true,
+  ...more,
+});
+const many = (count: number, from = 0): FleetPod[] =>
+  Array.from({ length: count }, (_, index) => pod(`p${index + from}`));
+
+describe("which pods may be worked on", () => {
+  test("one first, then batches that grow with what is proven", () => {
+    expect(decideFleet(many(9)).work).toEqual(["p0"]);
+    expect(decideFleet([pod("a", { state: "InSync" }), ...many(9)]).work).toEqual(["p0", "p1"]);
+    expect(decideFleet([pod("a", { state: "InSync" }), pod("b", { state: "InSync" }), ...many(9)]).work).toHaveLength(
+      4,
+    );
+  });
+
+  test("the others wait while the first waits for its files", () => {
+    expect(decideFleet([pod("b"), pod("c", { state: "Stale", due: false })])).toEqual({ work: [] });
+    expect(decideFleet([pod("b"), pod("c", { state: "Stale" })]).work).toEqual(["c"]);
+  });
+
+  test("a ready pod that came out wrong stops the rest and is tried again itself", () => {
+    const failed = pod("b", { state: "Failed" });
+    expect(decideFleet([pod("a", { state: "InSync" }), failed, pod("c")])).toEqual({ work: ["b"], halted: "b" });
+    expect(decideFleet([failed, pod("c")].map((one) => ({ ...one, due: one.name !== "b" })))).toEqual({
+      work: [],
+      halted: "b",
+    });
+  });
+
+  test("a pod that does not answer, is being replaced, or is not ready yet stops nobody", () => {
+    for (const more of [{ reachable: false }, { current: false }, { ready: false }])
+      expect(decideFleet([pod("b", { state: "Failed", ...more }), pod("c")]).work).toEqual(["c", "b"]);
+  });
+
+  test("a ready pod comes before one that is not", () => {
+    expect(decideFleet([pod("a", { ready: false }), pod("b")]).work).toEqual(["b"]);
+    expect(decideFleet([pod("a", { ready: false })]).work).toEqual(["a"]);
+  });
+
+  test("whatever the states: as long as something is open and due, and nothing halts or waits, there is work", () => {
+    const any = fc.record({
+      state: fc.constantFrom<FleetPod["state"]>("InSync", "Pending", "Stale", "Failed"),
+      ready: fc.boolean(),
+      current: fc.boolean(),
+      reachable: fc.boolean(),
+      due: fc.constant(true),
+    });
+    fc.assert(
+      fc.property(fc.array(any, { maxLength: 6 }), (states) => {
+        const pods = states.map((one, index) => ({ ...one, name: `p${index}` }));
+        const { work } = decideFleet(pods);
+        expect(work.length > 0).toBe(pods.some((one) => one.state !== "InSync"));
+        expect(work.every((name) => pods.find((one) => one.name === name)?.state !== "InSync")).toBe(true);
+      }),
+    );
+  });
+});
