@@ -60,7 +60,7 @@ export function withRules<Schema extends z.ZodType>(
   );
   return schema.superRefine(refine(rules)).meta({
     ...(validations.length > 0 ? { "x-kubernetes-validations": validations } : {}),
-    rules: rules.map(({ name }) => name),
+    rules: rules.map(({ name, message }) => ({ name, message })),
   });
 }
 

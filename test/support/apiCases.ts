@@ -2,7 +2,8 @@
  * Objects that both halves of the validation must judge alike: the schemas and rules of src/api, and the generated CRDs
  * on a real API server. One table drives both.
  */
-import { API_VERSION } from "../../src/api/index.ts";
+import { z } from "zod";
+import { API_VERSION, kinds } from "../../src/api/index.ts";
 
 export type Fields = Record<string, unknown>;
 
@@ -594,3 +595,15 @@ export const hostileTexts: readonly string[] = [
   "ä",
   "a".repeat(1100),
 ];
+
+/** Every rule of the schemas: name -> the static message that the API server shows. */
+export function declaredRules(): ReadonlyMap<string, string> {
+  const rulesIn = (json: unknown): { name: string; message: string }[] => {
+    if (typeof json !== "object" || json === null) return [];
+    return Object.entries(json).flatMap(([key, value]) =>
+      key === "rules" && Array.isArray(value) ? (value as { name: string; message: string }[]) : rulesIn(value),
+    );
+  };
+  const all = kinds.flatMap((kind) => [...kind.rules, ...rulesIn(z.toJSONSchema(kind.spec, { io: "input" }))]);
+  return new Map(all.map(({ name, message }) => [name, message]));
+}

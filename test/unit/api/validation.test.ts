@@ -1,13 +1,13 @@
 /** The parser's half of the validation; the API server's half is driven by the same table in test/integration/api. */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { z } from "zod";
 import { backendPort, kinds, parsePbxBackend, parseSipRouter, pbxBackendSpec } from "../../../src/api/index.ts";
 import type { RuleParams } from "../../../src/api/rules.ts";
 import { structuralSchema, type StructuralSchema } from "../../../hack/crd/schema.ts";
 import {
   apiCases,
   type ApiCase,
+  declaredRules,
   freeText,
   fullBackends,
   fullRouter,
@@ -28,13 +28,8 @@ describe("each case", () => {
   for (const one of apiCases)
     test(`${one.kind} ${one.name}: ${one.refused ? "refused" : "accepted"}`, () => {
       const issues = issuesOf(one);
-      const { refused } = one;
-      const expected = refused && {
-        path: refused.path,
-        message: expect.stringMatching(refused.message),
-        reason: expect.any(String),
-      };
-      expect(issues).toEqual(expected ? [expected] : []);
+      expect(issues.map(({ path }) => path)).toEqual(one.refused ? [one.refused.path] : []);
+      expect(issues.map(({ message }) => message).join("\n")).toMatch(one.refused?.message ?? /^$/);
     });
 });
 
@@ -47,21 +42,9 @@ test("every rule is broken by some case, and by the rule that the case names", (
     expect([...ofObject, ...names], one.name).toEqual(one.refused?.rule ? [one.refused.rule] : []);
     return [...ofObject, ...names];
   });
-  const declared = kinds.flatMap((kind) => [
-    ...kind.rules.map((rule) => rule.name),
-    ...rulesIn(z.toJSONSchema(kind.spec, { io: "input" })),
-  ]);
-  expect([...new Set(broken)].toSorted()).toEqual([...new Set(declared)].toSorted());
+  const declared = [...declaredRules().keys()];
+  expect([...new Set(broken)].toSorted()).toEqual(declared.toSorted());
 });
-
-function rulesIn(json: unknown): string[] {
-  if (typeof json !== "object" || json === null) return [];
-  return Object.entries(json).flatMap(([key, value]) =>
-    key === "rules" && Array.isArray(value) && value.every((name) => typeof name === "string")
-      ? (value as string[])
-      : rulesIn(value),
-  );
-}
 
 describe("text", () => {
   const bases = [
