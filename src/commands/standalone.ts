@@ -76,7 +76,6 @@ async function serve(options: ServeOptions, io: CommandIO): Promise<void> {
   const control = createControl();
   log.info({ kamailio: options.kamailio, addresses: options.pool.addresses, state: options.state }, "starting");
   try {
-    await cluster.start();
     await lead(cluster, { log, control, say, signal: io.signal });
   } finally {
     control.close();

@@ -57,6 +57,7 @@ export function createLocalCluster(options: LocalClusterOptions): LocalCluster {
   let remembered: readonly RawObject[] = [];
   let snapshot: ReturnType<typeof snapshotOf> | undefined;
   let started = false;
+  let starting: Promise<void> | undefined;
   let reconcileTimer: NodeJS.Immediate | undefined;
 
   const runner = createRunner({
@@ -155,18 +156,20 @@ export function createLocalCluster(options: LocalClusterOptions): LocalCluster {
     return change;
   };
 
+  const start = async (): Promise<void> => {
+    await owned.load();
+    remembered = await statusFiles.read();
+    for (const object of remembered) user.remember(object);
+    watch = await watchResources(options.resources, { onUpdate: resourcesChanged });
+    await runner.load();
+    started = true;
+    await collectGarbage();
+    await runner.syncVolumes();
+    deployments.reconcile();
+  };
+
   return {
-    async start() {
-      await owned.load();
-      remembered = await statusFiles.read();
-      for (const object of remembered) user.remember(object);
-      watch = await watchResources(options.resources, { onUpdate: resourcesChanged });
-      await runner.load();
-      started = true;
-      await collectGarbage();
-      await runner.syncVolumes();
-      deployments.reconcile();
-    },
+    start: () => (starting ??= start()),
     async stop() {
       watch?.stop();
       clearImmediate(reconcileTimer);

@@ -271,7 +271,7 @@ export class LocalPod {
         });
       await signalProcess(running.record, graceSeconds > 0 ? "SIGTERM" : "SIGKILL");
       const left = graceSeconds > 0 ? Math.max(MINIMUM_GRACE_MS, deadline - Date.now()) : 0;
-      await Promise.race([running.exited, delay(left)]);
+      await within(left, running.exited);
       await killRemains(running.record);
     }
     await this.#loop;
@@ -339,7 +339,13 @@ export class LocalPod {
   }
 }
 
-const delay = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+/** Waits for `done`, but no longer than so many milliseconds. */
+async function within(milliseconds: number, done: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, milliseconds)));
+  await Promise.race([done, late]);
+  clearTimeout(timer);
+}
 
 /** The moment by which a pod that an earlier instance was ending must be gone; undefined when it was not being ended. */
 export async function readTermination(folder: string): Promise<number | undefined> {
