@@ -3,7 +3,8 @@
  * range before prefix; among ranges the narrower, among prefixes the longer one; what is left is `external`.
  */
 import type { SipRouterSpec } from "../api/index.ts";
-import { claimsOf, EXTERNAL, scopesOf, type Claim, type Scope } from "../model/index.ts";
+import { claimsOf, EXTERNAL, MAX_TENANTS, scopesOf, type Claim, type Scope } from "../model/index.ts";
+import { hashOf } from "./hash.ts";
 import { blocksOfRange, compactTable } from "./blocks.ts";
 import type { DataPlan, RouteEntry } from "./types.ts";
 
@@ -15,11 +16,30 @@ export function buildRoutes(
   external: SipRouterSpec["external"],
 ): Pick<DataPlan, "domains" | "routes"> {
   const scopes = scopesOf(routes);
-  const entries = scopes.flatMap((scope, tenant) =>
-    entriesOf(routes, scope, tenant, tenant === 0 ? external : undefined),
+  const tenants = tenantNumbers(scopes);
+  const entries = scopes.flatMap((scope, index) =>
+    entriesOf(routes, scope, tenants[index] ?? 0, index === 0 ? external : undefined),
   );
-  const domains = scopes.flatMap((scope, tenant) => scope.domains.map((domain) => ({ domain, tenant })));
+  const domains = scopes.flatMap((scope, index) =>
+    scope.domains.map((domain) => ({ domain, tenant: tenants[index] ?? 0 })),
+  );
   return { domains: domains.toSorted((a, b) => compare(a.domain, b.domain)), routes: entries.toSorted(compareEntries) };
+}
+
+/**
+ * 0 for the scope without domains; else a number made from the first domain, the next free one where two meet. Domains
+ * that come and go leave the numbers of the others alone: the tables of domains and of routes are not reloaded in one
+ * moment, and a number that changed hands would send calls to another tenant.
+ */
+function tenantNumbers(scopes: readonly Scope[]): readonly number[] {
+  const taken = new Set<number>();
+  return scopes.map(({ domains: [first] }) => {
+    if (first === undefined) return 0;
+    let number = (Number.parseInt(hashOf(first), 16) % MAX_TENANTS) + 1;
+    while (taken.has(number)) number = (number % MAX_TENANTS) + 1;
+    taken.add(number);
+    return number;
+  });
 }
 
 /** What decides between two claims that hold the same numbers: lower wins. */

@@ -84,7 +84,7 @@ export interface RouteEntry {
 
 export interface DataPlan {
   readonly sets: readonly DispatcherSetPlan[];
-  /** domain -> tenant number (from 1); domains that share their routes share the number */
+  /** domain -> tenant number (1 to 9999, in no order); domains that share their routes share the number */
   readonly domains: readonly { readonly domain: string; readonly tenant: number }[];
   /** sorted by tenant, then pattern */
   readonly routes: readonly RouteEntry[];

@@ -9,6 +9,9 @@ type RouteSpec = SipRouterSpec["routes"][number];
 /** Stands for spec.external where a route is named. */
 export const EXTERNAL = "external";
 
+/** Groups of domains with routes of their own that one router can tell apart: four digits in a table. */
+export const MAX_TENANTS = 9999;
+
 export interface RouteClaim {
   /** index in spec.routes */
   readonly route: number;
@@ -68,7 +71,12 @@ export function scopesOf(routes: readonly RouteSpec[]): readonly Scope[] {
 export function routeConflicts(router: SipRouter): readonly Issue[] {
   const { routes } = router.spec;
   const claims = routes.map((route, index) => claimsOf(route, index));
-  return scopesOf(routes).flatMap((scope) => {
+  const scopes = scopesOf(routes);
+  if (scopes.length - 1 > MAX_TENANTS) {
+    const message = `the routes tell ${scopes.length - 1} groups of domains apart, and ${MAX_TENANTS} are possible: share them among several routers.`;
+    return [wrong(refOf(router), "spec.routes", "Invalid", message)];
+  }
+  return scopes.flatMap((scope) => {
     const where = scope.domains.length === 0 ? "" : ` in the domain ${scope.domains[0]}`;
     const own = scope.routes.flatMap((index) => claims[index] ?? []);
     return [...equalClaims(own), ...partialOverlaps(own)].map(({ one, other, equal }) => {

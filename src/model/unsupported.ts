@@ -66,16 +66,6 @@ const rows: readonly Row[] = [
       "this algorithm is not supported yet: use RoundRobin, Weighted, Priority, Random, HashCallId, HashFrom or HashTo.",
   },
   {
-    kind: "SipRouter",
-    path: "spec.routes[].match.domains",
-    message: "routing by domain is not supported yet: use one router for each domain.",
-  },
-  {
-    kind: "SipRouter",
-    path: "spec.routes[].rewrite",
-    message: "rewriting the called number is not supported yet: remove it.",
-  },
-  {
     kind: "PbxBackend",
     path: "spec.transport",
     refuse: is("TLS"),

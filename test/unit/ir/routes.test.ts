@@ -172,3 +172,32 @@ describe("blocks of a range", () => {
     );
   });
 });
+
+describe("tenants", () => {
+  const routeFor = (domain: string): object => ({
+    name: domain.replaceAll(".", "-"),
+    match: { domains: [domain], prefixes: ["1"] },
+    set: "s",
+  });
+  const numbersOf = (domains: readonly string[]): Readonly<Record<string, number>> =>
+    Object.fromEntries(
+      buildRoutes(specOf(domains.map(routeFor)).routes, undefined).domains.map(({ domain, tenant }) => [
+        domain,
+        tenant,
+      ]),
+    );
+
+  test("keep their numbers when others come and go", () => {
+    const all = Array.from({ length: 50 }, (_, index) => `t${index}.test`);
+    const before = numbersOf(all);
+    const half = all.filter((_, index) => index % 2 === 1);
+    expect(numbersOf(half)).toEqual(Object.fromEntries(half.map((domain) => [domain, before[domain]])));
+  });
+
+  test("never share a number, however many there are", () => {
+    const numbers = Object.values(numbersOf(Array.from({ length: 3000 }, (_, index) => `t${index}.test`)));
+    expect(new Set(numbers).size).toBe(3000);
+    expect(Math.min(...numbers)).toBeGreaterThan(0);
+    expect(Math.max(...numbers)).toBeLessThan(10_000);
+  });
+});
