@@ -120,7 +120,9 @@ function splitDocuments(text: string): Document[] {
 
 function syntaxError(error: unknown, document: Document, file: string): ResourceError {
   if (!(error instanceof YAMLException)) throw error;
-  const line = document.start + (error.mark?.line ?? document.line - document.start);
+  // What is not closed is noticed at the end: the last line with content is meant, not the empty ones after it.
+  const last = document.start + document.text.trimEnd().split("\n").length - 1;
+  const line = Math.min(last, document.start + (error.mark?.line ?? document.line - document.start));
   const column = error.mark === undefined ? "" : `, column ${error.mark.column + 1}`;
   const message = `not valid YAML${column}: ${error.reason}. Correct the file; what it held before stays in force until then.`;
   return { file, line, object: "", message };
