@@ -89,16 +89,19 @@ function backendReady(
   return yes("Ready", "The spec is valid and its addresses are known.");
 }
 
+/** Pods that still have it disabled, though it is not any more, have not said anything about it. */
+const reports = (router: RouterEntry): boolean => router.state !== "Unknown" && router.state !== "Disabled";
+
 const reachable: readonly Check<Judged>[] = [
   ({ adminState }) =>
     adminState === "Disabled" ? unknown("Disabled", "The backend is disabled: it is not probed.") : undefined,
   ({ routers }) => (routers.length === 0 ? unknown("NotUsed", "No SipRouter uses the backend.") : undefined),
   ({ routers }) =>
-    routers.every((router) => router.state === "Unknown")
+    routers.every((router) => !reports(router))
       ? unknown("Unobserved", "No pod has reported the state of the backend yet.")
       : undefined,
   ({ routers }) => {
-    const reported = routers.filter((router) => router.state !== "Unknown");
+    const reported = routers.filter(reports);
     if (reported.some((router) => router.activePods > 0)) return undefined;
     return no(
       "Unreachable",

@@ -1,0 +1,124 @@
+import { describe, expect, test } from "vitest";
+import type { RawObject } from "../../../src/api/index.ts";
+import type { DestinationState, ObservedDestination } from "../../../src/kamailio/types.ts";
+import { announceBackend, buildBackendStatus, conditionOf, type BackendInput } from "../../../src/status/index.ts";
+
+const object = (spec: object = {}, status?: object): RawObject => ({
+  apiVersion: "siprouter.dev/v1alpha1",
+  kind: "PbxBackend",
+  metadata: { namespace: "default", name: "pbx-1", generation: 2 },
+  spec: { address: "192.0.2.1", ...spec },
+  ...(status === undefined ? {} : { status }),
+});
+const seen = (...states: DestinationState[]): ObservedDestination[] =>
+  states.map((state, index) => ({
+    setId: 100 + index,
+    uri: "sip:192.0.2.1:5060",
+    state,
+    flags: "",
+    priority: 0,
+    attrs: "",
+  }));
+const input = (pods: (ObservedDestination[] | undefined)[], more: Partial<BackendInput> = {}): BackendInput => ({
+  object: object(),
+  issues: [],
+  endpoints: [{ host: "192.0.2.1", port: 5060, transport: "UDP", ready: true }],
+  uses: [{ router: "default/edge", pods }],
+  now: "2026-01-01T00:00:00Z",
+  ...more,
+});
+const reachable = (status: object): string => {
+  const found = conditionOf(status, "Reachable");
+  return `${found?.status} ${found?.reason}`;
+};
+
+describe("what the pods say of a backend", () => {
+  test.each<[string, (ObservedDestination[] | undefined)[], object, string]>([
+    [
+      "all active",
+      [seen("Active"), seen("Active")],
+      { state: "Active", activePods: 2, totalPods: 2 },
+      "True Reachable",
+    ],
+    [
+      "all inactive",
+      [seen("Inactive"), seen("Inactive")],
+      { state: "Inactive", activePods: 0, totalPods: 2 },
+      "False Unreachable",
+    ],
+    [
+      "pods disagree",
+      [seen("Active"), seen("Inactive")],
+      { state: "Mixed", activePods: 1, totalPods: 2 },
+      "False PartlyReachable",
+    ],
+    [
+      "one of two endpoints",
+      [seen("Active", "Inactive")],
+      { state: "Mixed", activePods: 1, totalPods: 1 },
+      "False PartlyReachable",
+    ],
+    ["lost some answers", [seen("Probing")], { state: "Probing", activePods: 1, totalPods: 1 }, "True Reachable"],
+    [
+      "one pod not read",
+      [seen("Active"), undefined],
+      { state: "Active", activePods: 1, totalPods: 2 },
+      "True Reachable",
+    ],
+    ["nobody has said anything", [undefined], { state: "Unknown", activePods: 0, totalPods: 1 }, "Unknown Unobserved"],
+  ])("%s", (_name, pods, router, condition) => {
+    const status = buildBackendStatus(input(pods));
+    expect(status.routers).toMatchObject([{ name: "edge", ...router }]);
+    expect(reachable(status)).toBe(condition);
+    expect(conditionOf(status, "Ready")?.status).toBe("True");
+  });
+
+  test("nobody uses it; it is disabled; it drains", () => {
+    expect(reachable(buildBackendStatus(input([], { uses: [] })))).toBe("Unknown NotUsed");
+    expect(
+      reachable(buildBackendStatus(input([seen("Disabled")], { object: object({ adminState: "Disabled" }) }))),
+    ).toBe("Unknown Disabled");
+    expect(reachable(buildBackendStatus(input([seen("Active")], { object: object({ adminState: "Draining" }) })))).toBe(
+      "True Draining",
+    );
+  });
+
+  test("the time of a router's entry moves only with its state", () => {
+    const first = buildBackendStatus(input([seen("Active")]));
+    const later = { now: "2026-01-01T01:00:00Z", object: object({}, first) };
+    expect(buildBackendStatus(input([seen("Active")], later))).toEqual(first);
+    expect(buildBackendStatus(input([seen("Inactive")], later)).routers?.[0]?.lastTransitionTime).toBe(later.now);
+  });
+
+  test("an address that is not known yet is not ready; a wrong spec is not accepted", () => {
+    const issue = {
+      object: { kind: "PbxBackend", namespace: "default", name: "pbx-1" },
+      path: "spec.address",
+      reason: "NameNotResolved" as const,
+      message: "it does not resolve.",
+      transient: true,
+    };
+    expect(conditionOf(buildBackendStatus(input([], { issues: [issue] })), "Ready")).toMatchObject({
+      status: "False",
+      reason: "NameNotResolved",
+    });
+    const wrong = buildBackendStatus(input([], { issues: [{ ...issue, reason: "Invalid", transient: false }] }));
+    expect(conditionOf(wrong, "Accepted")).toMatchObject({ status: "False", reason: "Invalid" });
+  });
+
+  test("down and up again are told once each", () => {
+    const told = (before: object | undefined, pods: ObservedDestination[][]): string[] => {
+      const known = object({}, before);
+      return announceBackend(known, buildBackendStatus(input(pods, { object: known }))).map(
+        (one) => `${one.type} ${one.reason}`,
+      );
+    };
+    const up = buildBackendStatus(input([seen("Active")]));
+    const down = buildBackendStatus(input([seen("Inactive")]));
+    expect(told(undefined, [seen("Active")])).toEqual(["Normal Reachable"]);
+    expect(told(up, [seen("Active")])).toEqual([]);
+    expect(told(up, [seen("Inactive")])).toEqual(["Warning Unreachable"]);
+    expect(told(down, [seen("Inactive")])).toEqual([]);
+    expect(told(down, [seen("Active")])).toEqual(["Normal Reachable"]);
+  });
+});
