@@ -204,7 +204,7 @@ const match = withRules(
       .max(256)
       .optional()
       .describe(
-        "Called numbers: one number, or a range of two numbers of the same length. `1000-1999` claims four-digit numbers only.",
+        "Called numbers: one number, or a range of two numbers of the same length, the lower first. `1000-1999` claims four-digit numbers only.",
       ),
     prefixes: z
       .array(prefix)

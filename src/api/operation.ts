@@ -12,7 +12,9 @@ export const service = withRules(
     externalTrafficPolicy: z
       .enum(["Local", "Cluster"])
       .optional()
-      .describe("Local keeps the caller's address, which SIP needs. Not with the type ClusterIP. Default: Local."),
+      .describe(
+        "Local keeps the caller's address, which SIP needs. Not with the type ClusterIP. Default: that of Kubernetes, Cluster.",
+      ),
     loadBalancerClass: z
       .string()
       .max(253)
