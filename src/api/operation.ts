@@ -71,7 +71,14 @@ export const healthCheck = withRules(
       .max(3600)
       .default(30)
       .describe("Seconds between two OPTIONS to a destination (Kamailio: dispatcher `ds_ping_interval`)."),
-    timeoutSeconds: z.int().min(1).max(30).default(2).describe("Seconds in which the OPTIONS must be answered."),
+    timeoutSeconds: z
+      .int()
+      .min(1)
+      .max(30)
+      .default(2)
+      .describe(
+        "Seconds in which the OPTIONS must be answered (Kamailio 6.1 and later: `ds_ping_fr_timeout`; before it failover.timeoutSeconds counts).",
+      ),
     failureThreshold: z
       .int()
       .min(1)
