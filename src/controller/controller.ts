@@ -143,7 +143,9 @@ function isReady(context: Context): boolean {
   return context.snapshot().routers.every((object) => {
     const state = context.states.get(keyOf(object));
     if (state === undefined || !state.visited) return false;
-    return state.rejected !== undefined || state.desired === undefined || state.announced === state.desired.revision;
+    if (state.rejected !== undefined) return true;
+    if (state.desired === undefined) return state.failure === undefined;
+    return state.announced === state.desired.revision;
   });
 }
 

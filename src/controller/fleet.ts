@@ -119,6 +119,7 @@ async function workOn(
       address,
       desired,
       read: () => context.pipeline.readPod(context.control, address, desired),
+      readDestinations: () => context.pipeline.readDestinations(context.control, address),
       ...(known === undefined ? {} : { known }),
       hints: { inactive: inactiveElsewhere(context, state, pod) },
       filesSent,

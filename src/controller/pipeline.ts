@@ -1,5 +1,6 @@
 /** The real stages. */
 import { buildPlan } from "../ir/index.ts";
+import { parseDispatcherAnswer } from "../kamailio/parse.ts";
 import { readPod } from "../kamailio/readPod.ts";
 import { namesToResolve, resolveBackend, resolveRouter } from "../model/index.ts";
 import { parseDataFiles, renderRouter } from "../render/index.ts";
@@ -14,5 +15,6 @@ export const defaultPipeline: Pipeline = {
   renderRouter,
   parseDataFiles,
   readPod,
+  readDestinations: async (control, address) => parseDispatcherAnswer(await control.call(address, "dispatcher.list")),
   generateControlSecret,
 };

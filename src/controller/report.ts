@@ -1,7 +1,7 @@
 /** Status and Events of one object, computed whole from what is known now and written only when it differs. */
 import type { Key, ObjectRef, PodState, RawObject } from "../api/index.ts";
 import type { DestinationState } from "../kamailio/types.ts";
-import type { PodView } from "../kube/cluster.ts";
+import type { PodView, WorkloadView } from "../kube/cluster.ts";
 import { podSelector } from "../render/index.ts";
 import {
   announceBackend,
@@ -60,7 +60,7 @@ async function reportRouter(context: Context, key: Key): Promise<void> {
   countDestinations(context, state, pods);
   const reloaded = progressOf(state, conditionOf(status, "Programmed")?.status === "True");
   await store(context, object, status, announceRouter(object, status, reloaded));
-  tellHooks(context, state, workload?.rolledOut === true, pods, conditionOf(status, "Programmed")?.status === "True");
+  tellHooks(context, state, workload, pods, conditionOf(status, "Programmed")?.status === "True");
 }
 
 function podInput(context: Context, state: RouterState, pod: PodView): PodInput {
@@ -98,13 +98,15 @@ function countDestinations(context: Context, state: RouterState, pods: readonly 
 function tellHooks(
   context: Context,
   state: RouterState,
-  rolledOut: boolean,
+  workload: WorkloadView | undefined,
   pods: readonly PodView[],
   programmed: boolean,
 ): void {
   const revision = state.desired?.revision;
-  const all = pods.length >= state.replicas && pods.every((pod) => state.pods.get(pod.uid)?.state === "InSync");
-  if (!programmed || !rolledOut || !all || revision === undefined || state.announced === revision) return;
+  const wanted = Math.min(state.replicas, workload?.room ?? state.replicas);
+  const all = pods.length >= wanted && pods.every((pod) => state.pods.get(pod.uid)?.state === "InSync");
+  if (!programmed || workload?.rolledOut !== true || !all || revision === undefined || state.announced === revision)
+    return;
   state.announced = revision;
   context.hooks.onProgrammed?.(state.key, revision);
 }

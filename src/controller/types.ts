@@ -58,6 +58,7 @@ export interface Pipeline {
   renderRouter(plan: RouterPlan): RenderedRouter;
   parseDataFiles(data: Readonly<Record<string, string>>): DesiredData;
   readPod(control: Control, address: ControlAddress, desired: DesiredData): Promise<PodReading>;
+  readDestinations(control: Control, address: ControlAddress): Promise<PodReading["destinations"]>;
   /** contents of a control Secret, all keys: with this token, else with a new one */
   generateControlSecret(token?: string): Record<string, string>;
 }

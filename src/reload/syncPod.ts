@@ -11,6 +11,8 @@ export interface SyncInput {
   readonly address: ControlAddress;
   readonly desired: DesiredData;
   readonly read: () => Promise<PodReading>;
+  /** destinations alone: enough after a change that touched no table */
+  readonly readDestinations?: () => Promise<PodReading["destinations"]>;
   /** a recent reading of the same pod: saves the first one */
   readonly known?: PodReading;
   readonly hints?: Hints;
@@ -56,7 +58,10 @@ export async function syncPod(input: SyncInput): Promise<SyncResult> {
   if (input.filesSent) await perform(tables.filter((action) => action.kind === "reloadTable"));
   // What empties a tier goes only when the lookups that named the tier are proven to be gone.
   if (tables.length === 0) await perform(last);
-  reading = await input.read();
+  reading =
+    tables.length === 0 && input.readDestinations !== undefined
+      ? { ...reading, destinations: await input.readDestinations() }
+      : await input.read();
   if (tables.length > 0 && last.length > 0) {
     const next = decidePod(desired, reading, input.hints);
     if (!next.actions.some(isTable)) {

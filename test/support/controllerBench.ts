@@ -6,6 +6,7 @@ import {
   type Controller,
   type ControllerOptions,
 } from "../../src/controller/index.ts";
+import type { PodReading } from "../../src/kamailio/types.ts";
 import type { Issue } from "../../src/model/types.ts";
 import { conditionOf } from "../../src/status/index.ts";
 import { createFakeClock, type FakeClock } from "./fakeClock.ts";
@@ -70,7 +71,12 @@ export function createBench(
           onRejected: (object, issues) => void bench.rejected.push({ name: object.name, issues }),
         },
         metrics: { changeToEffect: (_router, seconds) => void bench.seconds.push(seconds) },
-        pipeline: { ...defaultPipeline, readPod: (_control, address, desired) => kamailios.read(address, desired) },
+        pipeline: {
+          ...defaultPipeline,
+          readPod: (_control, address, desired) => kamailios.read(address, desired),
+          readDestinations: async (control, address) =>
+            ((await control.call(address, "read")) as PodReading).destinations,
+        },
         resolveName: async () => ({ addresses: ["192.0.2.99"], ttlSeconds: 60 }),
         ...(options.tuning === undefined ? {} : { tuning: options.tuning }),
       });

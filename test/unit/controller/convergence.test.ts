@@ -154,6 +154,6 @@ test("any interleaving of edits, restarts, partitions, refused writes and lost r
       expect(bench.inSync()).toBe(true);
       await bench.stop();
     }),
-    { numRuns: 80 },
+    { numRuns: 60 },
   );
 });
