@@ -4,7 +4,7 @@
  */
 import { Agent, request, type IncomingMessage } from "node:http";
 import { OperatorError } from "../errors.ts";
-import { MAX_RPC_BODY, rpcMethods } from "../render/kamailio/rpcMethods.ts";
+import { MAX_RPC_BODY, rpcMethods } from "../render/layout.ts";
 import type { Control, ControlAddress } from "./types.ts";
 
 export interface ControlOptions {
@@ -29,8 +29,9 @@ export const createControl = (options: ControlOptions = {}): ClosableControl => 
       const key = `${address.host} ${address.port}`;
       const before = last.get(key) ?? Promise.resolve();
       id = (id % 1_000_000_000) + 1;
-      const body = canonicalBody(method, params, id);
-      const mine = before.then(() => exchange(agent, address, method, body, id, timeoutMs));
+      const own = id;
+      const body = canonicalBody(method, params, own);
+      const mine = before.then(() => exchange(agent, address, method, body, own, timeoutMs));
       const settled = mine.catch(() => undefined);
       last.set(key, settled);
       try {

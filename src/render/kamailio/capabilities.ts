@@ -4,8 +4,6 @@
  * KAMAILIO_X_Y and KAMAILIO_X_Y_Z of its own version. (`#!ifexp` would compare, but 5.6 lacks it and reads on.)
  */
 export const capabilities = {
-  /** dispatcher `ds_ping_fr_timeout`: an own timeout of OPTIONS. Before it `tm`'s fr_timer counts for them too. */
-  pingTimeout: { lacking: ["KAMAILIO_5", "KAMAILIO_6_0"] },
   /** dispatcher `ds_retain_latency_stats`: latency survives `dispatcher.reload` */
   retainLatency: { lacking: ["KAMAILIO_5_6"] },
 } as const;

@@ -5,7 +5,7 @@
  */
 import type { StructurePlan } from "../../ir/types.ts";
 import { integer } from "./quote.ts";
-import { MAX_RPC_BODY, rpcMethods } from "./rpcMethods.ts";
+import { MAX_RPC_BODY, rpcMethods } from "../layout.ts";
 import { controlTokenInCfg } from "./tokens.ts";
 
 const value = '("[^"\\\\]*"|-?[0-9]+)';

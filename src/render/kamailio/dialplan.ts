@@ -11,8 +11,9 @@ route[LOOKUP] {
   $var(length) = $(var(user){s.len});
   if ($var(length) == 0 || $var(length) > 32) return;
   if ($var(length) < 10) $var(length) = "0" + $var(length);
+  # a variable that is assigned $null becomes 0
   $var(tenant) = $sht(domains=>$(rd{s.tolower}));
-  if ($var(tenant) == $null) $var(tenant) = "0000";
+  if ($var(tenant) == 0) $var(tenant) = "0000";
   route(LOOKUP_TENANT);
   if ($var(found) == "" && $var(tenant) != "0000") {
     $var(tenant) = "0000";
@@ -30,7 +31,8 @@ route[LOOKUP_TENANT] {
 }
 
 route[DIALPLAN] {
-  $var(user) = $rU;
+  $var(user) = "";
+  if ($rU != $null) $var(user) = $rU;
   route(LOOKUP);
   if ($var(found) == "") {
     sl_send_reply("404", "Not Found");
@@ -50,15 +52,15 @@ route[DIALPLAN] {
 
 # columns 1 and 2: digits to strip, digits to put in front
 route[REWRITE] {
-  $var(digits) = $(var(found){s.select,1,|});
-  if ($var(digits) != "0") $rU = $(rU{s.substr,$var(digits),0});
-  $var(digits) = $(var(found){s.select,2,|});
-  if ($var(digits) != "") $rU = $var(digits) + $rU;
+  $var(strip) = $(var(found){s.select,1,|}{s.int});
+  if ($var(strip) > 0) $rU = $(rU{s.substr,$var(strip),0});
+  $var(prefix) = $(var(found){s.select,2,|});
+  if ($var(prefix) != "") $rU = $var(prefix) + $rU;
 }
 
 # the called number decides: the destination replaces the host, whatever the caller wrote there
 route[TO_SET] {
-  if (!ds_select_routes("$var(rule)", "1", "${integer("failover.maxAttempts", structure.failover.maxAttempts, 1, 16)}")) {
+  if ($var(rule) == "" || !ds_select_routes("$var(rule)", "1")) {
     append_to_reply("Retry-After: ${RETRY_AFTER}\\r\\n");
     sl_send_reply("503", "Service Unavailable");
     exit;
@@ -66,7 +68,7 @@ route[TO_SET] {
   # an answer to a challenge goes to the destination that asked
   if ($hdr(Authorization) != $null || $hdr(Proxy-Authorization) != $null) {
     $var(asked) = $sht(challenged=>$ci);
-    if ($var(asked) != $null) $ru = "sip:" + $rU + "@" + $(var(asked){s.substr,4,0});
+    if ($var(asked) != 0) $ru = "sip:" + $rU + "@" + $(var(asked){s.substr,4,0});
   }
   if (is_method("INVITE|SUBSCRIBE|REFER")) record_route();
   if (is_method("INVITE")) {
@@ -85,7 +87,11 @@ failure_route[NEXT] {
   }
   # 477: the connection was refused
   if (!(t_branch_timeout() || $T_reply_code == 477 || ${replyCondition(structure.failover.replies)})) exit;
-  if (ds_next_domain()) {
+  # the limit of ds_select_routes does not count the first of each tier
+  $var(attempts) = 1;
+  if ($avp(attempts) != $null) $var(attempts) = $avp(attempts);
+  if ($var(attempts) < ${integer("failover.maxAttempts", structure.failover.maxAttempts, 1, 16)} && ds_next_domain()) {
+    $(avp(attempts)[*]) = $var(attempts) + 1;
     t_on_failure("NEXT");
     t_relay();
     exit;

@@ -31,10 +31,6 @@ export const renderModules = (structure: StructurePlan): readonly string[] => [
   ...written(transactionParameters(structure)),
   ...written(dataParameters),
   ...written(dispatcherParameters(structure)),
-  ...whereAvailable(
-    "pingTimeout",
-    written([["dispatcher", "ds_ping_fr_timeout", structure.healthCheck.timeoutSeconds * 1000]]),
-  ),
   ...whereAvailable("retainLatency", written([["dispatcher", "ds_retain_latency_stats", 1]])),
   ...written(controlParameters),
   "",

@@ -29,7 +29,8 @@ function forwarding(maxExpires: number): readonly string[] {
   const longer = greaterThan(maxExpires);
   return `
 route[REGISTER] {
-  $var(user) = $tU;
+  $var(user) = "";
+  if ($tU != $null) $var(user) = $tU;
   route(LOOKUP);
   if ($var(found) == "") {
     sl_send_reply("404", "Not Found");
@@ -54,10 +55,10 @@ route[REGISTER] {
 
 # A phone whose PBX fails is reached again after its next REGISTER: not later than ${max} s.
 route[CAP_EXPIRES] {
-  subst_hf("Contact", "/(;[ \\t]*expires[ \\t]*=[ \\t]*\\"?)${longer}/\\1${max}/ig", "a");
+  subst_hf("Contact", "/(;[ \\t]*expires[ \\t]*)=[ \\t]*\\"?${longer}/\\1=${max}/ig", "a");
   if ($hdr(Expires) == $null) {
     append_hf("Expires: ${max}\\r\\n");
-  } else if (!($hdr(Expires) =~ "^[0-9]+$") || $hdr(Expires) =~ "^${longer}$") {
+  } else if ($hdr(Expires) =~ "^${longer}$") {
     remove_hf("Expires");
     append_hf("Expires: ${max}\\r\\n");
   }

@@ -29,7 +29,9 @@ request_route {
     if (t_check_trans()) t_relay();
     exit;
   }
-  # a retransmission is answered from the transaction
+  # A retransmission is answered from the transaction; while another process works on the first copy it is dropped:
+  # Kamailio 6.1 would release a transaction that has no branch yet.
+  if (t_precheck_trans()) exit;
   t_check_trans();
 
   if ($sht(st=>drain) == 1) {
@@ -117,6 +119,12 @@ route[TO_PHONE] {
 # A phone behind NAT names an address in its Contact that nobody reaches: remember where it really is.
 onreply_route[FROM_PHONE] {
   add_contact_alias();
+}
+
+# The health checks have a timeout of their own. (The parameter of 6.1, ds_ping_fr_timeout, counts in sixteenths of a
+# second and is not in 5.6.)
+event_route[tm:local-request] {
+  if (is_method("OPTIONS")) t_set_fr("0", "${integer("healthCheck.timeoutSeconds", structure.healthCheck.timeoutSeconds * 1000)}");
 }
 
 # Replies that belong to nothing this router sent are dropped: their Via would make it an open relay. A 2xx to INVITE

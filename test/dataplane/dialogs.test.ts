@@ -1,0 +1,155 @@
+import { expect, test } from "vitest";
+import { call, calleeDialog, request, within, type Dialog } from "../support/sip/caller.ts";
+import { callIdOf, header, headers } from "../support/sip/message.ts";
+import type { SipPeer } from "../support/sip/peer.ts";
+import { routerPlan } from "../support/sip/plan.ts";
+import { until } from "../support/until.ts";
+import { withKamailio } from "./fixture.ts";
+
+let pbx: SipPeer, pbxTcp: SipPeer, phone: SipPeer, phoneTcp: SipPeer, stranger: SipPeer, victim: SipPeer;
+
+withKamailio(
+  "dialogs",
+  async (bench) => {
+    [pbx, pbxTcp, phone, phoneTcp, stranger, victim] = await Promise.all([
+      bench.peer(11),
+      bench.peer(12, 5060, "TCP"),
+      bench.peer(20, 5070),
+      bench.peer(21, 5070, "TCP"),
+      bench.peer(30, 5070),
+      bench.peer(66),
+    ]);
+    await bench.start(
+      routerPlan({
+        sets: [
+          { name: "udp", id: 1, destinations: [pbx] },
+          { name: "tcp", id: 2, destinations: [pbxTcp] },
+        ],
+        routes: [
+          { name: "udp", set: "udp", digits: "1", length: 4 },
+          { name: "tcp", set: "tcp", digits: "2", length: 4 },
+        ],
+      }),
+    );
+  },
+  (bench) => {
+    const invited = (peer: SipPeer, callId: string): Dialog => {
+      const invite = peer.requests("INVITE").find((message) => callIdOf(message) === callId);
+      if (invite === undefined) throw new Error("the call did not arrive");
+      return calleeDialog(invite);
+    };
+
+    test.each([
+      ["UDP to UDP", () => [phone, pbx, "1000"] as const],
+      ["UDP to TCP", () => [phone, pbxTcp, "2000"] as const],
+      ["TCP to UDP", () => [phoneTcp, pbx, "1001"] as const],
+      ["TCP to TCP", () => [phoneTcp, pbxTcp, "2001"] as const],
+    ])("%s: ACK, re-INVITE and BYE reach the other side, from both", async (_, sides) => {
+      const [caller, callee, number] = sides();
+      const { sent, reply, dialog } = await call(caller, bench.router, number);
+      expect(reply.status).toBe(200);
+      await callee.waitFor("ACK", (message) => message.method === "ACK" && callIdOf(message) === sent.callId);
+      expect((await bench.read()).calls).toBe(1);
+
+      const again = await within(caller, bench.router, dialog, "INVITE", 2);
+      expect((await again.final()).status).toBe(200);
+      await within(caller, bench.router, dialog, "ACK", 2, { contact: null });
+
+      const back = invited(callee, sent.callId);
+      const update = await within(callee, bench.router, back, "UPDATE", 100);
+      expect((await update.final()).status).toBe(200);
+      expect(caller.requests("UPDATE").map((message) => callIdOf(message))).toContain(sent.callId);
+      const bye = await within(callee, bench.router, back, "BYE", 101);
+      expect((await bye.final()).status).toBe(200);
+      expect(caller.requests("BYE").map((message) => callIdOf(message))).toContain(sent.callId);
+      await until("the call is over", async () => (await bench.read()).calls === 0);
+    });
+
+    test("the caller hears of the call through the router, and the router stays in the path", async () => {
+      const { sent, reply, dialog } = await call(phone, bench.router, "1000");
+      expect(headers(reply, "record-route")).toEqual([expect.stringContaining(`sip:${bench.router.host}`)]);
+      expect(headers(reply, "via").length).toBe(1);
+      await (await within(phone, bench.router, dialog, "BYE", 2)).final();
+      expect(pbx.requests("BYE").map((message) => callIdOf(message))).toContain(sent.callId);
+    });
+
+    test("a phone behind NAT is reached where its requests come from", async () => {
+      const { sent, dialog } = await call(phone, bench.router, "1000", { contact: "<sip:caller@192.168.77.7:5060>" });
+      const back = invited(pbx, sent.callId);
+      const bye = await within(pbx, bench.router, back, "BYE", 100);
+      expect((await bye.final()).status).toBe(200);
+      const received = await phone.waitFor(
+        "BYE",
+        (message) => message.method === "BYE" && callIdOf(message) === sent.callId,
+      );
+      expect(received.uri).toBe("sip:caller@192.168.77.7:5060");
+      expect(dialog.remote).toContain(";tag=");
+    });
+
+    test("a call that nobody made is relayed to a backend only", async () => {
+      const forged: Dialog = {
+        callId: "forged",
+        local: "<sip:a@x>;tag=1",
+        remote: "<sip:b@x>;tag=2",
+        target: victim.uri,
+        routes: [`<sip:${bench.router.host};lr>`],
+      };
+      for (const method of ["BYE", "INVITE", "MESSAGE"]) {
+        const sent = await request(stranger, bench.router, { ...asRequest(forged, method) });
+        expect((await sent.final()).status).toBe(481);
+      }
+      const aliased = await request(stranger, bench.router, {
+        ...asRequest({ ...forged, target: `sip:x@${pbx.host};alias=${victim.host}~5060~1` }, "INFO"),
+      });
+      expect((await aliased.final()).status).toBe(481);
+      const onward = await request(stranger, bench.router, {
+        ...asRequest({ ...forged, routes: [...forged.routes, `<sip:${victim.host};lr>`] }, "INFO"),
+      });
+      expect((await onward.final()).status).toBe(481);
+      const named = await request(stranger, bench.router, asRequest({ ...forged, target: "sip:x@localhost" }, "INFO"));
+      expect((await named.final()).status).toBe(481);
+      expect(victim.received).toEqual([]);
+      const known = await request(stranger, bench.router, asRequest({ ...forged, target: pbx.uri }, "INFO"));
+      expect((await known.final()).status).toBe(200);
+    });
+
+    test("a reply to nothing is not passed on", async () => {
+      await stranger.send(
+        bench.router,
+        [
+          "SIP/2.0 200 OK",
+          `Via: SIP/2.0/UDP ${bench.router.host}:5060;branch=z9hG4bKx`,
+          `Via: SIP/2.0/UDP ${victim.host}:5060;branch=z9hG4bKy`,
+          "From: <sip:a@x>;tag=1",
+          "To: <sip:b@x>;tag=2",
+          "Call-ID: nothing",
+          "CSeq: 1 INVITE",
+          "Content-Length: 0",
+          "",
+          "",
+        ].join("\r\n"),
+      );
+      // the router has handled it when it answers what was sent after it
+      expect(
+        (await (await request(stranger, bench.router, { method: "OPTIONS", uri: `sip:${bench.router.host}` })).final())
+          .status,
+      ).toBe(200);
+      expect(victim.received).toEqual([]);
+    });
+
+    test("a BYE without a Route is for no call", async () => {
+      const sent = await request(stranger, bench.router, { method: "BYE", uri: victim.uri, to: "<sip:b@x>;tag=2" });
+      expect((await sent.final()).status).toBe(481);
+      expect(header(sent.replies[0] ?? (await sent.final()), "call-id")).toBe(sent.callId);
+    });
+  },
+);
+
+const asRequest = (dialog: Dialog, method: string) => ({
+  method,
+  uri: dialog.target,
+  from: dialog.local,
+  to: dialog.remote,
+  callId: dialog.callId,
+  fields: dialog.routes.map((route): [string, string] => ["Route", route]),
+});

@@ -1,0 +1,85 @@
+/** Every test of the data plane runs on each supported Kamailio that can be had here. */
+import { afterAll, beforeAll, describe } from "vitest";
+import type { RouterPlan } from "../../src/ir/index.ts";
+import { createControl, type ClosableControl } from "../../src/kamailio/control.ts";
+import { readPod } from "../../src/kamailio/readPod.ts";
+import type { DestinationState, PodReading } from "../../src/kamailio/types.ts";
+import { LocalKamailio } from "../support/sip/kamailio.ts";
+import { SipPeer, type Behaviour } from "../support/sip/peer.ts";
+import { kamailio5, kamailio6, type KamailioProgram } from "../support/sip/programs.ts";
+import { until } from "../support/until.ts";
+
+export const programs: readonly KamailioProgram[] = [kamailio5(), kamailio6()];
+
+/** Addresses of one Kamailio's tests: 127.20.5.x or 127.20.6.x, so that two versions never meet. */
+export const hostOf = (program: KamailioProgram, last: number): string => `127.20.${program.name.slice(0, 1)}.${last}`;
+
+export class Bench {
+  readonly program: KamailioProgram;
+  readonly control: ClosableControl = createControl();
+  #kamailio: LocalKamailio | undefined;
+  readonly #peers: SipPeer[] = [];
+
+  constructor(program: KamailioProgram) {
+    this.program = program;
+  }
+
+  get kamailio(): LocalKamailio {
+    if (this.#kamailio === undefined) throw new Error("kamailio was not started");
+    return this.#kamailio;
+  }
+
+  get router(): { host: string; port: number } {
+    return { host: this.kamailio.ip, port: 5060 };
+  }
+
+  host(last: number): string {
+    return hostOf(this.program, last);
+  }
+
+  async start(plan: RouterPlan): Promise<void> {
+    this.#kamailio = await LocalKamailio.start(this.program, plan, this.host(1));
+  }
+
+  async peer(last: number, port = 5060, transport: "UDP" | "TCP" = "UDP", behaviour?: Behaviour): Promise<SipPeer> {
+    const peer = await SipPeer.listen({ host: this.host(last), port, transport }, behaviour);
+    this.#peers.push(peer);
+    return peer;
+  }
+
+  call(method: string, ...params: (string | number)[]): Promise<unknown> {
+    return this.control.call(this.kamailio.control, method, params);
+  }
+
+  read(): Promise<PodReading> {
+    return readPod(this.control, this.kamailio.control, this.kamailio.files.desired);
+  }
+
+  async stateOf(peer: SipPeer): Promise<DestinationState | undefined> {
+    return (await this.read()).destinations.find(({ uri }) => uri === peer.uri)?.state;
+  }
+
+  async untilState(peer: SipPeer, state: DestinationState): Promise<void> {
+    await until(`${peer.uri} is ${state}`, async () => (await this.stateOf(peer)) === state);
+  }
+
+  async stop(): Promise<void> {
+    await this.#kamailio?.stop();
+    for (const peer of this.#peers.splice(0)) await peer.close();
+    this.control.close();
+  }
+}
+
+/** One Kamailio for all tests of a group, for each version. `prepare` starts peers and the router. */
+export function withKamailio(
+  name: string,
+  prepare: (bench: Bench) => Promise<void>,
+  tests: (bench: Bench) => void,
+): void {
+  describe.each(programs.map((program) => [program.name, program] as const))(`${name}, Kamailio %s`, (_, program) => {
+    const bench = new Bench(program);
+    beforeAll(() => prepare(bench));
+    afterAll(() => bench.stop());
+    tests(bench);
+  });
+}
