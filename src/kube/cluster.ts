@@ -33,6 +33,8 @@ export interface WorkloadView {
   readonly addresses: readonly string[];
   /** what a reader of a rolled out Deployment should know nevertheless, e.g. that fewer replicas run than were asked for */
   readonly note?: string;
+  /** there is room for no more replicas than these; absent: for as many as are asked for */
+  readonly room?: number;
 }
 
 /** `object` is undefined when it was deleted. */

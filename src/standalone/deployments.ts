@@ -128,7 +128,7 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
         readyReplicas: pods.filter((pod) => pod.ready).length,
         failure: target === 0 && (spec.replicas ?? 1) > 0 ? note : failureOf(current),
         addresses: pods.map((pod) => pod.record.ip),
-        ...(note === "" ? {} : { note }),
+        ...(note === "" ? {} : { note, room: target }),
       };
     },
     async endAll() {

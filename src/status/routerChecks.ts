@@ -115,5 +115,6 @@ function ready(input: RouterInput, needed: readonly (readonly [string, Verdict])
   if (workload === undefined) return no("RolloutProgressing", "The Deployment does not exist yet.");
   if (workload.failure !== "") return no("RolloutFailed", `The Deployment does not get on: ${workload.failure}`);
   if (!workload.rolledOut) return no("RolloutProgressing", "The Deployment is being rolled out.");
-  return yes("Ready", "Accepted, resolved, programmed and rolled out.");
+  const note = workload.note === undefined ? "" : ` ${workload.note}`;
+  return yes("Ready", `Accepted, resolved, programmed and rolled out.${note}`);
 }
