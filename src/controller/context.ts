@@ -30,6 +30,9 @@ export interface Context {
   snapshot(): Snapshot;
 }
 
+/** What is about to change within this time is not worth a status of its own. */
+export const STATUS_DELAY_MS = 200;
+
 export const routerStatusKey = (router: Key): Key => `SipRouter ${router}`;
 export const backendStatusKey = (backend: Key): Key => `PbxBackend ${backend}`;
 

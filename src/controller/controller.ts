@@ -57,7 +57,8 @@ export async function startController(options: ControllerOptions): Promise<Contr
 
   const act = ({ routers, backends, observed }: Concerned): void => {
     for (const router of routers) queues.reconcile.add(router);
-    for (const router of [...observed, ...routers]) {
+    for (const router of routers) observer.watch(router);
+    for (const router of observed) {
       observer.watch(router);
       queues.reload.add(router);
       queues.status.add(routerStatusKey(router));

@@ -10,7 +10,14 @@ import type { PodView } from "../kube/cluster.ts";
 import { decideFleet, decidePod, syncPod, type FleetPod, type SyncResult } from "../reload/index.ts";
 import { CONTROL_PORT } from "../render/layout.ts";
 import type { DesiredData } from "../render/types.ts";
-import { routerStatusKey, tellBackends, tellUsedBackends, usablePods, type Context } from "./context.ts";
+import {
+  routerStatusKey,
+  STATUS_DELAY_MS,
+  tellBackends,
+  tellUsedBackends,
+  usablePods,
+  type Context,
+} from "./context.ts";
 import { dataConfigOf, withNonce } from "./reconcile.ts";
 import type { RunResult } from "./queue.ts";
 import { newProgress, type PodProgress, type RouterState } from "./state.ts";
@@ -265,7 +272,9 @@ function finish(context: Context, state: RouterState): void {
   }
   const first = !state.observed;
   state.observed = true;
-  context.queues.status.add(routerStatusKey(state.key));
+  // A change that takes effect at once is one status, not two.
+  const done = right && state.storedRevision === desired.revision;
+  context.queues.status.addAfter(routerStatusKey(state.key), done ? 0 : STATUS_DELAY_MS);
   if (first) tellUsedBackends(context, state.key);
 }
 

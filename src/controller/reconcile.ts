@@ -4,14 +4,20 @@ import type { RouterPlan } from "../ir/types.ts";
 import { dataName, controlName } from "../render/index.ts";
 import type { DesiredData, RenderedRouter } from "../render/types.ts";
 import { conditionOf, type SetInput } from "../status/index.ts";
-import { backendStatusKey, findIn, routerStatusKey, tellUsedBackends, type Context } from "./context.ts";
+import {
+  backendStatusKey,
+  findIn,
+  routerStatusKey,
+  STATUS_DELAY_MS,
+  tellUsedBackends,
+  type Context,
+} from "./context.ts";
 import type { RunInfo, RunResult } from "./queue.ts";
 import { controlSecretOf } from "./secret.ts";
 import { destinationId, keepLastDestinations, newRouterState, sameTables, type RouterState } from "./state.ts";
 
 /** A spec that cannot be rendered stays so until it is edited; a look from time to time costs nothing. */
 const RENDER_RETRY_MS = 60_000;
-const STATUS_DELAY_MS = 200;
 
 /** @throws OperatorError when something could not be written: to be repeated */
 export async function reconcileRouter(context: Context, key: Key, info: RunInfo): Promise<RunResult> {

@@ -21,7 +21,7 @@ export function buildBackendStatus(input: BackendInput): PbxBackendStatus {
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
   return {
     observedGeneration: generation,
-    conditions: mergeConditions(stored, judgeBackend(input, routers), backendConditionTypes, generation, input.now),
+    conditions: mergeConditions(stored, judgeBackend(input), backendConditionTypes, generation, input.now),
     endpoints: input.endpoints.map(({ host, port, transport, ready }) => ({ address: host, port, transport, ready })),
     routers,
   };
@@ -52,15 +52,30 @@ function stateOf(destinations: readonly ObservedDestination[]): BackendState {
   return states.size === 1 ? first : "Mixed";
 }
 
+/** What the pods of one router know from OPTIONS: pods that never asked, or still have it disabled, know nothing. */
+interface Report {
+  readonly router: string;
+  readonly answers: boolean;
+  readonly silent: boolean;
+}
 interface Judged extends BackendInput {
-  readonly routers: readonly RouterEntry[];
+  readonly reports: readonly Report[];
   readonly adminState: PbxBackendSpec["adminState"] | undefined;
 }
 
-function judgeBackend(
-  input: BackendInput,
-  routers: readonly RouterEntry[],
-): Readonly<Record<BackendConditionType, Verdict>> {
+/** Kamailio shows "AX" until the first OPTIONS is answered or given up. */
+const isProbed = (one: ObservedDestination): boolean =>
+  one.state !== "Disabled" && !(one.state === "Active" && one.flags === "AX");
+
+function reportsOf(uses: readonly BackendUse[]): readonly Report[] {
+  return uses.flatMap(({ router, pods }) => {
+    const probed = pods.flatMap((pod) => (pod ?? []).filter(isProbed));
+    if (probed.length === 0) return [];
+    return [{ router: nameOf(router), answers: probed.some(takesCalls), silent: !probed.every(takesCalls) }];
+  });
+}
+
+function judgeBackend(input: BackendInput): Readonly<Record<BackendConditionType, Verdict>> {
   const own = { kind: "PbxBackend", name: input.object.metadata.name };
   const wrong = input.issues.filter((issue) => !issue.transient);
   const missing = input.issues.filter((issue) => issue.transient);
@@ -72,7 +87,7 @@ function judgeBackend(
     yes("Reachable", "Every pod that uses the backend gets answers to OPTIONS."),
     {
       ...input,
-      routers,
+      reports: reportsOf(input.uses),
       adminState,
     },
   );
@@ -89,31 +104,24 @@ function backendReady(
   return yes("Ready", "The spec is valid and its addresses are known.");
 }
 
-/** Pods that still have it disabled, though it is not any more, have not said anything about it. */
-const reports = (router: RouterEntry): boolean => router.state !== "Unknown" && router.state !== "Disabled";
+const namesOf = (reports: readonly Report[]): string => listNames(reports.map((report) => report.router));
 
 const reachable: readonly Check<Judged>[] = [
   ({ adminState }) =>
     adminState === "Disabled" ? unknown("Disabled", "The backend is disabled: it is not probed.") : undefined,
-  ({ routers }) => (routers.length === 0 ? unknown("NotUsed", "No SipRouter uses the backend.") : undefined),
-  ({ routers }) =>
-    routers.every((router) => !reports(router))
-      ? unknown("Unobserved", "No pod has reported the state of the backend yet.")
-      : undefined,
-  ({ routers }) => {
-    const reported = routers.filter(reports);
-    if (reported.some((router) => router.activePods > 0)) return undefined;
-    return no(
-      "Unreachable",
-      `No pod gets an answer to OPTIONS (SipRouter ${listNames(reported.map((router) => router.name))}).`,
-    );
+  ({ uses }) => (uses.length === 0 ? unknown("NotUsed", "No SipRouter uses the backend.") : undefined),
+  ({ reports }) =>
+    reports.length === 0 ? unknown("Unobserved", "No pod has asked the backend by OPTIONS yet.") : undefined,
+  ({ reports }) => {
+    if (reports.some((report) => report.answers)) return undefined;
+    return no("Unreachable", `No pod gets an answer to OPTIONS (SipRouter ${namesOf(reports)}).`);
   },
-  ({ routers }) => {
-    const mixed = routers.filter((router) => router.state === "Mixed" || router.state === "Inactive");
-    if (mixed.length === 0) return undefined;
+  ({ reports }) => {
+    const silent = reports.filter((report) => report.silent);
+    if (silent.length === 0) return undefined;
     return no(
       "PartlyReachable",
-      `Some destinations answer OPTIONS on some pods only (SipRouter ${listNames(mixed.map((router) => router.name))}).`,
+      `OPTIONS are answered by some destinations or to some pods only (SipRouter ${namesOf(silent)}).`,
     );
   },
   ({ adminState }) =>

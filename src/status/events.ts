@@ -72,7 +72,9 @@ export function announceRouter(
     ...(rollout && Ready !== undefined
       ? [told(Ready, Ready.after.reason === "RolloutFailed" ? "Warning" : "Normal")]
       : []),
-    ...(Ready !== undefined && Ready.after.status === "True" && turned(Ready) ? [told(Ready, "Normal")] : []),
+    ...(Ready !== undefined && Ready.after.status === "True" && turned(Ready) && Ready.before?.reason !== "Progressing"
+      ? [told(Ready, "Normal")]
+      : []),
   ];
 }
 

@@ -185,7 +185,10 @@ export function createFakeCluster(options: FakeClusterOptions): FakeCluster {
     events: [],
     writes: [],
     onWrite: () => {},
-    put: store,
+    put(object) {
+      const live = objects.get(idOf(object.kind, object.metadata.namespace, object.metadata.name));
+      store(live?.status === undefined ? object : { ...object, status: live.status });
+    },
     remove: drop,
     get: (kind, namespace, name) => objects.get(idOf(kind, namespace, name)),
     objects: list,

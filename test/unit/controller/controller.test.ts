@@ -76,6 +76,8 @@ describe("a change of data", () => {
     expect(bench.inSync()).toBe(true);
     expect(calls()).toHaveLength(6);
     expect(bench.seconds).toHaveLength(2);
+    await bench.clock.advance(5000);
+    expect(bench.cluster.events.map((event) => event.reason).filter((reason) => reason === "Ready")).toHaveLength(1);
     await bench.clock.until(
       () => bench.programmed.length === 3 || bench.cluster.events.some((event) => event.reason === "Reloaded"),
     );

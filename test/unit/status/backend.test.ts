@@ -15,7 +15,7 @@ const seen = (...states: DestinationState[]): ObservedDestination[] =>
     setId: 100 + index,
     uri: "sip:192.0.2.1:5060",
     state,
-    flags: "",
+    flags: "AP",
     priority: 0,
     attrs: "",
   }));
@@ -81,6 +81,15 @@ describe("what the pods say of a backend", () => {
     expect(reachable(buildBackendStatus(input([seen("Active")], { object: object({ adminState: "Draining" }) })))).toBe(
       "True Draining",
     );
+  });
+
+  test("a destination that was never asked is active, but whether it answers is not known yet", () => {
+    const fresh = seen("Active").map((one) => ({ ...one, flags: "AX" }));
+    const status = buildBackendStatus(input([fresh, fresh]));
+    expect(status.routers).toMatchObject([{ state: "Active", activePods: 2 }]);
+    expect(reachable(status)).toBe("Unknown Unobserved");
+    expect(reachable(buildBackendStatus(input([fresh, seen("Inactive")])))).toBe("False Unreachable");
+    expect(reachable(buildBackendStatus(input([fresh, seen("Active")])))).toBe("True Reachable");
   });
 
   test("the time of a router's entry moves only with its state", () => {
