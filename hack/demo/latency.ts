@@ -4,6 +4,7 @@
  */
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Address } from "./endpoints.ts";
 
 interface Call {
@@ -75,6 +76,8 @@ class Probe {
     const target = /<(.*?)>/.exec(header(answer, "Contact"))?.[1] ?? uri;
     const dialog = [...same, `To: ${header(answer, "To")}`, ...routeSet(answer).map((route) => `Route: ${route.trim()}`)];
     this.#socket.send(request("ACK", target, 1, this.#from, dialog), to.port, to.ip);
+    // so that the BYE does not overtake it
+    await sleep(5);
     this.#socket.send(request("BYE", target, 2, this.#from, dialog), to.port, to.ip);
     await within(1000, call.ended);
     this.#calls.delete(id);

@@ -82,7 +82,7 @@ export async function everyRoute(demo: Demo, targets: readonly Target[], insider
     const expected = target.first.toSorted().map((name) => `${share}x 200 ${name}`).join(", ");
     const pbx = addressOf(demo, target.first[0] ?? "");
     const probe = { ip: from.ip, port: 5099 };
-    const addedMs = await addedByRouter({ number: target.number, from: probe, router: edge(demo), pbx, calls: 150 });
+    const addedMs = await addedByRouter({ number: target.number, from: probe, router: edge(demo), pbx, calls: 60 });
     const sent = `${calls} calls to ${target.number}${target.callers === "Trusted" ? ` from ${insider}` : ""}`;
     rows.push({ ...row(sent, expected, answers), ...(addedMs === undefined ? {} : { addedMs }) });
   }
