@@ -65,7 +65,7 @@ export function announceRouter(
           {
             type: "Normal" as const,
             reason: "Reloaded" as const,
-            message: `All pods run revision ${reloaded.to} (before: ${reloaded.from}).`,
+            message: `All ready pods run revision ${reloaded.to} (before: ${reloaded.from}).`,
           },
         ]),
     ...loud(announce(flips(before, after, "Available"), false)),
