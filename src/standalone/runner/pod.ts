@@ -19,7 +19,8 @@ import {
   type RunningProcess,
 } from "./process.ts";
 import { runPreStop } from "./preStop.ts";
-import { resolvePayload, writePayload } from "./volumes.ts";
+import { makeShortPath, removeShortPath, writablePath } from "./shortPath.ts";
+import { hasVersion, resolvePayload, writePayload } from "./volumes.ts";
 import type { Container, ObjectLookup, PodRecord, PodStatus } from "./types.ts";
 
 export interface PodOptions {
@@ -278,12 +279,17 @@ export class LocalPod {
     const last = await readRecord(join(folder, "process.json"));
     if (last !== undefined) await killRemains(last);
     this.#update({ running: false, ready: false, pid: undefined });
+    await removeShortPath(folder);
     await rm(folder, { recursive: true, force: true });
   }
 
   #resolveCommand(): string {
     const { objects, program, baseEnv, folder } = this.#options;
-    const volumeFolder = (volume: string): string => join(folder, "volumes", volume);
+    const written = new Set(
+      (this.record.spec.volumes ?? []).filter(({ emptyDir }) => emptyDir !== undefined).map(({ name }) => name),
+    );
+    const volumeFolder = (volume: string): string =>
+      written.has(volume) ? writablePath(folder, volume) : join(folder, "volumes", volume);
     const context = {
       record: this.record,
       objects,
@@ -310,8 +316,12 @@ export class LocalPod {
     for (const volume of this.record.spec.volumes ?? []) {
       const target = join(folder, "volumes", volume.name);
       const payload = resolvePayload(volume, this.record.namespace, objects);
-      if (payload === undefined) await mkdir(target, { recursive: true, mode: 0o700 });
-      else if (typeof payload === "string") missing ||= payload;
+      if (payload === undefined) {
+        await mkdir(target, { recursive: true, mode: 0o700 });
+        await makeShortPath(folder, volume.name);
+      }
+      // A version that is there goes on when its object is gone: a pod of an old template may be draining.
+      else if (typeof payload === "string") missing ||= (await hasVersion(target)) ? "" : payload;
       else await writePayload(target, payload, { separateSeconds, now: Date.now });
     }
     return missing;

@@ -99,6 +99,13 @@ export async function writePayload(folder: string, payload: Payload, options: Wr
   return true;
 }
 
+/** Whether the folder was ever written. */
+export const hasVersion = (folder: string): Promise<boolean> =>
+  readlink(join(folder, "..data")).then(
+    () => true,
+    () => false,
+  );
+
 async function swap(folder: string, version: string): Promise<void> {
   const temporary = join(folder, "..data_tmp");
   await rm(temporary, { force: true });

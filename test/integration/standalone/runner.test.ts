@@ -1,6 +1,6 @@
 /** The process runner with real processes: start, data swap, crash, take-over, end. */
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -178,6 +178,25 @@ test("children that lost their parent do not outlive the pod", async () => {
   process.kill(pid ?? 0, "SIGKILL");
   await until("the parent is started again", () => status().pid !== undefined && status().pid !== pid);
   expect(isAlive(Number(child))).toBe(false);
+});
+
+test("a process can make UNIX sockets in its emptyDir however deep its folder lies", async () => {
+  workDir = join(workDir, "deep".repeat(30));
+  runner = start();
+  const listen =
+    'require("node:net").createServer().listen(process.env.RUN_DIR + "/control.sock", () => console.log("listens"))';
+  const record = stubRecord(
+    "pod",
+    IP,
+    stubSpec({ command: [process.execPath], args: ["-e", listen], readinessProbe: undefined }),
+  );
+  runner.run(record);
+  await until("it listens", () => readFileSync(runner.logFile("default", "pod"), "utf8").includes("listens"));
+  expect(readdirSync(join(workDir, "default/pod/volumes/run"))).toEqual(["control.sock"]);
+  const links = () => readdirSync(tmpdir()).filter((name) => name.startsWith("sipr-"));
+  const before = links().length;
+  await runner.terminate("default", "pod", 1);
+  expect(links().length).toBe(before - 1);
 });
 
 test("a port in use is named with who holds it, and taken once it is free", async () => {

@@ -97,16 +97,16 @@ test("an edit takes effect without a restart; a bad one is refused and what serv
   for (const address of addresses) await reached(moved, "3000", address);
 
   from = standalone.events.length;
-  router((text) => text.replace("3000-3999", "3000-3499"));
+  router((text) => text.replace('"3000-3999"', '"3000-3499"'));
   await programmed(standalone, from);
   expect((await call("3500")).status).toBe(403);
   expect(trunk.calls).toEqual([]);
 
   from = standalone.events.length;
-  router((text) => text.replace("3000-3999", "1500-25"));
+  router((text) => text.replace('"3000-3999"', '"1500-25"'));
   const refused = await standalone.event("rejected", ({ event }) => event === "rejected", from);
   expect(refused).toMatchObject({ object: "SipRouter default/edge", path: "spec.routes[2].match.extensions[0]" });
-  expect(folders.condition("SipRouter", "edge", "Accepted").status).toBe("False");
+  await until("the status says so", () => folders.condition("SipRouter", "edge", "Accepted").status === "False");
   await reached(moved, "3000");
 
   from = standalone.events.length;
