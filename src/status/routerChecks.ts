@@ -49,7 +49,7 @@ function resolvedRefs(input: RouterInput, acceptance: Verdict): Verdict {
 
 type ProgrammedInput = RouterInput & { readonly Accepted: Verdict; readonly ResolvedRefs: Verdict };
 
-const readyPods = (input: RouterInput) => input.pods.filter((pod) => pod.ready);
+const readyPods = (input: Pick<RouterInput, "pods">) => input.pods.filter((pod) => pod.ready);
 
 const programmed: readonly Check<ProgrammedInput>[] = [
   ({ failure }) => (failure === undefined ? undefined : no(failure.reason, failure.message)),
@@ -89,7 +89,7 @@ const programmed: readonly Check<ProgrammedInput>[] = [
 const programmedMessage = (input: RouterInput): string =>
   `Every ready pod was read back with revision ${input.revision}.`;
 
-type AvailableInput = RouterInput & { readonly sets: readonly SetStatus[] };
+type AvailableInput = Omit<RouterInput, "sets"> & { readonly sets: readonly SetStatus[] };
 
 const available: readonly Check<AvailableInput>[] = [
   (input) => (readyPods(input).length > 0 ? undefined : no("NoPods", "No pod is ready: no call is served.")),
