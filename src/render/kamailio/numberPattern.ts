@@ -12,7 +12,7 @@ export function greaterThan(limit: number): string {
     const next = Number(digit) + 1;
     const rest = digits.length - index - 1;
     const choice = next === 9 ? "9" : `[${next}-9]`;
-    return [`${digits.slice(0, index)}${choice}${rest === 0 ? "" : `[0-9]{${rest}}`}`];
+    return [`${digits.slice(0, index)}${choice}${rest === 0 ? "" : rest === 1 ? "[0-9]" : `[0-9]{${rest}}`}`];
   });
   return `0*(${[longer, ...sameLength].join("|")})`;
 }

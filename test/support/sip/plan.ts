@@ -78,7 +78,7 @@ function setPlan({ name, id, algorithm, destinations }: SetInput): DispatcherSet
     const { host, port, transport = "UDP", priority = 0, weight, disabled = false } = peer;
     return {
       setId: id * 100 + priority,
-      uri: `sip:${host}:${port};transport=${transport.toLowerCase()}`,
+      uri: `sip:${host.includes(":") ? `[${host}]` : host}:${port};transport=${transport.toLowerCase()}`,
       host,
       port,
       transport,

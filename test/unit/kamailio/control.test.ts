@@ -1,0 +1,170 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import fc from "fast-check";
+import { afterEach, expect, test } from "vitest";
+import { canonicalBody, createControl, type ClosableControl } from "../../../src/kamailio/control.ts";
+import { readPod } from "../../../src/kamailio/readPod.ts";
+import type { ControlAddress } from "../../../src/kamailio/types.ts";
+
+const closers: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closers.splice(0)) close();
+});
+
+type Handler = (
+  body: { method: string; id: number; params: unknown[] },
+  response: ServerResponse,
+  request: IncomingMessage,
+) => void;
+
+/** A peer that answers wrongly: the faults that a real Kamailio does not make on demand. */
+async function faulty(
+  handler: Handler,
+  timeoutMs = 500,
+): Promise<{ control: ClosableControl; address: ControlAddress }> {
+  const server = createServer((request, response) => {
+    let text = "";
+    request.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    request.on("end", () => handler(JSON.parse(text) as never, response, request));
+  });
+  server.listen(0, "127.20.3.1");
+  await once(server, "listening");
+  const control = createControl({ timeoutMs });
+  closers.push(() => {
+    control.close();
+    server.closeAllConnections();
+    server.close();
+  });
+  return {
+    control,
+    address: { host: "127.20.3.1", port: (server.address() as AddressInfo).port, token: "secret-token" },
+  };
+}
+
+const ok = (id: number, result: unknown): string => JSON.stringify({ jsonrpc: "2.0", result, id });
+
+test("requests to one address go one after the other, in order; to others at the same time", async () => {
+  let running = 0;
+  const order: unknown[] = [];
+  const slow: Handler = ({ id, params }, response) => {
+    expect((running += 1)).toBe(1);
+    setTimeout(() => {
+      running -= 1;
+      order.push(params[0]);
+      response.end(ok(id, params[0]));
+    }, 5);
+  };
+  const { control, address } = await faulty(slow);
+  const answers = await Promise.all([1, 2, 3, 4].map((number) => control.call(address, "mtree.reload", [number])));
+  expect([answers, order]).toEqual([
+    [1, 2, 3, 4],
+    [1, 2, 3, 4],
+  ]);
+
+  const waiting: (() => void)[] = [];
+  const both: Handler = ({ id }, response) => {
+    waiting.push(() => response.end(ok(id, "both")));
+    if (waiting.length === 2) for (const answer of waiting) answer();
+  };
+  const [one, two] = [await faulty(both), await faulty(both)];
+  expect(await Promise.all([one, two].map((peer) => peer.control.call(peer.address, "core.version")))).toEqual([
+    "both",
+    "both",
+  ]);
+});
+
+test("a failed request does not hold up the next one", async () => {
+  let count = 0;
+  const { control, address } = await faulty(({ id }, response) => {
+    count += 1;
+    if (count === 1) response.socket?.destroy();
+    else response.end(ok(id, "fine"));
+  });
+  const first = control.call(address, "core.version");
+  const second = control.call(address, "core.version");
+  await expect(first).rejects.toMatchObject({ code: "SIPR_RPC_UNREACHABLE" });
+  expect(await second).toBe("fine");
+});
+
+test.each<[string, Handler, string]>([
+  ["silence", () => {}, "SIPR_RPC_UNREACHABLE"],
+  ["a closed connection", (_, response) => response.socket?.destroy(), "SIPR_RPC_UNREACHABLE"],
+  [
+    "half an answer",
+    (_, response) => (response.writeHead(200, { "Content-Length": 100 }), response.write("{"), response.socket?.end()),
+    "SIPR_RPC_UNREACHABLE",
+  ],
+  ["text", (_, response) => response.end("hello"), "SIPR_RPC_MALFORMED"],
+  ["another id", ({ id }, response) => response.end(ok(id + 1, "late")), "SIPR_RPC_MALFORMED"],
+  ["no result", ({ id }, response) => response.end(JSON.stringify({ jsonrpc: "2.0", id })), "SIPR_RPC_MALFORMED"],
+  [
+    "a fault",
+    ({ id }, response) => response.end(JSON.stringify({ jsonrpc: "2.0", id, error: { code: 500, message: "no" } })),
+    "SIPR_RPC_FAULT",
+  ],
+  ["401", (_, response) => (response.writeHead(401), response.end("no")), "SIPR_RPC_FAULT"],
+])("%s is a typed error that names method and address, and not the token", async (_, handler, code) => {
+  const { control, address } = await faulty(handler);
+  const error = await control
+    .call(address, "core.version")
+    .catch((thrown: unknown) => thrown as { code: string; message: string; remedy: string });
+  expect(error).toMatchObject({ code, message: expect.stringContaining(`core.version to 127.20.3.1:${address.port}`) });
+  expect(JSON.stringify([error, (error as { remedy: string }).remedy])).not.toContain("secret-token");
+});
+
+test("a body is canonical or is not sent, whatever the parameters", () => {
+  const canonical =
+    /^\{"jsonrpc":"2\.0","method":"[a-zA-Z0-9_.]{1,64}","params":\[(("[^"\\]*"|-?[0-9]+)(,("[^"\\]*"|-?[0-9]+))*)?\],"id":[0-9]{1,15}\}$/;
+  fc.assert(
+    fc.property(
+      fc.array(
+        fc.oneof(fc.string({ unit: "binary" }), fc.double(), fc.integer(), fc.constant('","method":"core.kill')),
+      ),
+      (params) => {
+        let body: string;
+        try {
+          body = canonicalBody("dispatcher.add", params, 1);
+        } catch (error) {
+          expect(error).toMatchObject({ code: "SIPR_RPC_MALFORMED" });
+          return;
+        }
+        expect(body).toMatch(canonical);
+        expect(JSON.parse(body)).toEqual({ jsonrpc: "2.0", method: "dispatcher.add", params, id: 1 });
+      },
+    ),
+  );
+  expect(() => canonicalBody("core.kill", [], 1)).toThrow(/does not serve/);
+});
+
+test("a pod without any destination reads as an empty list, a table without generation as none", async () => {
+  const { control, address } = await faulty(({ id, method }, response) => {
+    const fault = (message: string): string => JSON.stringify({ jsonrpc: "2.0", id, error: { code: 500, message } });
+    if (method === "dispatcher.list") response.end(fault("No Destination Sets"));
+    else if (method === "mtree.match") response.end(fault("Prefix not found"));
+    else if (method === "dlg.stats_active") response.end(ok(id, { all: 3 }));
+    else if (method === "core.version") response.end(ok(id, "kamailio 6.0.1 (x86_64/linux) "));
+    else response.end(fault("Key name doesn't exist in htable."));
+  });
+  const desired = {
+    revision: "",
+    dispatcher: [],
+    tables: [{ name: "ext", kind: "mtree", file: "ext", generation: "1" }],
+  } as const;
+  expect(await readPod(control, address, desired)).toEqual({
+    destinations: [],
+    tables: {},
+    version: "6.0.1",
+    draining: false,
+    calls: 3,
+  });
+});
+
+test("an unexpected fault of a reading is not taken for an empty pod", async () => {
+  const { control, address } = await faulty(({ id }, response) =>
+    response.end(JSON.stringify({ jsonrpc: "2.0", id, error: { code: 500, message: "Server failure" } })),
+  );
+  await expect(readPod(control, address, { revision: "", dispatcher: [], tables: [] })).rejects.toMatchObject({
+    code: "SIPR_RPC_FAULT",
+  });
+});

@@ -1,0 +1,75 @@
+/** Parsers against what real Kamailios answered (`answers/<version>.json`, recorded over the control port). */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { OperatorError } from "../../../src/errors.ts";
+import {
+  parseDialogAnswer,
+  parseDispatcherAnswer,
+  parseHtableAnswer,
+  parseMtreeAnswer,
+  parseVersionAnswer,
+  sameDestination,
+} from "../../../src/kamailio/parse.ts";
+
+const folder = join(import.meta.dirname, "answers");
+const versions = readdirSync(folder).map((file) => file.replace(".json", ""));
+
+describe.each(versions)("Kamailio %s", (version) => {
+  const answers = JSON.parse(readFileSync(join(folder, `${version}.json`), "utf8")) as Record<
+    string,
+    { result?: unknown }
+  >;
+  const result = (name: string): unknown => answers[name]?.result;
+
+  test("dispatcher.list", () => {
+    const found = parseDispatcherAnswer(result("dispatcher.list"));
+    expect(found.map(({ setId, uri, state, flags, attrs }) => [setId, uri, state, flags, attrs])).toEqual([
+      [100, "sip:127.20.1.1:5061;transport=udp", "Probing", "TP", "rweight=20"],
+      [100, "sip:127.20.1.2:5062;transport=udp", "Inactive", "IP", "rweight=3"],
+      [101, "sip:127.20.1.3:5062;transport=udp", "Disabled", "DX", "rweight=1"],
+    ]);
+  });
+
+  test("the other answers", () => {
+    expect(parseMtreeAnswer(result("mtree.match"))).toMatch(/^[0-9a-f]{12}$/);
+    expect(parseHtableAnswer(result("htable.get"))).toMatch(/^[0-9a-f]{12}$/);
+    expect(parseHtableAnswer(result("htable.get number"))).toBe(1);
+    expect(parseDialogAnswer(result("dlg.stats_active"))).toBe(0);
+    expect(parseVersionAnswer(result("core.version"))).toBe(version);
+  });
+});
+
+test("any JSON is either understood or refused with SIPR_RPC_MALFORMED", () => {
+  const refused = (act: () => unknown): void => {
+    try {
+      act();
+    } catch (error) {
+      expect((error as OperatorError).code).toBe("SIPR_RPC_MALFORMED");
+    }
+  };
+  fc.assert(
+    fc.property(fc.jsonValue(), (value) => {
+      refused(() => parseDispatcherAnswer(value));
+      refused(() => parseDispatcherAnswer({ RECORDS: [{ SET: { ID: 1, TARGETS: [{ DEST: value }] } }] }));
+      refused(() => parseDialogAnswer(value));
+      refused(() => [parseMtreeAnswer(value), parseHtableAnswer(value), parseVersionAnswer(value)]);
+    }),
+  );
+});
+
+test("a destination is the desired one only when set, address, attributes and being disabled agree", () => {
+  const desired = { setId: 100, uri: "sip:192.0.2.1:5060;transport=udp", flags: 0, priority: 0, attrs: "" };
+  const observed = { setId: 100, uri: desired.uri, state: "Inactive", flags: "IP", priority: 0, attrs: "" } as const;
+  expect(sameDestination(desired, observed)).toBe(true);
+  expect(sameDestination({ ...desired, flags: 4 }, { ...observed, state: "Disabled" })).toBe(true);
+  for (const other of [
+    { setId: 101 },
+    { uri: "sip:192.0.2.1:5061;transport=udp" },
+    { attrs: "rweight=2" },
+    { flags: 4 },
+    { priority: 1 },
+  ])
+    expect(sameDestination({ ...desired, ...other }, observed), JSON.stringify(other)).toBe(false);
+});
