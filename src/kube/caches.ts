@@ -24,8 +24,13 @@ export class Caches {
 
   get(kind: string, namespace: string, name: string): RawObject | undefined {
     const cached = this.#cached(kind, namespace, name);
-    const written = this.#written.get(`${kind}/${namespace}/${name}`);
-    return written && (!cached || isNewer(written, cached)) ? written : cached;
+    const id = `${kind}/${namespace}/${name}`;
+    return cached ? this.#newest(cached, id) : this.#written.get(id);
+  }
+
+  #newest(cached: RawObject, id: string): RawObject {
+    const written = this.#written.get(id);
+    return written && isNewer(written, cached) ? written : cached;
   }
 
   #cached(kind: string, namespace: string, name: string): RawObject | undefined {
@@ -41,7 +46,8 @@ export class Caches {
     let list = this.#lists.get(kind);
     if (!list) {
       const objects = this.#shell.reflectors(kind).flatMap((reflector) => [...reflector.objects.entries()]);
-      list = objects.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object);
+      const sorted = objects.toSorted(([a], [b]) => (a < b ? -1 : 1));
+      list = sorted.map(([key, object]) => this.#newest(object, `${kind}/${key}`));
       this.#lists.set(kind, list);
     }
     return list;
@@ -51,10 +57,13 @@ export class Caches {
     const { managedFields: _, ...metadata } = answer.metadata as RawObject["metadata"] & { managedFields?: unknown };
     const object = { ...answer, metadata };
     const cached = this.#cached(object.kind, metadata.namespace, metadata.name);
-    if (!cached || isNewer(object, cached)) this.#written.set(`${object.kind}/${keyOf(object)}`, object);
+    if (cached && !isNewer(object, cached)) return;
+    this.#written.set(`${object.kind}/${keyOf(object)}`, object);
+    this.#lists.delete(object.kind);
   }
   forget(kind: string, key: Key): void {
     this.#written.delete(`${kind}/${key}`);
+    this.#lists.delete(kind);
   }
 
   /** To be called for each event of the shell. */

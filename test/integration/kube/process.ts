@@ -1,0 +1,77 @@
+/** The operator as its users run it: the command `run` as a process of its own. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { until } from "../../support/until.ts";
+
+const MAIN = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
+
+export interface LogEntry {
+  readonly level: string;
+  readonly message: string;
+  readonly [field: string]: unknown;
+}
+
+export class OperatorProcess {
+  readonly lines: LogEntry[] = [];
+  /** what is on standard error beside the log */
+  readonly plain: string[] = [];
+  readonly #child: ReturnType<typeof spawn>;
+
+  constructor(kubeconfig: string, ...args: string[]) {
+    const command = [
+      MAIN,
+      "run",
+      "--kubeconfig",
+      kubeconfig,
+      "--metrics-address",
+      "127.0.0.1",
+      "--metrics-port",
+      "0",
+      ...args,
+    ];
+    this.#child = spawn(process.execPath, command, { stdio: ["ignore", "inherit", "pipe"] });
+    if (this.#child.stderr) {
+      createInterface({ input: this.#child.stderr }).on("line", (line) => {
+        if (line.startsWith("{")) this.lines.push(JSON.parse(line) as LogEntry);
+        else this.plain.push(line);
+      });
+    }
+  }
+
+  logged(message: string): LogEntry | undefined {
+    return this.lines.find((line) => line.message === message);
+  }
+
+  /** Waits until it acts: caches filled and, where asked for, leading. */
+  async started(): Promise<this> {
+    await until("the operator has started", () => {
+      if (this.#child.exitCode !== null) throw new Error(`it ended: ${this.plain.join("\n")}`);
+      return this.logged("started") !== undefined;
+    });
+    return this;
+  }
+
+  async get(path: string): Promise<{ status: number; text: string }> {
+    const port = await until("its port", () => this.logged("starting")?.["port"] as number | undefined);
+    const response = await fetch(`http://127.0.0.1:${port}${path}`);
+    return { status: response.status, text: await response.text() };
+  }
+
+  /** Sends a signal and waits for the end; the exit code, or the signal that ended it. */
+  async end(signal: NodeJS.Signals = "SIGTERM"): Promise<number | string | null> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      const exit = once(this.#child, "exit");
+      this.#child.kill(signal);
+      await exit;
+    }
+    return this.#child.exitCode ?? this.#child.signalCode;
+  }
+
+  /** Waits until it ends by itself. */
+  async ended(): Promise<number | null> {
+    await until("it ends", () => this.#child.exitCode !== null);
+    return this.#child.exitCode;
+  }
+}
