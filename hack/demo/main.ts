@@ -16,7 +16,13 @@ const started = performance.now();
 const say = (line: string): void => console.log(`[${((performance.now() - started) / 1000).toFixed(1).padStart(5)} s] ${line}`);
 
 const interrupt = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => interrupt.abort(new Error(signal)));
+const interrupted = new Promise<never>((_, reject) => {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.on(signal, () => {
+      reject(new Error("interrupted"));
+      interrupt.abort(new Error("interrupted"));
+    });
+});
 
 async function run(demo: Demo): Promise<Row[]> {
   say(`PBXes: ${[...demo.pbx.keys()].join(", ")}`);
@@ -44,19 +50,19 @@ async function run(demo: Demo): Promise<Row[]> {
 
 function explainKeep(samples: Samples, router: Router, work: string): void {
   const edge = samples.replicas[0];
-  const others = processesOf(work).map(({ pid }) => pid).filter((pid) => pid !== router.pid);
+  const others = processesOf(work).filter(({ command }) => command.startsWith("sipp ")).map(({ pid }) => pid);
   console.log(`
 The router is still running. Point a soft phone on this machine at it:
   proxy / registrar: ${edge?.ip}:${edge?.port}, UDP, any user name of a route (e.g. 1001), no password
   (the PBXes behind it are SIPp: they answer every call and every REGISTER, without sound)
 Resources: ${samples.folder} (edit them: changes count at once)
 Status:    ${join(work, "state/status")}
-Stop:      kill ${router.pid}; sleep 2; kill ${others.join(" ")} 2>/dev/null; rm -r ${work}`);
+Stop:      kill ${router.pid} ${others.join(" ")}; sleep 5; rm -r ${work}`);
 }
 
 /** Ends everything. Calls that were interrupted never end by themselves: then whatever is left is ended by force. */
-async function cleanUp(router: Router, work: string, interrupted: boolean): Promise<Row> {
-  await router.stop(interrupted ? 500 : 10_000);
+async function cleanUp(router: Router, work: string, byForce: boolean): Promise<Row> {
+  await router.stop(byForce ? 500 : 10_000);
   await stopAll();
   const left = processesOf(work);
   for (const { pid } of left) process.kill(pid, "SIGKILL");
@@ -73,7 +79,8 @@ const router = new Router(samples, work, interrupt.signal);
 const rows: Row[] = [];
 let failure: unknown;
 try {
-  rows.push(...(await run({ samples, router, pbx, folder: work, signal: interrupt.signal, say })));
+  const demo: Demo = { samples, router, pbx, folder: work, signal: interrupt.signal, say };
+  rows.push(...(await Promise.race([run(demo), interrupted])));
 } catch (error) {
   failure = error;
 }
@@ -92,4 +99,5 @@ if (keep) explainKeep(samples, router, work);
 else if (right || interrupt.signal.aborted) rmSync(work, { recursive: true });
 else console.error(`logs and state: ${work}`);
 if (right) console.log(`every row is right (${Math.round((performance.now() - started) / 1000)} s)`);
-process.exitCode = interrupt.signal.aborted ? 130 : right ? 0 : 1;
+// not by exitCode: a step that was interrupted may still wait for something
+process.exit(interrupt.signal.aborted ? 130 : right ? 0 : 1);

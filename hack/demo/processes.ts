@@ -4,9 +4,11 @@ import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const started = new Set<ChildProcess>();
+let ending = false;
 
 /** `output`: a file for what it prints, so that it can outlive the demo. */
 export function start(program: string, args: readonly string[], options: { cwd: string; output: string }): ChildProcess {
+  if (ending) throw new Error("the demo ends");
   const file = openSync(options.output, "a");
   const errors = openSync(`${options.output}.err`, "a");
   const child = spawn(program, args, { cwd: options.cwd, detached: true, stdio: ["ignore", file, errors] });
@@ -38,7 +40,11 @@ export async function stop(child: ChildProcess, patienceMs = 2000): Promise<void
   await end;
 }
 
-export const stopAll = (): Promise<unknown> => Promise.all([...started].map((child) => stop(child)));
+/** Nothing can be started any more. */
+export function stopAll(): Promise<unknown> {
+  ending = true;
+  return Promise.all([...started].map((child) => stop(child)));
+}
 
 /** Lets the demo end while they run. */
 export function leaveAll(): void {
