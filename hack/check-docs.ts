@@ -72,9 +72,11 @@ export function checkPage(
     const at = `${path}:${block.line}`;
     if (shell.has(block.language))
       for (const command of commandsOf(block))
-        if (!Object.hasOwn(commands, command)) problems.push(`${at}: nothing runs "${command}" (hack/documented-commands.ts)`);
+        if (!Object.hasOwn(commands, command))
+          problems.push(`${at}: nothing runs "${command}" (hack/documented-commands.ts)`);
     if (block.language === "yaml") problems.push(...yamlProblems(block).map((problem) => `${at}: ${problem}`));
-    if (block.language === "") problems.push(`${at}: a block without a language is not checked; name one (text, sh, yaml)`);
+    if (block.language === "")
+      problems.push(`${at}: a block without a language is not checked; name one (text, sh, yaml)`);
   }
   const prose = markdown.replaceAll(/^ {0,3}```[\s\S]*?^ {0,3}```/gm, "").replaceAll(/`[^`\n]*`/g, "code");
   for (const [, target = ""] of prose.matchAll(/\]\(([^)\s]+)\)/g)) {
@@ -93,7 +95,9 @@ export function checkCommands(
 ): string[] {
   return Object.entries(commands).flatMap(([command, { by, as }]) => {
     if (!shown.has(command)) return [`hack/documented-commands.ts: no page shows "${command}"`];
-    return read(by)?.includes(as ?? command) ? [] : [`hack/documented-commands.ts: ${by} does not run "${as ?? command}"`];
+    return read(by)?.includes(as ?? command)
+      ? []
+      : [`hack/documented-commands.ts: ${by} does not run "${as ?? command}"`];
   });
 }
 
@@ -103,7 +107,9 @@ export function checkDocs(root: string): string[] {
   const blocks = pages.flatMap(({ text }) => blocksOf(text)).filter(({ language }) => shell.has(language));
   const read = (path: string) => (existsSync(join(root, path)) ? readFileSync(join(root, path), "utf8") : undefined);
   return [
-    ...pages.flatMap(({ path, text }) => checkPage(path, text, documentedCommands, (file) => existsSync(join(root, file)))),
+    ...pages.flatMap(({ path, text }) =>
+      checkPage(path, text, documentedCommands, (file) => existsSync(join(root, file))),
+    ),
     ...checkCommands(documentedCommands, new Set(blocks.flatMap(commandsOf)), read),
   ];
 }

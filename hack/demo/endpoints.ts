@@ -11,7 +11,11 @@ export interface Address {
 
 const scenario = (name: string): string => join(import.meta.dirname, "scenarios", `${name}.xml`);
 const lines = (file: string): string[] =>
-  existsSync(file) ? readFileSync(file, "utf8").split("\n").filter((line) => line !== "") : [];
+  existsSync(file)
+    ? readFileSync(file, "utf8")
+        .split("\n")
+        .filter((line) => line !== "")
+    : [];
 
 let count = 0;
 const flags = (values: Readonly<Record<string, string | number>>): string[] =>
@@ -116,7 +120,11 @@ export async function register(number: string, from: Address, to: Address, folde
 
 /** Waits until something is bound to the UDP port (Linux). */
 export const bound = (at: Address, signal: AbortSignal): Promise<boolean> => {
-  const hex = at.ip.split(".").toReversed().map((part) => Number(part).toString(16).padStart(2, "0")).join("");
+  const hex = at.ip
+    .split(".")
+    .toReversed()
+    .map((part) => Number(part).toString(16).padStart(2, "0"))
+    .join("");
   const entry = `${hex}:${at.port.toString(16).padStart(4, "0")}`.toUpperCase();
   const taken = () => readFileSync("/proc/net/udp", "utf8").includes(` ${entry} `);
   return until(`nothing listens on ${at.ip}:${at.port}`, taken, { seconds: 10, signal });

@@ -74,7 +74,11 @@ class Probe {
     const answer = await within(5000, call.answered);
     if (!answer.startsWith("SIP/2.0 200") || call.ringingAt === undefined) return undefined;
     const target = /<(.*?)>/.exec(header(answer, "Contact"))?.[1] ?? uri;
-    const dialog = [...same, `To: ${header(answer, "To")}`, ...routeSet(answer).map((route) => `Route: ${route.trim()}`)];
+    const dialog = [
+      ...same,
+      `To: ${header(answer, "To")}`,
+      ...routeSet(answer).map((route) => `Route: ${route.trim()}`),
+    ];
     this.#socket.send(request("ACK", target, 1, this.#from, dialog), to.port, to.ip);
     // so that the BYE does not overtake it
     await sleep(5);
@@ -85,12 +89,17 @@ class Probe {
   }
 }
 
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
 /** Milliseconds the router adds at the median of `calls` calls; undefined when a call failed. */
-export async function addedByRouter(
-  options: { number: string; from: Address; router: Address; pbx: Address; calls: number },
-): Promise<number | undefined> {
+export async function addedByRouter(options: {
+  number: string;
+  from: Address;
+  router: Address;
+  pbx: Address;
+  calls: number;
+}): Promise<number | undefined> {
   const probe = new Probe(options.from);
   await probe.open();
   try {

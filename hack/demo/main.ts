@@ -13,7 +13,8 @@ import { addedWhileCalling, type Demo, everyRoute, failover, phone, strangersToT
 import { renderTable, type Row } from "./table.ts";
 
 const started = performance.now();
-const say = (line: string): void => console.log(`[${((performance.now() - started) / 1000).toFixed(1).padStart(5)} s] ${line}`);
+const say = (line: string): void =>
+  console.log(`[${((performance.now() - started) / 1000).toFixed(1).padStart(5)} s] ${line}`);
 
 const interrupt = new AbortController();
 const interrupted = new Promise<never>((_, reject) => {
@@ -35,9 +36,12 @@ async function run(demo: Demo): Promise<Row[]> {
 
   const targets = targetsOf(demo.samples.router);
   const paired = targets.find(({ first, backup }) => first.length > 0 && backup.length > 0);
-  const single = targets.find(({ first, backup, callers }) => first.length === 1 && backup.length === 0 && callers === "Anyone");
+  const single = targets.find(
+    ({ first, backup, callers }) => first.length === 1 && backup.length === 0 && callers === "Anyone",
+  );
   const trunk = targets.find(({ name }) => name === "external");
-  if (!paired || !single || !trunk) throw new Error("the samples need a route with a backup, one without, and external");
+  if (!paired || !single || !trunk)
+    throw new Error("the samples need a route with a backup, one without, and external");
   const rows = [
     await everyRoute(demo, targets, paired.first[0] ?? ""),
     await strangersToTrunk(demo, trunk),
@@ -50,7 +54,9 @@ async function run(demo: Demo): Promise<Row[]> {
 
 function explainKeep(samples: Samples, router: Router, work: string): void {
   const edge = samples.replicas[0];
-  const others = processesOf(work).filter(({ command }) => command.startsWith("sipp ")).map(({ pid }) => pid);
+  const others = processesOf(work)
+    .filter(({ command }) => command.startsWith("sipp "))
+    .map(({ pid }) => pid);
   console.log(`
 The router is still running. Point a soft phone on this machine at it:
   proxy / registrar: ${edge?.ip}:${edge?.port}, UDP, any user name of a route (e.g. 1001), no password

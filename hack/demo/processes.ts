@@ -7,7 +7,11 @@ const started = new Set<ChildProcess>();
 let ending = false;
 
 /** `output`: a file for what it prints, so that it can outlive the demo. */
-export function start(program: string, args: readonly string[], options: { cwd: string; output: string }): ChildProcess {
+export function start(
+  program: string,
+  args: readonly string[],
+  options: { cwd: string; output: string },
+): ChildProcess {
   if (ending) throw new Error("the demo ends");
   const file = openSync(options.output, "a");
   const errors = openSync(`${options.output}.err`, "a");

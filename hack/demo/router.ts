@@ -61,7 +61,10 @@ export class Router {
     const file = join(this.#work, "router.out");
     if (!existsSync(file)) return [];
     // the last piece is not a whole line yet, or is empty
-    return readFileSync(file, "utf8").split("\n").slice(0, -1).map((line) => JSON.parse(line) as Event);
+    return readFileSync(file, "utf8")
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as Event);
   }
 
   /** The end of what it logged. */
@@ -93,7 +96,10 @@ export class Router {
 
   /** Waits until a change that was made after `seen` events runs on every replica. */
   awaitChange(seen: number): Promise<boolean> {
-    const reached = () => this.events().slice(seen).some(({ event }) => event === "changed");
+    const reached = () =>
+      this.events()
+        .slice(seen)
+        .some(({ event }) => event === "changed");
     return until("the change does not run everywhere", reached, { seconds: 20, signal: this.#signal });
   }
 }

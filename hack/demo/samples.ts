@@ -64,7 +64,10 @@ export function prepareSamples(source: string, folder: string): Samples {
   }
   const interval = sample.spec.healthCheck?.intervalSeconds ?? 30;
   const port = router.spec.listeners?.find((listener) => listener.transport === "UDP")?.port ?? 5060;
-  const replicas = Array.from({ length: router.spec.replicas ?? 2 }, (_, index) => ({ ip: `${NETWORK}.${10 + index}`, port }));
+  const replicas = Array.from({ length: router.spec.replicas ?? 2 }, (_, index) => ({
+    ip: `${NETWORK}.${10 + index}`,
+    port,
+  }));
   const changed = [
     `PBX addresses are ${NETWORK}.101 to .${100 + backends.size}, ports as in the samples`,
     `healthCheck: interval and timeout are 1 second (interval in the samples: ${interval}), so that nobody has to wait`,

@@ -79,7 +79,10 @@ export async function everyRoute(demo: Demo, targets: readonly Target[], insider
       answers.push(...(await startCalls(each, demo.folder).done));
     }
     const share = calls / target.first.length;
-    const expected = target.first.toSorted().map((name) => `${share}x 200 ${name}`).join(", ");
+    const expected = target.first
+      .toSorted()
+      .map((name) => `${share}x 200 ${name}`)
+      .join(", ");
     const pbx = addressOf(demo, target.first[0] ?? "");
     const probe = { ip: from.ip, port: 5099 };
     const addedMs = await addedByRouter({ number: target.number, from: probe, router: edge(demo), pbx, calls: 60 });

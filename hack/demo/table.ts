@@ -22,7 +22,10 @@ export function renderTable(rows: readonly Row[]): string {
   const all = [[...columns], ...rows.map(cells)];
   const widths = columns.map((_, column) => Math.max(...all.map((line) => line[column]?.length ?? 0)));
   const line = (values: readonly string[]) =>
-    values.map((value, column) => value.padEnd(widths[column] ?? 0)).join("  ").trimEnd();
+    values
+      .map((value, column) => value.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd();
   const rule = widths.map((width) => "-".repeat(width)).join("  ");
   return [line(all[0] ?? []), rule, ...all.slice(1).map(line)].join("\n");
 }

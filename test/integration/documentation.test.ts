@@ -43,7 +43,11 @@ beforeAll(async () => {
   const built = await run("npm run build");
   if (built.code !== 0) throw new Error(built.out + built.errors);
   server = await startApiServer();
-  node = await startNodeAgent({ kubeConfig: server.kubeConfig, addresses: ["127.50.3.1", "127.50.3.2"], workDir: work });
+  node = await startNodeAgent({
+    kubeConfig: server.kubeConfig,
+    addresses: ["127.50.3.1", "127.50.3.2"],
+    workDir: work,
+  });
 });
 afterAll(async () => {
   await Promise.all([...running].map(end));

@@ -13,7 +13,10 @@ afterEach(() => rmSync(results, { recursive: true, force: true }));
 
 const script = join(import.meta.dirname, "../../../hack/sum-tests.mjs");
 const write = (project: string, ...files: { status: string; tests: string[] }[]): void => {
-  const testResults = files.map(({ status, tests }) => ({ status, assertionResults: tests.map((each) => ({ status: each })) }));
+  const testResults = files.map(({ status, tests }) => ({
+    status,
+    assertionResults: tests.map((each) => ({ status: each })),
+  }));
   writeFileSync(join(results, `${project}.json`), JSON.stringify({ testResults }));
 };
 const sum = (...projects: string[]): { last: string | undefined; code: number | null } => {
