@@ -1,8 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
+import { OperatorError } from "../../../src/errors.ts";
 import { canonicalBody, createControl, type ClosableControl } from "../../../src/kamailio/control.ts";
 import { readPod } from "../../../src/kamailio/readPod.ts";
 import type { ControlAddress } from "../../../src/kamailio/types.ts";
@@ -122,15 +123,10 @@ test("a body is canonical or is not sent, whatever the parameters", () => {
         fc.oneof(fc.string({ unit: "binary" }), fc.double(), fc.integer(), fc.constant('","method":"core.kill')),
       ),
       (params) => {
-        let body: string;
-        try {
-          body = canonicalBody("dispatcher.add", params, 1);
-        } catch (error) {
-          expect(error).toMatchObject({ code: "SIPR_RPC_MALFORMED" });
-          return;
-        }
-        expect(body).toMatch(canonical);
-        expect(JSON.parse(body)).toEqual({ jsonrpc: "2.0", method: "dispatcher.add", params, id: 1 });
+        const body = bodyOrRefused(params);
+        if (body === undefined) return true;
+        const sent = { jsonrpc: "2.0", method: "dispatcher.add", params, id: 1 };
+        return canonical.test(body) && body === JSON.stringify(sent);
       },
     ),
   );
@@ -168,3 +164,12 @@ test("an unexpected fault of a reading is not taken for an empty pod", async () 
     code: "SIPR_RPC_FAULT",
   });
 });
+
+function bodyOrRefused(params: (string | number)[]): string | undefined {
+  try {
+    return canonicalBody("dispatcher.add", params, 1);
+  } catch (error) {
+    if (!(error instanceof OperatorError) || error.code !== "SIPR_RPC_MALFORMED") throw error;
+    return undefined;
+  }
+}

@@ -1,7 +1,7 @@
 /** Parsers against what real Kamailios answered (`answers/<version>.json`, recorded over the control port). */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { OperatorError } from "../../../src/errors.ts";
 import {
@@ -46,7 +46,7 @@ test("any JSON is either understood or refused with SIPR_RPC_MALFORMED", () => {
     try {
       act();
     } catch (error) {
-      expect((error as OperatorError).code).toBe("SIPR_RPC_MALFORMED");
+      if (!(error instanceof OperatorError) || error.code !== "SIPR_RPC_MALFORMED") throw error;
     }
   };
   fc.assert(

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { OperatorError } from "../../../src/errors.ts";
 import { lookupRoute, type RouterPlan } from "../../../src/ir/index.ts";
@@ -53,6 +53,9 @@ const hostile = fc.oneof(
     "x;obproxy=sip:evil", "x y", "a\r\nb", "a\n1 sip:evil 0 0", "#!define X", "$var(x)", '"; exit; "', "a:b", "a\\", "\\n", "\u0000", "é",
     "SIPR_POD_IP", "%00", "[::1]", "127.0.0.1;x", "1".repeat(1100), "a#b", " ", "\t", "-", "|", "../x",
   ), // prettier-ignore
+  // good ones, so that what is not refused is seen too
+  fc.constantFrom("192.0.2.77", "2001:db8::7", "abc", "20", "+44", "b.example.org", "503", "rweight"),
+  fc.string({ unit: fc.constantFrom(..."ab10.:;=-"), minLength: 1, maxLength: 6 }),
   fc.string({ unit: "binary", maxLength: 40 }),
   fc.string({ maxLength: 40 }),
 );
@@ -62,8 +65,8 @@ function orRefused<Value>(act: () => Value): Value | undefined {
   try {
     return act();
   } catch (error) {
-    expect(error).toBeInstanceOf(OperatorError);
-    expect(error).toMatchObject({ code: "SIPR_RENDER_REFUSED", remedy: expect.stringMatching(/^Use .+\.$/) });
+    if (!(error instanceof OperatorError) || error.code !== "SIPR_RENDER_REFUSED") throw error;
+    if (!/^Use .+\.$/.test(error.remedy)) throw error;
     return undefined;
   }
 }
@@ -97,7 +100,7 @@ function readDbText(text: string): string[][] {
         else if (char !== "\\") fields[fields.length - 1] += char;
         else {
           index += 1;
-          expect(["\\", ":"]).toContain(row[index]);
+          if (row[index] !== "\\" && row[index] !== ":") throw new Error(`unknown escape in ${row}`);
           fields[fields.length - 1] += row[index] ?? "";
         }
       }
@@ -114,8 +117,7 @@ describe("a hostile string is refused, or is read back as the one thing it is", 
         fc.oneof(fc.integer(), fc.double()),
         (host, transport, port) => {
           const uri = orRefused(() => dispatcherUri("x", host, port, transport));
-          if (uri !== undefined)
-            expect(uri).toMatch(/^sip:([0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5};transport=(udp|tcp|tls)$/);
+          return uri === undefined || /^sip:([0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5};transport=(udp|tcp|tls)$/.test(uri);
         },
       ),
     );
@@ -127,9 +129,12 @@ describe("a hostile string is refused, or is read back as the one thing it is", 
     fc.assert(
       fc.property(hostile, hostile, (name, value) => {
         const attrs = orRefused(() => dispatcherAttrs("x", [[name, value]]));
-        if (attrs !== undefined) expect(attrs.split(/[;=]/)).toEqual([name, value]);
-        const line = orRefused(() => dispatcherLine("x", ["100", "sip:192.0.2.1:5060", "0", "0", value]));
-        if (line !== undefined) expect(readAsKamailio(line)).toEqual([["100", "sip:192.0.2.1:5060", "0", "0", value]]);
+        const fields = ["100", "sip:192.0.2.1:5060", "0", "0", value];
+        const line = orRefused(() => dispatcherLine("x", fields));
+        expect([attrs?.split(/[;=]/), line && readAsKamailio(line)]).toEqual([
+          attrs && [name, value],
+          line && [fields],
+        ]);
       }),
     );
   });
@@ -138,7 +143,7 @@ describe("a hostile string is refused, or is read back as the one thing it is", 
     fc.assert(
       fc.property(hostile, hostile, (first, second) => {
         const row = orRefused(() => [first, second].map((value) => dbTextField("x", value)).join(":"));
-        if (row !== undefined) expect(readDbText(`head\n${row}\n`)).toEqual([[first, second]]);
+        expect(row && readDbText(`head\n${row}\n`)).toEqual(row && [[first, second]]);
       }),
     );
   });
@@ -146,8 +151,8 @@ describe("a hostile string is refused, or is read back as the one thing it is", 
   test("kamailio.cfg", () => {
     fc.assert(
       fc.property(hostile, (value) => {
-        for (const quoted of [orRefused(() => cfgText("x", value)), orRefused(() => advertisedHost("x", value))])
-          if (quoted !== undefined) expect(quoted).not.toMatch(/["\\\r\n$!#]|SIPR_/);
+        const quoted = [orRefused(() => cfgText("x", value)), orRefused(() => advertisedHost("x", value))];
+        expect(quoted.join("")).not.toMatch(/["\\\r\n$!#]|SIPR_/);
       }),
     );
   });
