@@ -10,7 +10,13 @@ import { OperatorError } from "../errors.ts";
 import { describeIssue, namesToResolve, snapshotOf, sortIssues, type Snapshot } from "../model/index.ts";
 import { runPipeline } from "../pipeline.ts";
 import { DEFAULT_IMAGE } from "../render/image.ts";
-import { describeError, mergeResources, parseResources, type ParsedResources } from "../standalone/resources.ts";
+import {
+  describeError,
+  isResourceFile,
+  mergeResources,
+  parseResources,
+  type ParsedResources,
+} from "../standalone/resources.ts";
 import type { RawObject } from "../api/index.ts";
 import type { Command, CommandIO } from "./io.ts";
 
@@ -66,7 +72,7 @@ async function filesOf(path: string, cwd: string): Promise<readonly string[]> {
   if (!found.isDirectory()) return [path];
   const names = await readdir(full);
   return names
-    .filter((name) => /\.(ya?ml|json)$/.test(name) && !/^kustomization\.ya?ml$/.test(name))
+    .filter(isResourceFile)
     .toSorted()
     .map((name) => join(path, name));
 }

@@ -142,6 +142,10 @@ function unfoldLists(value: unknown): unknown[] {
   return [value];
 }
 
+/** Whether a file of a folder holds resources, by its name; a kustomization only lists others. */
+export const isResourceFile = (name: string): boolean =>
+  /\.(ya?ml|json)$/.test(name) && !/^kustomization\.ya?ml$/.test(name);
+
 const describeUnknown = (value: unknown): string => {
   if (!isRecord(value) || typeof value["kind"] !== "string") return "";
   const metadata = isRecord(value["metadata"]) ? value["metadata"] : {};

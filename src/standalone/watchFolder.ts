@@ -9,6 +9,7 @@ import { join, relative } from "node:path";
 import { OperatorError } from "../errors.ts";
 import {
   describeRef,
+  isResourceFile,
   mergeResources,
   parseResources,
   refOf,
@@ -171,7 +172,7 @@ class FolderReader {
     try {
       const entries = await readdir(this.#folder, { recursive: true, withFileTypes: true });
       return entries
-        .filter((entry) => !entry.isDirectory() && /\.(ya?ml|json)$/.test(entry.name))
+        .filter((entry) => !entry.isDirectory() && isResourceFile(entry.name))
         .map((entry) => relative(this.#folder, join(entry.parentPath, entry.name)))
         .filter((name) => !name.split("/").some((part) => part.startsWith(".")))
         .toSorted();

@@ -44,6 +44,13 @@ test("the first reading, an edit, a new file, one in a new folder, a deleted fil
   await until("c is gone", () => names() === "a,d");
 });
 
+test("a kustomization in the folder is no resource", async () => {
+  write("kustomization.yaml", "kind: Kustomization\nresources: [a.yaml]\n");
+  write("c.yaml", service("c"));
+  await until("c is there", () => names() === "a,b,c");
+  expect(errors()).toBe("");
+});
+
 test("a file that does not parse is named by line and keeps what it held, until it parses again", async () => {
   write("a.yaml", service("a") + "---\n" + service("new") + "---\nx: [1\n");
   await until("the error is told", () => errors() !== "");
