@@ -36,12 +36,15 @@ let count = 0;
 const startSipp = (name: string, log: string, own: Address, folder: string, args: readonly (string | number)[]) =>
   start(
     "sipp",
+    // a 180 that UDP brings after the 200 is not the end of the call
     [
-      ...["-sf", scenario(name), "-i", own.ip, "-p", own.port, "-log_file", log, "-trace_logs", "-nostdin"],
-      // a 180 that UDP brings after the 200 is not the end of the call
-      ...["-default_behaviors", "all,-abortunexp"],
-      ...args,
-    ].map(String),
+      `-sf ${scenario(name)} -i ${own.ip} -p ${own.port} -log_file ${log} -trace_logs -nostdin -default_behaviors all,-abortunexp`.split(
+        " ",
+      ),
+      args,
+    ]
+      .flat()
+      .map(String),
     { cwd: folder, output: `${log}.out` },
   );
 
