@@ -4,7 +4,7 @@
  */
 import { Agent, request, type IncomingMessage } from "node:http";
 import { OperatorError } from "../errors.ts";
-import { MAX_RPC_BODY, rpcMethods } from "../render/layout.ts";
+import { MAX_RPC_BODY, PING_METHOD, rpcMethods } from "../render/layout.ts";
 import type { Control, ControlAddress } from "./types.ts";
 
 export interface ControlOptions {
@@ -51,8 +51,10 @@ export function canonicalBody(method: string, params: readonly (string | number)
       remedy: "This request is never sent: report it as a defect.",
     });
   };
-  if (!(rpcMethods as readonly string[]).includes(method)) wrong("the control port does not serve this method");
-  for (const param of params) {
+  const served = method === PING_METHOD || (rpcMethods as readonly string[]).includes(method);
+  if (!served) wrong("the control port does not serve this method");
+  for (const given of params) {
+    const param = method === PING_METHOD && typeof given === "string" ? given.replaceAll("\r\n", "") : given;
     if (typeof param === "number" ? !Number.isSafeInteger(param) : !/^[\x20-\x7e]*$/.test(param) || /["\\]/.test(param))
       wrong(`the parameter ${JSON.stringify(param)} needs escaping`);
   }

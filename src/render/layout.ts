@@ -43,6 +43,8 @@ export const rpcMethods = [
   "dispatcher.remove",
   "dispatcher.set_state",
   "dlg.briefing",
+  "dlg.dlg_list",
+  "dlg.end_dlg",
   "dlg.stats_active",
   "htable.delete",
   "htable.get",
@@ -62,6 +64,12 @@ export const rpcMethods = [
   "tls.list",
   "tls.reload",
 ] as const;
+
+/**
+ * Sends a request of Kamailio's own and waits for the answer: served for OPTIONS only, with From and To as its headers (the
+ * one parameter that may hold CR LF).
+ */
+export const PING_METHOD = "tm.t_uac_wait_block";
 
 /** Bytes of a request body; the longest that the operator writes is a destination of 1,000 bytes. */
 export const MAX_RPC_BODY = 4096;

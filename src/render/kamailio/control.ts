@@ -5,7 +5,7 @@
  */
 import type { StructurePlan } from "../../ir/types.ts";
 import { integer } from "./quote.ts";
-import { MAX_RPC_BODY, rpcMethods } from "../layout.ts";
+import { MAX_RPC_BODY, PING_METHOD, rpcMethods } from "../layout.ts";
 import { controlTokenInCfg } from "./tokens.ts";
 
 const value = '("[^"\\\\]*"|-?[0-9]+)';
@@ -13,6 +13,11 @@ const value = '("[^"\\\\]*"|-?[0-9]+)';
 const canonical = (method: string): string =>
   `^\\{"jsonrpc":"2\\.0","method":"${method}","params":\\[(${value}(,${value})*)?\\],"id":[0-9]{1,15}\\}$`;
 const methods = `(${rpcMethods.map((method) => method.replace(".", "\\.")).join("|")})`;
+
+const sipUri = "sip:[][0-9A-Za-z.:;=@-]+";
+const crlf = "[\\\\]r[\\\\]n";
+/** OPTIONS to an address, nothing else: a request of any other method could place a call. */
+const ping = `^\\{"jsonrpc":"2\\.0","method":"${PING_METHOD.replace(".", "\\.")}","params":\\["OPTIONS","${sipUri}","\\.","\\.","From: <${sipUri}>;tag=[0-9a-f]+${crlf}To: <${sipUri}>${crlf}"\\],"id":[0-9]{1,15}\\}$`;
 
 export const renderControl = (structure: StructurePlan): readonly string[] =>
   `
@@ -55,6 +60,10 @@ route[CONTROL_RPC] {
   }
   if ($cl > ${MAX_RPC_BODY}) {
     xhttp_reply("413", "Content Too Large", "text/plain", "at most ${MAX_RPC_BODY} bytes\\n");
+    exit;
+  }
+  if ($rb =~ '${ping}') {
+    jsonrpc_dispatch();
     exit;
   }
   if (!($rb =~ '${canonical("[a-zA-Z0-9_.]{1,64}")}')) {

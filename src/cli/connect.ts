@@ -1,0 +1,77 @@
+/** From the command line to a fleet. */
+import { resolve } from "node:path";
+import { KubeConfig } from "@kubernetes/client-node";
+import { OperatorError } from "../errors.ts";
+import type { Fleet } from "./fleet.ts";
+import { createKubeFleet } from "./kubeFleet.ts";
+import type { CliIO } from "./output.ts";
+import { createStateFleet } from "./stateFleet.ts";
+
+export interface ConnectOptions {
+  readonly namespace?: string;
+  readonly allNamespaces?: boolean;
+  readonly selector?: string;
+  readonly context?: string;
+  readonly kubeconfig?: string;
+  readonly state?: string;
+  readonly direct?: boolean;
+  /** seconds */
+  readonly requestTimeout: number;
+}
+
+/** Throws OperatorError SIPR_USAGE. */
+export async function openFleet(options: ConnectOptions, io: CliIO): Promise<Fleet> {
+  const timeoutMs = options.requestTimeout * 1000;
+  if (options.state !== undefined) {
+    if (options.kubeconfig !== undefined || options.context !== undefined)
+      throw new OperatorError("SIPR_USAGE", "--state and --kubeconfig or --context exclude each other.", {
+        remedy: "Name a cluster or a state folder.",
+      });
+    const namespace = options.allNamespaces ? undefined : options.namespace;
+    return createStateFleet({
+      state: resolve(io.cwd, options.state),
+      namespace,
+      selector: options.selector,
+      timeoutMs,
+    });
+  }
+  const kubeConfig = loadKubeConfig(options);
+  const own = kubeConfig.getContextObject(kubeConfig.getCurrentContext())?.namespace ?? "default";
+  return createKubeFleet({
+    kubeConfig,
+    namespace: options.allNamespaces ? undefined : (options.namespace ?? own),
+    selector: options.selector,
+    direct: options.direct ?? false,
+    timeoutMs,
+  });
+}
+
+function loadKubeConfig(options: ConnectOptions): KubeConfig {
+  const config = new KubeConfig();
+  const remedy =
+    "Name a kubeconfig with --kubeconfig or KUBECONFIG, a context with --context, or a standalone's folder with --state.";
+  try {
+    if (options.kubeconfig === undefined) config.loadFromDefault();
+    else config.loadFromFile(options.kubeconfig);
+  } catch (error) {
+    const which = options.kubeconfig ?? "of the environment";
+    throw new OperatorError(
+      "SIPR_USAGE",
+      `The kubeconfig ${which} cannot be used: ${error instanceof Error ? error.message : String(error)}`,
+      { remedy, cause: error },
+    );
+  }
+  if (options.context !== undefined) {
+    const known = config.getContexts().map(({ name }) => name);
+    if (!known.includes(options.context))
+      throw new OperatorError("SIPR_USAGE", `The kubeconfig has no context ${options.context}.`, {
+        remedy: `Use one of: ${known.join(", ")}.`,
+      });
+    config.setCurrentContext(options.context);
+  }
+  // what the client falls back to when nothing is configured
+  const server = config.getCurrentCluster()?.server;
+  if (server === undefined || server === "http://localhost:8080")
+    throw new OperatorError("SIPR_USAGE", "No cluster is named.", { remedy });
+  return config;
+}

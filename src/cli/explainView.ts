@@ -1,0 +1,121 @@
+/** `route explain` as text and as data. Pure. */
+import { explain, type ExplainData } from "./explain.ts";
+import { nameOf } from "./fleet.ts";
+import { hostOf } from "./names.ts";
+import { answered, notAnswering } from "./output.ts";
+import { paint, renderTable, wrap, type Cell, type Column, type Style } from "./table.ts";
+import type { Target } from "./explain.ts";
+
+const algorithmNote: Readonly<Record<string, string>> = {
+  RoundRobin: "by turns",
+  Weighted: "shared by weight",
+  Priority: "in order",
+  CallLoad: "the one with the fewest calls",
+  HashCallId: "one by the hash of the Call-ID",
+  HashFrom: "one by the hash of the From URI",
+  HashTo: "one by the hash of the To URI",
+  Random: "one at random",
+  Latency: "the quickest first",
+};
+
+const candidateColumns: readonly Column[] = [
+  { header: "" },
+  { header: "ROUTE" },
+  { header: "SET" },
+  { header: "CLAIM", shrink: true },
+  { header: "WHY NOT", shrink: true },
+];
+const targetColumns: readonly Column[] = [
+  { header: "TRY" },
+  { header: "BACKEND" },
+  { header: "ADDRESS" },
+  { header: "PRIO", right: true },
+  { header: "STATE" },
+  { header: "NOTE", shrink: true },
+  { header: "URI", wide: true },
+];
+
+export function renderExplain(data: ExplainData, style: Style): string[] {
+  const { winner, number, source, candidates, targets, pods } = explain(data);
+  const { question, router } = data;
+  const at = question.domain === undefined ? "" : `@${question.domain}`;
+  const head = `${question.number}${at} at SipRouter ${nameOf(router)}`;
+  const set = router.spec.dispatcherSets.find((one) => one.name === winner?.set);
+  const verdict =
+    winner === undefined
+      ? [paint("404: no route claims it, and there is no external rule", "bad", style)]
+      : [
+          `${paint(`route ${winner.route} → set ${winner.set}`, "good", style)}${number === question.number ? "" : `, called number ${number}`}`,
+          paint(`caller: ${source.text}`, source.admitted === false ? "bad" : undefined, style),
+        ];
+  const asked = answered(data.answers).length > 0;
+  const tried = targets.filter((one) => one.order > 0);
+  return [
+    head,
+    ...verdict,
+    ...(candidates.length === 0
+      ? []
+      : [
+          "",
+          ...renderTable(
+            candidateColumns,
+            candidates.map((one): Cell[] => [
+              one.wins ? { text: "✓", tone: "good" } : "",
+              one.route,
+              one.set,
+              one.claim,
+              one.why,
+            ]),
+            style,
+          ),
+        ]),
+    ...(winner === undefined || !asked
+      ? []
+      : [
+          "",
+          ...(targets.length === 0
+            ? ["no pod has a destination of this set"]
+            : renderTable(
+                targetColumns,
+                targets.map((one): Cell[] => targetRow(one)),
+                style,
+              )),
+          ...(tried.length > 0
+            ? [
+                `within one step: ${algorithmNote[set?.algorithm ?? "RoundRobin"]}; at most ${router.spec.failover?.maxAttempts ?? 4} attempts`,
+              ]
+            : [paint("503: no destination is active", "bad", style)]),
+        ]),
+    ...(pods.length === 0
+      ? []
+      : [
+          "",
+          ...pods.flatMap((one) =>
+            wrap(`pod ${one.pod}: ${one.text}`, "", style.width).map((line) =>
+              paint(line, one.agrees ? undefined : "bad", style),
+            ),
+          ),
+        ]),
+  ];
+}
+
+const targetRow = (one: Target): Cell[] => [
+  one.order === 0 ? "-" : String(one.order),
+  one.backend || "-",
+  hostOf(one.uri),
+  one.priority === 99 ? "-" : String(one.priority),
+  one.state === "Active" ? { text: one.state, tone: "good" } : { text: one.state, tone: "bad" },
+  one.note,
+  one.uri,
+];
+
+export const explainJson = (data: ExplainData): object => {
+  const { winner, ...rest } = explain(data);
+  return {
+    question: data.question,
+    router: nameOf(data.router),
+    route: winner ?? null,
+    ...rest,
+    notAnswering: notAnswering(data.answers),
+  };
+};

@@ -1,0 +1,61 @@
+/**
+ * cli: `kubectl sip`. What the commands may know of a fleet is this one interface, in a cluster (`kubeFleet.ts`) or beside
+ * a standalone (`stateFleet.ts`). A command is a function from gathered data to text or JSON; reading and writing is at
+ * the edge.
+ */
+import type { AdminState, ObjectRef, PbxBackend, RawObject, SipRouter } from "../api/index.ts";
+
+/** One Kamailio of a router. */
+export interface FleetPod {
+  readonly namespace: string;
+  readonly router: string;
+  readonly name: string;
+  /** "" until assigned */
+  readonly ip: string;
+  readonly ready: boolean;
+  /** the process runs: its control port may answer */
+  readonly running: boolean;
+  readonly terminating: boolean;
+  /** "" when nothing is wrong with it */
+  readonly message: string;
+}
+
+export interface Fleet {
+  /** e.g. "namespace default of https://10.0.0.1:6443", for messages */
+  readonly source: string;
+  /** in the namespaces and with the labels asked for, sorted by namespace and name */
+  routers(): Promise<readonly SipRouter[]>;
+  /** in the namespaces asked for, sorted by namespace and name; labels choose routers only */
+  backends(): Promise<readonly PbxBackend[]>;
+  /** sorted by name */
+  pods(router: SipRouter): Promise<readonly FleetPod[]>;
+  /** One control request; throws OperatorError SIPR_RPC_* or SIPR_FORBIDDEN. */
+  rpc(pod: FleetPod, method: string, params?: readonly (string | number)[]): Promise<unknown>;
+  /** the data files that every pod must run; undefined when there are none yet */
+  desired(router: SipRouter): Promise<Readonly<Record<string, string>> | undefined>;
+  /** sets spec.adminState with the user's own rights; throws OperatorError when this source cannot */
+  setAdminState(backend: PbxBackend, state: AdminState): Promise<void>;
+  /** asks the operator to read back every pod now and to put right what differs; `now` is RFC 3339 */
+  requestReload(router: SipRouter, now: string): Promise<void>;
+  /** objects and files of a router for a bug report, as they are stored; Secrets are never among them */
+  evidence(router: SipRouter): Promise<readonly Evidence[]>;
+  close(): void;
+}
+
+/** One entry of a bug report. */
+export interface Evidence {
+  /** file name, may have folders */
+  readonly name: string;
+  readonly content: string;
+}
+
+export const nameOf = (object: RawObject): string => `${object.metadata.namespace}/${object.metadata.name}`;
+export const podNameOf = (pod: FleetPod): string => `${pod.namespace}/${pod.name}`;
+export const refOf = (object: RawObject): ObjectRef => ({
+  kind: object.kind,
+  namespace: object.metadata.namespace,
+  name: object.metadata.name,
+});
+
+/** on a SipRouter: its change makes the operator read back every pod */
+export const reloadRequest = "siprouter.dev/reload-requested-at";

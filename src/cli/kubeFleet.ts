@@ -1,0 +1,201 @@
+/** A fleet in a cluster, read with the rights of the kubeconfig's user. */
+import type { KubeConfig } from "@kubernetes/client-node";
+import type { PbxBackend, RawObject, SipRouter } from "../api/index.ts";
+import { OperatorError } from "../errors.ts";
+import { createControl } from "../kamailio/control.ts";
+import type { ControlAddress } from "../kamailio/types.ts";
+import { createConnection, type Connection, type Query } from "../kube/connection.ts";
+import { ApiError, isStatus } from "../kube/failure.ts";
+import { kindInfo, pathOf } from "../kube/kinds.ts";
+import { podView } from "../kube/views.ts";
+import { CONTROL_PORT } from "../model/ports.ts";
+import { reloadRequest, type Evidence, type Fleet, type FleetPod } from "./fleet.ts";
+import { objectEvidence } from "./evidence.ts";
+import { openForward, type Forward } from "./portForward.ts";
+import { controlName, dataName, podSelector } from "../render/objects-names.ts";
+
+export interface KubeFleetOptions {
+  readonly kubeConfig: KubeConfig;
+  /** undefined: all */
+  readonly namespace: string | undefined;
+  /** label selector for routers, as kubectl takes it */
+  readonly selector: string | undefined;
+  /** to the pods' own addresses instead of through the API server: only where nobody else can have these addresses */
+  readonly direct: boolean;
+  /** of one control request, milliseconds */
+  readonly timeoutMs: number;
+}
+
+interface List {
+  readonly metadata?: { readonly continue?: string };
+  readonly items?: readonly RawObject[];
+}
+
+const PAGE = 500;
+
+export function createKubeFleet(options: KubeFleetOptions): Fleet {
+  const connection = createConnection(options.kubeConfig, { timeoutMs: 15_000 });
+  const control = createControl({ timeoutMs: options.timeoutMs });
+  const forwards = new Map<string, Promise<Forward>>();
+  const tokens = new Map<string, Promise<string>>();
+
+  const list = async (kind: string, namespace: string | undefined, query: Query): Promise<RawObject[]> => {
+    const info = kindInfo(kind);
+    const found: RawObject[] = [];
+    let next: string | undefined;
+    do {
+      const page = (await request(connection, "GET", pathOf(info, namespace), {
+        query: { limit: PAGE, continue: next, ...query },
+      })) as List;
+      const apiVersion = info.group === "" ? info.version : `${info.group}/${info.version}`;
+      found.push(...(page.items ?? []).map((item) => ({ ...item, kind, apiVersion })));
+      next = page.metadata?.continue;
+    } while (next);
+    return found.toSorted((a, b) =>
+      compare(`${a.metadata.namespace}/${a.metadata.name}`, `${b.metadata.namespace}/${b.metadata.name}`),
+    );
+  };
+
+  const token = (pod: FleetPod): Promise<string> => {
+    const key = `${pod.namespace}/${pod.router}`;
+    const known = tokens.get(key);
+    if (known !== undefined) return known;
+    const path = pathOf(kindInfo("Secret"), pod.namespace, controlName(pod.router));
+    const reading = request(connection, "GET", path).then((secret) => {
+      const value = (secret as { data?: Record<string, string> }).data?.["token"];
+      if (value !== undefined) return Buffer.from(value, "base64").toString("utf8");
+      throw new OperatorError("SIPR_API", `Secret ${pod.namespace}/${controlName(pod.router)} has no token.`, {
+        remedy: "Delete it: the operator makes a new one, and the pods are restarted with it.",
+      });
+    });
+    tokens.set(key, reading);
+    return reading;
+  };
+
+  const addressOf = async (pod: FleetPod): Promise<{ address: ControlAddress; forward?: Forward }> => {
+    if (options.direct) return { address: { host: pod.ip, port: CONTROL_PORT, token: await token(pod) } };
+    const key = `${pod.namespace}/${pod.name}`;
+    const opening =
+      forwards.get(key) ??
+      openForward(options.kubeConfig, { namespace: pod.namespace, name: pod.name, port: CONTROL_PORT });
+    forwards.set(key, opening);
+    const forward = await opening;
+    return { address: { host: forward.host, port: forward.port, token: await token(pod) }, forward };
+  };
+
+  const patch = async (kind: string, object: RawObject, body: object): Promise<void> => {
+    const path = pathOf(kindInfo(kind), object.metadata.namespace, object.metadata.name);
+    await request(connection, "PATCH", path, { body, contentType: "application/merge-patch+json" });
+  };
+
+  return {
+    source: `${options.namespace === undefined ? "all namespaces" : `namespace ${options.namespace}`} of ${connection.server}`,
+    routers: () => list("SipRouter", options.namespace, { labelSelector: options.selector }) as Promise<SipRouter[]>,
+    backends: () => list("PbxBackend", options.namespace, {}) as Promise<PbxBackend[]>,
+    async pods(router) {
+      const labelSelector = Object.entries(podSelector(router.metadata.name))
+        .map(([key, value]) => `${key}=${value}`)
+        .join(",");
+      const pods = await list("Pod", router.metadata.namespace, { labelSelector });
+      return pods.map((pod) => {
+        const { namespace, name, ip, ready, running, terminating, message } = podView(pod);
+        return { namespace, router: router.metadata.name, name, ip, ready, running, terminating, message };
+      });
+    },
+    async rpc(pod, method, params = []) {
+      const { address, forward } = await addressOf(pod);
+      try {
+        return await control.call(address, method, params);
+      } catch (error) {
+        throw explain(error, pod, forward?.failure() ?? "", options.direct);
+      }
+    },
+    async desired(router) {
+      const path = pathOf(kindInfo("ConfigMap"), router.metadata.namespace, dataName(router.metadata.name));
+      try {
+        return ((await request(connection, "GET", path)) as { data?: Record<string, string> }).data;
+      } catch (error) {
+        if (isStatus(error, 404)) return undefined;
+        throw error;
+      }
+    },
+    setAdminState: (backend, adminState) => patch("PbxBackend", backend, { spec: { adminState } }),
+    requestReload: (router, now) => patch("SipRouter", router, { metadata: { annotations: { [reloadRequest]: now } } }),
+    async evidence(router) {
+      const { namespace, name } = router.metadata;
+      const labelSelector = Object.entries(podSelector(name))
+        .map(([key, value]) => `${key}=${value}`)
+        .join(",");
+      const kinds = ["ConfigMap", "Deployment", "Service", "Pod", "PodDisruptionBudget"];
+      const objects = await Promise.all(kinds.map((kind) => list(kind, namespace, { labelSelector })));
+      const logs = (objects[kinds.indexOf("Pod")] ?? []).map(async (pod): Promise<Evidence> => {
+        const path = pathOf(kindInfo("Pod"), namespace, pod.metadata.name, "log");
+        const text = await request(connection, "GET", path, { query: { tailLines: 500, container: "kamailio" } }).catch(
+          String,
+        );
+        return { name: `logs/${pod.metadata.name}.log`, content: String(text ?? "") };
+      });
+      return [...objects.flat().map((object) => objectEvidence(object)), ...(await Promise.all(logs))];
+    },
+    close() {
+      control.close();
+      connection.close();
+      for (const forward of forwards.values()) void forward.then((one) => one.close()).catch(() => undefined);
+    },
+  };
+}
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** Requests of a person: the remedies of the operator's own requests do not fit. */
+async function request(
+  connection: Connection,
+  method: string,
+  path: string,
+  settings?: Parameters<Connection["request"]>[2],
+): Promise<unknown> {
+  try {
+    return await connection.request(method, path, settings);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    const remedy = remedyFor(error);
+    throw remedy === undefined
+      ? error
+      : new ApiError(error.code, error.message, { status: error.status, reason: error.reason, remedy, cause: error });
+  }
+}
+
+function remedyFor(error: ApiError): string | undefined {
+  if (error.code === "SIPR_FORBIDDEN")
+    return "Ask an administrator for the ClusterRole sip-viewer (to look) or sip-operator (to act) in this namespace: kubectl create rolebinding NAME --clusterrole=sip-viewer --user=YOU";
+  if (error.status === 0)
+    return "Check that the cluster is reachable: kubectl version; choose another with --context or --kubeconfig.";
+  if (error.status === 404) return "Check the name and the namespace (-n).";
+  return error.code === "SIPR_API" && error.status !== 401
+    ? "Try again; if this stays, look at the object named."
+    : undefined;
+}
+
+function explain(error: unknown, pod: FleetPod, failure: string, direct: boolean): unknown {
+  if (!(error instanceof OperatorError) || error.code !== "SIPR_RPC_UNREACHABLE") return error;
+  if (direct)
+    return new OperatorError(
+      error.code,
+      `the control port of ${pod.name} (${pod.ip}) does not answer: ${error.message}`,
+      {
+        remedy: "Leave --direct out unless this host is in the pods' network.",
+        cause: error,
+      },
+    );
+  const why = failure === "" ? error.message : failure;
+  return new OperatorError(
+    error.code,
+    `the control port of ${pod.name} does not answer through the API server: ${why}`,
+    {
+      remedy: /403|forbidden/i.test(why)
+        ? "The right to create pods/portforward is missing: ask for the ClusterRole sip-viewer or sip-operator."
+        : `Look at the pod: kubectl -n ${pod.namespace} describe pod ${pod.name}`,
+      cause: error,
+    },
+  );
+}

@@ -1,0 +1,120 @@
+/** `route explain` and `ping`: gather, print, exit code. */
+import { randomBytes } from "node:crypto";
+import type { SipRouter } from "../api/index.ts";
+import { OperatorError } from "../errors.ts";
+import { parseHtableAnswer, parseMtreeAnswer } from "../kamailio/parse.ts";
+import type { ObservedDestination } from "../kamailio/types.ts";
+import { PING_METHOD } from "../render/layout.ts";
+import { explain, lookupKeys, routeTable, rowCounts, type ExplainData, type Question } from "./explain.ts";
+import { explainJson, renderExplain } from "./explainView.ts";
+import { nameOf, type Fleet, type FleetPod } from "./fleet.ts";
+import { chosen, destinationsOf, NOT_THERE, orWhen, printAll, worst, type Context } from "./gather.ts";
+import { nameResources } from "./names.ts";
+import { answered, askAll, EXIT, reportUnanswered, styleOf, type OutputOptions } from "./output.ts";
+import { destinationsToPing, isAlive, parsePing, pingParams, renderPing, type PingResult } from "./ping.ts";
+
+const numberPattern = /^[0-9*#+]{1,32}$/;
+
+export async function routeExplain(
+  context: Context,
+  router: string | undefined,
+  question: Question,
+  options: OutputOptions,
+): Promise<number> {
+  const { fleet, io } = context;
+  if (!numberPattern.test(question.number))
+    throw new OperatorError("SIPR_USAGE", `${JSON.stringify(question.number)} is not a called number.`, {
+      remedy: "Use at most 32 of 0-9 * # +",
+    });
+  const [routers, backends] = await Promise.all([chosen(context, router), fleet.backends()]);
+  const all = await Promise.all(
+    routers.map(async (one): Promise<ExplainData> => {
+      const keys = lookupKeys(routeTable(one), question);
+      const answers = await askAll(await fleet.pods(one), async (pod) => ({
+        row: await lookUp(fleet, pod, keys, question.number),
+        destinations: await destinationsOf(fleet, pod),
+        draining:
+          parseHtableAnswer(
+            await orWhen<unknown>(NOT_THERE, undefined, fleet.rpc(pod, "htable.get", ["st", "drain"])),
+          ) === 1,
+      }));
+      return { router: one, backends, question, answers };
+    }),
+  );
+  printAll(
+    options,
+    io,
+    routers,
+    all.map((data) => ({ data: explainJson(data), lines: () => renderExplain(data, styleOf(options, io)) })),
+  );
+  const unanswered = all.map(({ answers }) => reportUnanswered(answers, io));
+  return all.every((data) => explain(data).served) ? worst(unanswered) : EXIT.failed;
+}
+
+/** As kamailio.cfg looks it up: the first key whose row counts. */
+async function lookUp(
+  fleet: Fleet,
+  pod: FleetPod,
+  keys: readonly string[],
+  number: string,
+): Promise<string | undefined> {
+  for (const key of keys) {
+    const row = parseMtreeAnswer(
+      await orWhen<unknown>(NOT_THERE, undefined, fleet.rpc(pod, "mtree.match", ["ext", key, 0])),
+    );
+    if (row !== undefined && rowCounts(row, key, number)) return row;
+  }
+  return undefined;
+}
+
+// ping --------------------------------------------------------------------------------------------------------------------
+
+export async function ping(
+  context: Context,
+  backend: string | undefined,
+  options: OutputOptions & { router?: string },
+): Promise<number> {
+  const { fleet, io } = context;
+  const [routers, backends] = await Promise.all([chosen(context, options.router), fleet.backends()]);
+  const codes: number[] = [];
+  const views: { data: object; lines: () => readonly string[] }[] = [];
+  const shown: SipRouter[] = [];
+  for (const router of routers) {
+    const naming = nameResources(router, backends);
+    const answers = await askAll(await fleet.pods(router), (pod) =>
+      pingFrom(fleet, pod, (all) => destinationsToPing(all, naming, backend), naming.backend),
+    );
+    const results = answered(answers).flatMap(({ value }) => value);
+    codes.push(reportUnanswered(answers, io));
+    if (results.length === 0) continue;
+    shown.push(router);
+    if (results.some(({ alive }) => !alive)) codes.push(EXIT.failed);
+    views.push({
+      data: { router: nameOf(router), results },
+      lines: () => renderPing(router, results, styleOf(options, io)),
+    });
+  }
+  if (views.length === 0 && backend !== undefined && worst(codes) === EXIT.ok)
+    throw new OperatorError("SIPR_USAGE", `No router of ${fleet.source} has a destination of PbxBackend ${backend}.`, {
+      remedy: "Look at: kubectl sip dump",
+    });
+  printAll(options, io, shown, views);
+  return worst(codes);
+}
+
+async function pingFrom(
+  fleet: Fleet,
+  pod: FleetPod,
+  choose: (all: readonly ObservedDestination[]) => readonly ObservedDestination[],
+  backendOf: (uri: string) => string,
+): Promise<readonly PingResult[]> {
+  const before = choose(await destinationsOf(fleet, pod));
+  const results: PingResult[] = [];
+  for (const { uri, latencyMs } of before) {
+    const tag = randomBytes(6).toString("hex");
+    const { code, text } = parsePing(await fleet.rpc(pod, PING_METHOD, pingParams(pod, uri, tag)));
+    const last = latencyMs === undefined ? {} : { lastMs: Math.round(latencyMs.last * 100) / 100 };
+    results.push({ pod: pod.name, backend: backendOf(uri), uri, code, text, ...last, alive: isAlive(code) });
+  }
+  return results;
+}

@@ -1,0 +1,95 @@
+/** Reading back every pod and comparing it with what it must run, by the operator's own rule. */
+import { parseDataFiles } from "../render/files.ts";
+import type { DesiredData } from "../render/types.ts";
+import type { Control, PodReading } from "../kamailio/types.ts";
+import { readPod } from "../kamailio/readPod.ts";
+import { decidePod } from "../reload/decide.ts";
+import type { ReloadAction } from "../reload/types.ts";
+import type { SipRouter } from "../api/index.ts";
+import { nameOf, type Fleet, type FleetPod } from "./fleet.ts";
+import { answered, notAnswering, type Answer } from "./output.ts";
+import { renderTable, type Cell, type Column, type Style } from "./table.ts";
+
+export interface PodVerification {
+  readonly reading: PodReading;
+  readonly inSync: boolean;
+  /** what differs */
+  readonly differences: readonly string[];
+}
+
+/** The operator's reader takes a Control; here the address is the fleet's business. */
+const controlOf = (fleet: Fleet, pod: FleetPod): Control => ({
+  call: (_address, method, params) => fleet.rpc(pod, method, params),
+});
+
+const NO_ADDRESS = { host: "", port: 0, token: "" };
+
+const describe = (action: ReloadAction): string => {
+  const at =
+    action.kind === "addDestination"
+      ? ` ${action.entry.uri} in ${action.entry.setId}`
+      : "uri" in action
+        ? ` ${action.uri} in ${action.setId}`
+        : "";
+  return `${action.reason}${at}`;
+};
+
+export async function verifyPod(fleet: Fleet, pod: FleetPod, desired: DesiredData): Promise<PodVerification> {
+  const reading = await readPod(controlOf(fleet, pod), NO_ADDRESS, desired);
+  const decision = decidePod(desired, reading);
+  return { reading, inSync: decision.inSync, differences: [...new Set(decision.actions.map(describe))] };
+}
+
+/** undefined: nothing has been written for this router yet */
+export async function desiredOf(fleet: Fleet, router: SipRouter): Promise<DesiredData | undefined> {
+  const files = await fleet.desired(router);
+  return files === undefined ? undefined : parseDataFiles(files);
+}
+
+export interface ReloadData {
+  readonly router: SipRouter;
+  readonly revision: string;
+  readonly answers: readonly Answer<PodVerification>[];
+}
+
+const columns: readonly Column[] = [
+  { header: "POD", shrink: true },
+  { header: "STATE" },
+  { header: "DESTINATIONS", right: true },
+  { header: "CALLS", right: true },
+  { header: "KAMAILIO", wide: true },
+  { header: "DIFFERS", shrink: true },
+];
+
+export const allInSync = (data: ReloadData): boolean =>
+  data.answers.every((answer) => "value" in answer && answer.value.inSync);
+
+export function renderReload(data: ReloadData, style: Style): string[] {
+  const rows = data.answers.map((answer): Cell[] => {
+    if ("error" in answer) return [answer.pod.name, { text: "NoAnswer", tone: "bad" }, "-", "-", "-", answer.error];
+    const { inSync, reading, differences } = answer.value;
+    return [
+      answer.pod.name,
+      inSync ? { text: "InSync", tone: "good" } : { text: "Differs", tone: "bad" },
+      String(reading.destinations.length),
+      String(reading.calls ?? "-"),
+      reading.version ?? "-",
+      differences.slice(0, 3).join("; ") + (differences.length > 3 ? ` and ${differences.length - 3} more` : ""),
+    ];
+  });
+  const good = answered(data.answers).filter(({ value }) => value.inSync).length;
+  const summary = `SipRouter ${nameOf(data.router)}  ${good} of ${data.answers.length} pods read back with revision ${data.revision}`;
+  return [...renderTable(columns, rows, style), summary];
+}
+
+export const reloadJson = (data: ReloadData): object => ({
+  namespace: data.router.metadata.namespace,
+  router: data.router.metadata.name,
+  revision: data.revision,
+  notAnswering: notAnswering(data.answers),
+  pods: answered(data.answers).map(({ pod, value }) => ({
+    pod: pod.name,
+    inSync: value.inSync,
+    differences: value.differences,
+  })),
+});

@@ -1,0 +1,27 @@
+#!/usr/bin/env node
+/** Wiring of `kubectl sip`: beside main.ts the only file that touches `process`. */
+import { createRequire } from "node:module";
+import { text } from "node:stream/consumers";
+import { runProgram } from "./cli/program.ts";
+
+const abort = new AbortController();
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => abort.abort(signal));
+// the reader of a pipe may end first: `kubectl sip calls | head`
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
+const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
+process.exitCode = await runProgram(
+  process.argv.slice(2),
+  {
+    stdout: (line) => void process.stdout.write(`${line}\n`),
+    write: (chunk) => void process.stdout.write(chunk),
+    stderr: (line) => void process.stderr.write(`${line}\n`),
+    stdin: () => text(process.stdin),
+    columns: process.stdout.isTTY ? process.stdout.columns : undefined,
+    env: process.env,
+    cwd: process.cwd(),
+    signal: abort.signal,
+    now: () => Date.now(),
+  },
+  version,
+);
