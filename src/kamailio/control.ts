@@ -3,6 +3,7 @@
  * calls: overlapping reloads can corrupt shared memory up to Kamailio 6.1.4. Connections are kept and used again.
  */
 import { Agent, request, type IncomingMessage } from "node:http";
+import { setTimeout } from "node:timers/promises";
 import { OperatorError } from "../errors.ts";
 import { MAX_RPC_BODY, PING_METHOD, rpcMethods } from "../render/layout.ts";
 import type { Control, ControlAddress } from "./types.ts";
@@ -18,11 +19,25 @@ export interface ClosableControl extends Control {
 }
 
 const MAX_ANSWER = 64 * 1024 * 1024;
+/**
+ * Kamailio keeps two dispatcher lists and frees the older one when the next change begins, whoever still reads it: its
+ * processes need this long, milliseconds, to be done with what was replaced.
+ */
+const CHANGE_GAP_MS = 5;
+const changesList = /^dispatcher\.(add|remove|reload)$/;
 
 export const createControl = (options: ControlOptions = {}): ClosableControl => {
   const agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1, scheduling: "lifo" });
   const timeoutMs = options.timeoutMs ?? 3000;
   const last = new Map<string, Promise<unknown>>();
+  /** address -> ends when the next change of the list may begin */
+  const resting = new Map<string, Promise<void>>();
+  const rest = (key: string): void => {
+    const over = setTimeout(CHANGE_GAP_MS).then(() => {
+      if (resting.get(key) === over) resting.delete(key);
+    });
+    resting.set(key, over);
+  };
   let id = 0;
   return {
     async call(address, method, params = []) {
@@ -31,7 +46,13 @@ export const createControl = (options: ControlOptions = {}): ClosableControl => 
       id = (id % 1_000_000_000) + 1;
       const own = id;
       const body = canonicalBody(method, params, own);
-      const mine = before.then(() => exchange(agent, address, method, body, own, timeoutMs));
+      const changes = changesList.test(method);
+      const mine = before.then(async () => {
+        if (changes) await resting.get(key);
+        const answer = await exchange(agent, address, method, body, own, timeoutMs);
+        if (changes) rest(key);
+        return answer;
+      });
       const settled = mine.catch(() => undefined);
       last.set(key, settled);
       try {

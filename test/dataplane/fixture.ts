@@ -11,8 +11,9 @@ import { until } from "../support/until.ts";
 
 export const programs: readonly KamailioProgram[] = [kamailio5(), kamailio6()];
 
-/** Addresses of one Kamailio's tests: 127.20.5.x or 127.20.6.x, so that two versions never meet. */
-export const hostOf = (program: KamailioProgram, last: number): string => `127.20.${program.name.slice(0, 1)}.${last}`;
+/** Addresses of one Kamailio's tests: a network of this process and version, so that two runs never meet. */
+const hostOf = (program: KamailioProgram, last: number): string =>
+  `127.20.${(process.pid % 120) * 2 + (program.name.startsWith("5") ? 0 : 1)}.${last}`;
 
 export class Bench {
   readonly program: KamailioProgram;

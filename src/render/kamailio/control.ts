@@ -74,6 +74,27 @@ route[CONTROL_RPC] {
     xhttp_reply("403", "Forbidden", "text/plain", "this method is not served\\n");
     exit;
   }
+  if ($rb =~ '^[^[]*"mtree\\.(match|reload|summary)","params":\\["ext"[],]') {
+    route(CONTROL_MTREE);
+    exit;
+  }
   jsonrpc_dispatch();
+}
+
+# mtree frees what it replaces while another process may still read it (its guard is not in shared memory, 5.6 to 6.1):
+# so "ext" is two trees. Calls read one, a reload fills the other, and only when that is done calls are switched.
+route[CONTROL_MTREE] {
+  lock("mtree");
+  $var(tree) = $sht(st=>tree);
+  if ($rb =~ '"method":"mtree\\.reload"') {
+    $var(tree) = 1 - $var(tree);
+    # whoever still reads it since the last switch
+    usleep("2000");
+  }
+  $var(body) = $(rb{s.select,0,[}) + '["ext' + $var(tree) + $(rb{s.after,[}{s.substr,4,0});
+  jsonrpc_exec("$var(body)");
+  if ($jsonrpl(code) == 200) $sht(st=>tree) = $var(tree);
+  unlock("mtree");
+  xhttp_reply("$jsonrpl(code)", "Answer", "application/json", "$jsonrpl(body)");
 }
 `.split("\n");

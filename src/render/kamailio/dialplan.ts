@@ -14,6 +14,7 @@ route[LOOKUP] {
   # a variable that is assigned $null becomes 0
   $var(tenant) = $sht(domains=>$(rd{s.tolower}));
   if ($var(tenant) == 0) $var(tenant) = "0000";
+  $var(tree) = $sht(st=>tree);
   route(LOOKUP_TENANT);
   if ($var(found) == "" && $var(tenant) != "0000") {
     $var(tenant) = "0000";
@@ -23,11 +24,11 @@ route[LOOKUP] {
 
 route[LOOKUP_TENANT] {
   # exact (E) and range (R) rows, by length; a range holds decimal numbers only
-  if (mt_match("ext", "$var(tenant)$var(length)$var(user)", "0")) {
+  if (mt_match("ext$var(tree)", "$var(tenant)$var(length)$var(user)", "0")) {
     if ($(var(found){s.substr,0,1}) == "E" || $var(user) =~ "^[0-9]+$") return;
     $var(found) = "";
   }
-  if (!mt_match("ext", "$var(tenant)00$var(user)", "0")) $var(found) = "";
+  if (!mt_match("ext$var(tree)", "$var(tenant)00$var(user)", "0")) $var(found) = "";
 }
 
 route[DIALPLAN] {

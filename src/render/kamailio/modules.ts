@@ -6,7 +6,8 @@ import { MTREE_CHARS } from "./tables.ts";
 
 /** All in Debian's package `kamailio`. */
 const modules = [
-  "kex", "tm", "tmx", "sl", "rr", "pv", "maxfwd", "sanity", "siputils", "textops", "textopsx", "nathelper", "path",
+  "kex", "tm", "tmx", "sl", "rr", "pv", "maxfwd", "sanity", "siputils", "textops", "textopsx", "nathelper",
+  "cfgutils", "path",
   "dialog", "db_text", "htable", "mtree", "dispatcher", "xhttp", "jsonrpcs", "xhttp_prom", "ctl",
 ] as const; // prettier-ignore
 
@@ -58,7 +59,9 @@ const dataParameters: readonly Parameter[] = [
   ["mtree", "db_url", "text://SIPR_DATA_DIR"],
   ["mtree", "char_list", MTREE_CHARS],
   ["mtree", "pv_value", "$var(found)"],
-  ["mtree", "mtree", "name=ext;dbtable=ext"],
+  // calls read one while the other is loaded, see route[CONTROL_MTREE]
+  ["mtree", "mtree", "name=ext0;dbtable=ext"],
+  ["mtree", "mtree", "name=ext1;dbtable=ext"],
   ["htable", "db_url", "text://SIPR_DATA_DIR"],
   ["htable", "htable", "domains=>size=8;dbtable=domains;"],
   ["htable", "htable", "st=>size=2;initval=0;"],
@@ -82,6 +85,7 @@ const dispatcherParameters = ({ healthCheck }: StructurePlan): readonly Paramete
 ];
 
 const controlParameters: readonly Parameter[] = [
+  ["cfgutils", "lock_set_size", 1],
   ["jsonrpcs", "transport", 1],
   ["jsonrpcs", "pretty_format", 0],
   ["xhttp_prom", "xhttp_prom_stats", "all"],

@@ -1,0 +1,57 @@
+import { afterAll, expect, test } from "vitest";
+import { routerPlan } from "../support/sip/plan.ts";
+import { placeCalls, startAnswering } from "../support/sip/sipp.ts";
+import { withKamailio } from "./fixture.ts";
+
+withKamailio(
+  "calls while data change",
+  async (bench) => {
+    await bench.start(
+      routerPlan({
+        structure: { healthCheck: { intervalSeconds: 1, timeoutSeconds: 1, failureThreshold: 3, successThreshold: 1 } },
+        sets: [
+          {
+            name: "pbx",
+            id: 1,
+            destinations: [11, 12].map((last) => ({ host: bench.host(last), port: 5060 })),
+          },
+        ],
+        routes: [{ name: "pbx", set: "pbx", digits: "1", length: 4 }],
+      }),
+    );
+  },
+  (bench) => {
+    const running = [11, 12, 13].map((last) => startAnswering(bench.host(last), 5060, `pbx-${last}`));
+    afterAll(() => Promise.all(running.map((one) => one.stop())));
+
+    test("every call is answered once, through additions, removals, changed states and reloaded tables", async () => {
+      const uri = (last: number): string => `sip:${bench.host(last)}:5060;transport=udp`;
+      const calls = placeCalls({
+        from: bench.host(30),
+        router: bench.router,
+        number: "1000",
+        calls: 300,
+        callsPerSecond: 100,
+        holdMs: 200,
+      });
+      const over = calls.then(() => true);
+      let rounds = 0;
+      while (!(await Promise.race([over, Promise.resolve(false)]))) {
+        await bench.call("dispatcher.add", 100, uri(13), 0, 0);
+        await bench.call("dispatcher.set_state", "d", 100, uri(12));
+        await bench.call("mtree.reload", "ext");
+        await bench.call("dispatcher.set_state", "ap", 100, uri(12));
+        await bench.call("htable.reload", "domains");
+        await bench.call("dispatcher.remove", 100, uri(13));
+        rounds += 1;
+      }
+      const { entries, failed } = await calls;
+      expect(rounds).toBeGreaterThan(10);
+      expect([entries.length, failed]).toEqual([300, 0]);
+      expect(new Set(entries.map(({ status }) => status))).toEqual(new Set([200]));
+      expect(new Set(entries.map(({ callId }) => callId)).size).toBe(300);
+      expect(new Set(entries.map(({ who }) => who))).toEqual(new Set(["pbx-11", "pbx-12", "pbx-13"]));
+      expect((await bench.read()).calls).toBe(0);
+    });
+  },
+);
