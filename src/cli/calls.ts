@@ -107,7 +107,7 @@ const columns: readonly Column[] = [
   { header: "FOR", right: true },
   { header: "BACKEND", shrink: true },
   { header: "ROUTE", wide: true },
-  { header: "ID", shrink: true },
+  { header: "ID" },
   { header: "CALL-ID", wide: true },
 ];
 

@@ -5,7 +5,7 @@ import type { DesiredData } from "../render/types.ts";
 import { nameOf, podNameOf } from "./fleet.ts";
 import { hostOf, isDrainTier, nameResources, tierOf } from "./names.ts";
 import { answered, notAnswering, type Answer } from "./output.ts";
-import { renderTable, type Cell, type Column, type Style } from "./table.ts";
+import { renderTable, wrap, type Cell, type Column, type Style } from "./table.ts";
 import { stateTone } from "./status.ts";
 
 export interface DumpData {
@@ -114,10 +114,10 @@ const mergedColumns: readonly Column[] = [
   { header: "AVG MS", right: true },
   { header: "MAX MS", right: true, wide: true },
   { header: "URI", wide: true },
-  { header: "NOTE", shrink: true },
+  { header: "NOTE", wide: true, shrink: true },
 ];
 const podColumns: readonly Column[] = [
-  { header: "POD", shrink: true },
+  { header: "POD", shrink: true, keepEnd: true },
   { header: "SET" },
   { header: "PRIO", right: true },
   { header: "BACKEND", shrink: true },
@@ -168,9 +168,17 @@ export function renderDump(data: DumpData, style: Style, perPod: boolean): strin
     one.uri,
     disagrees(one) ? { text: one.notes.join("; "), tone: "warn" } : one.notes.join("; "),
   ]);
-  const wrong = merged.filter(disagrees).length;
-  const last = wrong === 0 ? [] : [`${wrong} of ${merged.length} destinations are not the same everywhere.`];
-  return [title, ...renderTable(mergedColumns, rows, style), ...last];
+  const wrong = merged.filter(disagrees);
+  const draining = merged.filter((one) => !disagrees(one) && one.notes.length > 0);
+  const note = (one: MergedDestination): string[] =>
+    wrap(`${one.set} ${one.backend || hostOf(one.uri)}: ${one.notes.join("; ")}`, "  ", style.width);
+  return [
+    title,
+    ...renderTable(mergedColumns, rows, style),
+    ...draining.flatMap(note),
+    ...(wrong.length === 0 ? [] : [`${wrong.length} of ${merged.length} destinations are not as they should be:`]),
+    ...wrong.flatMap(note),
+  ];
 }
 
 export const dumpJson = (data: DumpData): object => ({

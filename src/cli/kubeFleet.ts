@@ -166,11 +166,14 @@ async function request(
 }
 
 function remedyFor(error: ApiError): string | undefined {
+  const secret = /secrets (\S+-control) in namespace (\S+?):/.exec(error.message);
+  if (error.code === "SIPR_FORBIDDEN" && secret !== null)
+    return `To ask the pods you need their token: kubectl -n ${secret[2]} create role ${secret[1]} --verb=get --resource=secrets --resource-name=${secret[1]}, and a rolebinding of it to you.`;
   if (error.code === "SIPR_FORBIDDEN")
     return "Ask an administrator for the ClusterRole sip-viewer (to look) or sip-operator (to act) in this namespace: kubectl create rolebinding NAME --clusterrole=sip-viewer --user=YOU";
   if (error.status === 0)
     return "Check that the cluster is reachable: kubectl version; choose another with --context or --kubeconfig.";
-  if (error.status === 404) return "Check the name and the namespace (-n).";
+  if (error.status === 404 && error.code === "SIPR_API") return "Check the name and the namespace (-n).";
   return error.code === "SIPR_API" && error.status !== 401
     ? "Try again; if this stays, look at the object named."
     : undefined;
@@ -193,7 +196,7 @@ function explain(error: unknown, pod: FleetPod, failure: string, direct: boolean
     `the control port of ${pod.name} does not answer through the API server: ${why}`,
     {
       remedy: /403|forbidden/i.test(why)
-        ? "The right to create pods/portforward is missing: ask for the ClusterRole sip-viewer or sip-operator."
+        ? "The right to create pods/portforward is missing: ask for the ClusterRole sip-operator."
         : `Look at the pod: kubectl -n ${pod.namespace} describe pod ${pod.name}`,
       cause: error,
     },

@@ -56,7 +56,7 @@ export function parsePing(result: unknown): { readonly code: number; readonly te
 const columns: readonly Column[] = [
   { header: "BACKEND", shrink: true },
   { header: "ADDRESS" },
-  { header: "POD", shrink: true },
+  { header: "POD", shrink: true, keepEnd: true },
   { header: "REPLY" },
   { header: "LAST MS", right: true },
   { header: "URI", wide: true },

@@ -118,11 +118,11 @@ export function statsRows(
 }
 
 const columns: readonly Column[] = [
-  { header: "POD", shrink: true },
+  { header: "POD", shrink: true, keepEnd: true },
   { header: "CALLS", right: true },
   { header: "CALLS/S", right: true },
   { header: "PLACED", right: true },
-  { header: "FAILED", right: true },
+  { header: "FAILED", right: true, wide: true },
   { header: "2XX", right: true },
   { header: "3XX", right: true, wide: true },
   { header: "4XX", right: true },

@@ -7,6 +7,8 @@ export interface Column {
   readonly header: string;
   /** may be cut (with "…") when the terminal is too narrow; the rest never is */
   readonly shrink?: boolean;
+  /** what is cut is the beginning: the end tells one from another */
+  readonly keepEnd?: boolean;
   readonly right?: boolean;
   /** only with -o wide */
   readonly wide?: boolean;
@@ -21,6 +23,8 @@ export interface Style {
 
 const codes: Readonly<Record<Tone, string>> = { good: "32", bad: "31", warn: "33", dim: "2" };
 const GAP = "   ";
+/** where the usual one does not fit */
+const NARROW_GAP = "  ";
 const SHORTEST = 8;
 
 export const textOf = (cell: Cell): string => (typeof cell === "string" ? cell : cell.text);
@@ -33,6 +37,9 @@ export const plain = (text: string): string => text.replaceAll(/[\u0000-\u001F\u
 export const cut = (text: string, width: number): string =>
   text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
 
+const cutStart = (text: string, width: number): string =>
+  text.length <= width ? text : `…${text.slice(text.length - Math.max(0, width - 1))}`;
+
 /** Lines without trailing spaces. A row has a cell for every column, those that are not shown included. */
 export function renderTable(columns: readonly Column[], rows: readonly (readonly Cell[])[], style: Style): string[] {
   const shown = columns.flatMap((column, index) => (column.wide && !style.wide ? [] : [{ column, index }]));
@@ -40,29 +47,38 @@ export function renderTable(columns: readonly Column[], rows: readonly (readonly
   const natural = shown.map(({ column }, at) =>
     Math.max(column.header.length, ...cells.map((row) => plain(textOf(row[at] ?? "")).length)),
   );
+  const total = natural.reduce((sum, width) => sum + width, GAP.length * (natural.length - 1));
+  const gap = style.width !== undefined && total > style.width ? NARROW_GAP : GAP;
   const widths = fit(
     natural,
     shown.map(({ column }) => column.shrink === true),
     style.width,
+    gap.length,
   );
   const line = (row: readonly Cell[]): string =>
     row
       .map((cell, at) => {
-        const text = cut(plain(textOf(cell)), widths[at] ?? 0);
+        const shorten = shown[at]?.column.keepEnd ? cutStart : cut;
+        const text = shorten(plain(textOf(cell)), widths[at] ?? 0);
         const pad = " ".repeat(Math.max(0, (widths[at] ?? 0) - text.length));
         const painted = paint(text, typeof cell === "string" ? undefined : cell.tone, style);
         return shown[at]?.column.right ? pad + painted : painted + pad;
       })
-      .join(GAP)
+      .join(gap)
       .trimEnd();
   return [line(shown.map(({ column }) => column.header)), ...cells.map((row) => line(row))];
 }
 
 /** Takes from the widest column that may shrink until the line fits, or nothing can shrink. */
-function fit(natural: readonly number[], shrink: readonly boolean[], limit: number | undefined): readonly number[] {
+function fit(
+  natural: readonly number[],
+  shrink: readonly boolean[],
+  limit: number | undefined,
+  gap: number,
+): readonly number[] {
   const widths = [...natural];
   if (limit === undefined) return widths;
-  let over = widths.reduce((sum, width) => sum + width, GAP.length * (widths.length - 1)) - limit;
+  let over = widths.reduce((sum, width) => sum + width, gap * (widths.length - 1)) - limit;
   while (over > 0) {
     let widest = -1;
     for (const [at, width] of widths.entries())

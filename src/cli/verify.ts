@@ -8,7 +8,7 @@ import type { ReloadAction } from "../reload/types.ts";
 import type { SipRouter } from "../api/index.ts";
 import { nameOf, type Fleet, type FleetPod } from "./fleet.ts";
 import { answered, notAnswering, type Answer } from "./output.ts";
-import { renderTable, type Cell, type Column, type Style } from "./table.ts";
+import { renderTable, wrap, type Cell, type Column, type Style } from "./table.ts";
 
 export interface PodVerification {
   readonly reading: PodReading;
@@ -53,12 +53,11 @@ export interface ReloadData {
 }
 
 const columns: readonly Column[] = [
-  { header: "POD", shrink: true },
+  { header: "POD", shrink: true, keepEnd: true },
   { header: "STATE" },
   { header: "DESTINATIONS", right: true },
   { header: "CALLS", right: true },
   { header: "KAMAILIO", wide: true },
-  { header: "DIFFERS", shrink: true },
 ];
 
 export const allInSync = (data: ReloadData): boolean =>
@@ -66,20 +65,22 @@ export const allInSync = (data: ReloadData): boolean =>
 
 export function renderReload(data: ReloadData, style: Style): string[] {
   const rows = data.answers.map((answer): Cell[] => {
-    if ("error" in answer) return [answer.pod.name, { text: "NoAnswer", tone: "bad" }, "-", "-", "-", answer.error];
-    const { inSync, reading, differences } = answer.value;
+    if ("error" in answer) return [answer.pod.name, { text: "NoAnswer", tone: "bad" }, "-", "-", "-"];
+    const { inSync, reading } = answer.value;
     return [
       answer.pod.name,
       inSync ? { text: "InSync", tone: "good" } : { text: "Differs", tone: "bad" },
       String(reading.destinations.length),
       String(reading.calls ?? "-"),
       reading.version ?? "-",
-      differences.slice(0, 3).join("; ") + (differences.length > 3 ? ` and ${differences.length - 3} more` : ""),
     ];
   });
   const good = answered(data.answers).filter(({ value }) => value.inSync).length;
   const summary = `SipRouter ${nameOf(data.router)}  ${good} of ${data.answers.length} pods read back with revision ${data.revision}`;
-  return [...renderTable(columns, rows, style), summary];
+  const differing = answered(data.answers).flatMap(({ pod, value }) =>
+    value.differences.flatMap((one) => wrap(`${pod.name}: ${one}`, "  ", style.width)),
+  );
+  return [...renderTable(columns, rows, style), ...differing, summary];
 }
 
 export const reloadJson = (data: ReloadData): object => ({

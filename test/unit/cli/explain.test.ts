@@ -1,0 +1,112 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { SipRouter } from "../../../src/api/index.ts";
+import { candidatesOf, explain, judgeSource, lookupKeys, routeTable, rowCounts } from "../../../src/cli/explain.ts";
+import { lookupRoute } from "../../../src/ir/lookup.ts";
+import { renderTables } from "../../../src/render/kamailio/tables.ts";
+import { backends, router, views } from "../../golden/cli/fleet.ts";
+
+const withRoutes = (routes: readonly object[], external?: object): SipRouter => ({
+  ...router,
+  spec: { ...router.spec, routes, external } as unknown as SipRouter["spec"],
+});
+const domainsOf = fc.option(fc.constantFrom("a.example.com", "b.example.com"), { nil: undefined });
+const digits = (least: number, most: number) => fc.stringMatching(new RegExp(`^[0-3]{${least},${most}}$`));
+const claim = fc.oneof(
+  digits(3, 4).map((extension) => ({ extensions: [extension] })),
+  fc
+    .constantFrom("000-333", "100-199", "1000-1999", "1200-1299", "0000-3333")
+    .map((range) => ({ extensions: [range] })),
+  digits(1, 3).map((prefix) => ({ prefixes: [prefix] })),
+);
+const routes = fc.array(fc.tuple(claim, domainsOf), { maxLength: 8 }).map((all) => {
+  const seen = new Set<string>();
+  return all.flatMap(([match, domain], index) => {
+    const key = JSON.stringify([match, domain]);
+    if (seen.has(key)) return [];
+    seen.add(key);
+    const set = index % 2 === 0 ? "freepbx" : "trunks";
+    return [
+      {
+        name: `r${index}`,
+        match: { ...match, ...(domain === undefined ? {} : { domains: [domain] }) },
+        set,
+        callers: "Anyone",
+      },
+    ];
+  });
+});
+
+describe("route explain", () => {
+  test("the candidate that it says wins is the row by which the pods route", () => {
+    fc.assert(
+      fc.property(routes, digits(1, 5), domainsOf, fc.boolean(), (list, number, domain, external) => {
+        const one = withRoutes(list, external ? { set: "trunks", callers: "Anyone" } : undefined);
+        const winner = lookupRoute({ ...routeTable(one), sets: [], access: { allow: [], deny: [] } }, number, domain);
+        const candidates = candidatesOf(one, { number, domain }, winner);
+        expect(candidates.filter(({ wins }) => wins).map(({ route }) => route)).toEqual(
+          winner === undefined ? [] : [winner.route],
+        );
+        for (const { wins, why } of candidates) expect(why === "").toBe(wins);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("the keys it asks the pods for find the same row in the table that the pods are given", () => {
+    fc.assert(
+      fc.property(routes, digits(1, 5), domainsOf, (list, number, domain) => {
+        const one = withRoutes(list);
+        const table = routeTable(one);
+        const sets = ["freepbx", "trunks"].map((name, at) => ({
+          name,
+          id: at + 1,
+          algorithm: "RoundRobin" as const,
+          tiers: [0],
+          destinations: [],
+        }));
+        const text = renderTables({ ...table, sets, access: { allow: [], deny: [] } })[0]?.text ?? "";
+        const rows = new Map(
+          text
+            .split("\n")
+            .slice(2)
+            .filter((row) => row !== "")
+            .map((row) => [row.slice(0, row.indexOf(":")), row.slice(row.indexOf(":") + 1)]),
+        );
+        const longest = (key: string): string | undefined => {
+          for (let size = key.length; size >= 6; size -= 1)
+            if (rows.has(key.slice(0, size))) return rows.get(key.slice(0, size));
+          return undefined;
+        };
+        const found = lookupKeys(table, { number, domain })
+          .map((key) => ({ key, row: longest(key) }))
+          .find(({ key, row }) => row !== undefined && rowCounts(row, key, number));
+        const winner = lookupRoute({ ...table, sets: [], access: { allow: [], deny: [] } }, number, domain);
+        expect(found?.row?.split("|")[4]).toBe(winner === undefined ? undefined : `${winner.set}/${winner.route}`);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test.each([
+    ["10.9.1.2", false, "accessControl.deny"],
+    ["10.1.1.2", true, "accessControl.allow"],
+    ["192.0.2.12", true, "backend freepbx-2"],
+    ["203.0.113.5", false, "neither a backend"],
+    ["2001:db8::1", false, "neither a backend"],
+  ])("a call from %s is judged as access control says", (source, admitted, text) => {
+    const verdict = judgeSource(router, backends, { number: "1234", source }, undefined);
+    expect(verdict.admitted).toBe(admitted);
+    expect(verdict.text).toContain(text);
+  });
+
+  test("an unknown caller of a route for trusted callers is refused also where everybody else is let in", () => {
+    const one = { ...router, spec: { ...router.spec, accessControl: undefined } as unknown as SipRouter["spec"] };
+    const asked = { router: one, backends, answers: views("RT|0||200=11|trunks/external") };
+    expect(explain({ ...asked, question: { number: "900123", source: "203.0.113.5" } })).toMatchObject({
+      source: { admitted: false },
+      served: false,
+    });
+    expect(explain({ ...asked, question: { number: "900123" } }).source.admitted).toBeUndefined();
+  });
+});

@@ -1,0 +1,158 @@
+/** The command line: usage errors, help, completion, archives. */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import type { Command } from "commander";
+import { afterAll, describe, expect, test } from "vitest";
+import { buildProgram, runProgram } from "../../../src/cli/program.ts";
+import { packTar } from "../../../src/cli/tar.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "cli-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function run(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  stdin = "",
+): Promise<{ code: number; out: string; err: string }> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const code = await runProgram(
+    args,
+    {
+      stdout: (line) => void out.push(line),
+      write: (text) => void out.push(text),
+      stderr: (line) => void err.push(line),
+      stdin: async () => stdin,
+      columns: undefined,
+      env,
+      cwd: folder,
+      signal: new AbortController().signal,
+      now: () => 0,
+    },
+    "1.2.3",
+  );
+  return { code, out: out.join("\n"), err: err.join("\n") };
+}
+
+const all = (command: Command): Command[] => [command, ...command.commands.flatMap((one) => all(one))];
+const program = buildProgram(
+  "1.2.3",
+  async () => {},
+  async () => {},
+);
+const names = program.commands.map((one) => one.name());
+
+describe("usage", () => {
+  test.each([
+    [["status", "--state", "nowhere"], "is not the state folder"],
+    [["status", "--kubeconfig", "/nowhere"], "/nowhere"],
+    [["status", "--state", ".", "--context", "x"], "exclude each other"],
+    [["stats", "--interval", "soon"], "from 0.1 to 86400"],
+    [["calls", "--limit", "0"], "from 1 to 10000"],
+    [["route", "explain", "1234", "--source", "pbx"], "IP address"],
+    [["end"], "missing required argument"],
+    [["dump", "--sett", "x"], "unknown option"],
+    [["sttaus"], "Did you mean status"],
+    [["completion", "tcsh"], "bash, zsh, fish"],
+    [["validate"], "--file"],
+  ])("%j is refused with exit code 2 and what would be right", async (args, message) => {
+    const { code, out, err } = await run(args);
+    expect(code).toBe(2);
+    expect(err).toContain(message);
+    expect(out).toBe("");
+  });
+
+  test("a context that the kubeconfig has not: those that it has are named", async () => {
+    const file = join(folder, "kubeconfig");
+    const cluster = { name: "c", cluster: { server: "https://127.0.0.1:1" } };
+    writeFileSync(
+      file,
+      JSON.stringify({
+        apiVersion: "v1",
+        kind: "Config",
+        clusters: [cluster],
+        users: [{ name: "u", user: {} }],
+        contexts: [{ name: "prod", context: { cluster: "c", user: "u" } }],
+        "current-context": "prod",
+      }),
+    );
+    expect((await run(["status", "--kubeconfig", file, "--context", "test"])).err).toContain("Use one of: prod.");
+    const away = await run(["status", "--kubeconfig", file]);
+    expect(away.code).toBe(1);
+    expect(away.err).toMatch(
+      /error SIPR_API: No answer from the API server https:\/\/127\.0\.0\.1:1[^]*kubectl version/,
+    );
+  });
+
+  test("--help of every command prints to standard output and ends with 0", async () => {
+    for (const command of all(program)) {
+      const path: string[] = [];
+      for (let one: Command | null = command; one?.parent; one = one.parent) path.unshift(one.name());
+      const { code, out, err } = await run([...path, "--help"]);
+      expect([path.join(" "), code, err]).toEqual([path.join(" "), 0, ""]);
+      expect(out).toContain("Usage: kubectl sip");
+    }
+    expect((await run(["--version"])).out).toBe("1.2.3");
+  });
+
+  test("docs/cli.md describes every command, and none that is not there", () => {
+    const text = readFileSync(new URL("../../../docs/cli.md", import.meta.url), "utf8");
+    const described = [...text.matchAll(/^### `kubectl sip ([a-z]+)/gm)].map(([, name]) => name);
+    expect([...new Set(described)].toSorted()).toEqual(names.toSorted());
+  });
+});
+
+describe("validate", () => {
+  const router = (set: string): string =>
+    `apiVersion: siprouter.dev/v1alpha1\nkind: SipRouter\nmetadata: {name: edge}\nspec:\n  dispatcherSets: [{name: main, backends: [{name: pbx}]}]\n  routes: [{name: r, match: {extensions: ["100"]}, set: ${set}}]\n---\napiVersion: siprouter.dev/v1alpha1\nkind: PbxBackend\nmetadata: {name: pbx}\nspec: {address: 192.0.2.1}\n`;
+  test("right files: exit code 0, nothing printed", async () => {
+    expect(await run(["validate", "-f", "-"], {}, router("main"))).toEqual({ code: 0, out: "", err: "" });
+  });
+  test("wrong ones: exit code 1, object and path of each issue", async () => {
+    const { code, err, out } = await run(["validate", "-f", "-"], {}, router("other"));
+    expect([code, out]).toEqual([1, ""]);
+    expect(err).toContain("SipRouter default/edge spec.routes[0].set");
+  });
+});
+
+describe("completion", () => {
+  const complete = (...words: string[]): string[] => {
+    const script = `source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 )); _kubectl_sip; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    return execFileSync("bash", ["-c", script, "bash", join(folder, "completion.bash"), ...words], { encoding: "utf8" })
+      .trim()
+      .split("\n");
+  };
+  test("bash offers the commands, their options and what is below a command", async () => {
+    writeFileSync(join(folder, "completion.bash"), (await run(["completion", "bash"])).out);
+    expect(complete("kubectl-sip", "st").toSorted()).toEqual(["stats", "status"]);
+    expect(complete("kubectl-sip", "route", "")).toContain("explain");
+    expect(complete("kubectl-sip", "dump", "--s").toSorted()).toEqual(["--selector", "--set", "--state"]);
+    expect(complete("kubectl-sip", "route", "explain", "--dom")).toEqual(["--domain"]);
+  });
+  test.each(["zsh", "fish"])("%s names every command", async (shell) => {
+    const { out } = await run(["completion", shell]);
+    for (const name of names) expect(out).toContain(name);
+  });
+});
+
+test("an archive is one that tar reads, long names included", () => {
+  const long = `diagnose/${"n".repeat(63)}/objects/configmap-${"r".repeat(60)}.yaml`;
+  const file = join(folder, "a.tar.gz");
+  writeFileSync(
+    file,
+    gzipSync(
+      packTar(
+        [
+          { name: "a.txt", content: "ä\n" },
+          { name: long, content: "x".repeat(2000) },
+        ],
+        1_000_000_000,
+      ),
+    ),
+  );
+  expect(execFileSync("tar", ["-tzf", file], { encoding: "utf8" }).trim().split("\n")).toEqual(["a.txt", long]);
+  expect(execFileSync("tar", ["-xzOf", file, "a.txt"], { encoding: "utf8" })).toBe("ä\n");
+});
