@@ -10,7 +10,7 @@ export const documentedCommands: Readonly<Record<string, RunBy>> = {
   "make check": { by: ".ci/run" },
   "npm ci": { by: "hack/install-packages" },
   [`${operator} render -f config/samples`]: documentation,
-  [`${operator} standalone --resources config/samples --state /tmp/sip-router --addresses 127.50.0.10,127.50.0.11`]:
+  [`${operator} standalone --resources config/samples --state /tmp/sip-router --addresses 127.50.1.10,127.50.1.11`]:
     documentation,
   "kubectl apply -f crds/": documentation,
   [`${operator} run --kubeconfig "$KUBECONFIG"`]: documentation,

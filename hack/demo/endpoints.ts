@@ -118,14 +118,14 @@ export async function register(number: string, from: Address, to: Address, folde
   return lines(log)[0] ?? "none";
 }
 
-/** Waits until something is bound to the UDP port (Linux). */
-export const bound = (at: Address, signal: AbortSignal): Promise<boolean> => {
-  const hex = at.ip
-    .split(".")
-    .toReversed()
-    .map((part) => Number(part).toString(16).padStart(2, "0"))
-    .join("");
-  const entry = `${hex}:${at.port.toString(16).padStart(4, "0")}`.toUpperCase();
-  const taken = () => readFileSync("/proc/net/udp", "utf8").includes(` ${entry} `);
-  return until(`nothing listens on ${at.ip}:${at.port}`, taken, { seconds: 10, signal });
-};
+/** Whether something is bound to the UDP port, on this address or on all (Linux). */
+export function isBound({ ip, port }: Address): boolean {
+  const bytes = ip.split(".").toReversed().map(Number);
+  const hex = bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const table = readFileSync("/proc/net/udp", "utf8");
+  const entry = `:${port.toString(16).padStart(4, "0")} `;
+  return [hex, "00000000"].some((address) => table.includes(` ${address}${entry}`.toUpperCase()));
+}
+
+export const bound = (at: Address, signal: AbortSignal): Promise<boolean> =>
+  until(`nothing listens on ${at.ip}:${at.port}`, () => isBound(at), { seconds: 10, signal });

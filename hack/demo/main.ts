@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { Answering, bound } from "./endpoints.ts";
+import { Answering, bound, isBound } from "./endpoints.ts";
 import { leaveAll, processesOf, stopAll } from "./processes.ts";
 import { Router } from "./router.ts";
 import { prepareSamples, type Samples } from "./samples.ts";
@@ -26,6 +26,9 @@ const interrupted = new Promise<never>((_, reject) => {
 });
 
 async function run(demo: Demo): Promise<Row[]> {
+  const taken = [...demo.samples.replicas, ...demo.samples.backends.values()].find(isBound);
+  if (taken)
+    throw new Error(`${taken.ip}:${taken.port} is in use, perhaps by a demo with KEEP=1: stop that one and try again`);
   say(`PBXes: ${[...demo.pbx.keys()].join(", ")}`);
   for (const pbx of demo.pbx.values()) pbx.start();
   for (const pbx of demo.pbx.values()) await bound(pbx.at, demo.signal);

@@ -17,7 +17,7 @@ const root = resolve(import.meta.dirname, "../..");
 const withoutCluster = [
   "npm ci",
   "npm exec --no -- sip-router-operator render -f config/samples",
-  "npm exec --no -- sip-router-operator standalone --resources config/samples --state /tmp/sip-router --addresses 127.50.0.10,127.50.0.11",
+  "npm exec --no -- sip-router-operator standalone --resources config/samples --state /tmp/sip-router --addresses 127.50.1.10,127.50.1.11",
 ];
 const onCluster = [
   "kubectl apply -f crds/",

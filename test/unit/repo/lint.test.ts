@@ -80,7 +80,8 @@ describe("import order", () => {
 
   test("every folder of src has a line in the table", () => {
     const folders = readdirSync(join(root, "src"), { withFileTypes: true }).filter((entry) => entry.isDirectory());
-    expect(folders.map(({ name }) => name).toSorted()).toEqual(Object.keys(importOrder).toSorted());
+    expect(folders.length).toBeGreaterThan(5);
+    expect(Object.keys(importOrder)).toEqual(expect.arrayContaining(folders.map(({ name }) => name)));
   });
 });
 
