@@ -3,6 +3,7 @@ import type { SipRouterSpec, Transport } from "../api/index.ts";
 import { CONTROL_PORT, type ResolvedRouter } from "../model/index.ts";
 import { buildSet } from "./destinations.ts";
 import { deepFreeze } from "./freeze.ts";
+import { hashOf } from "./hash.ts";
 import { buildRoutes } from "./routes.ts";
 import type { DataPlan, RouterPlan, StructurePlan, WorkloadPlan } from "./types.ts";
 
@@ -13,23 +14,23 @@ export interface Defaults {
 
 /** Sorted and deep-frozen: whatever the order of the input, the same plan. */
 export function buildPlan(resolved: ResolvedRouter, defaults: Defaults): RouterPlan {
-  const { metadata, spec } = resolved.object;
+  const { metadata } = resolved.object;
   // A copy: nothing of the input is frozen or shared.
   return deepFreeze(
     structuredClone<RouterPlan>({
       namespace: metadata.namespace,
       name: metadata.name,
       uid: metadata.uid ?? "",
-      structure: buildStructure(spec),
+      structure: buildStructure(resolved),
       data: buildData(resolved),
-      workload: buildWorkload(spec, defaults),
+      workload: buildWorkload(resolved, defaults),
     }),
   );
 }
 
 const transports: readonly Transport[] = ["UDP", "TCP", "TLS"];
 
-function buildStructure(spec: SipRouterSpec): StructurePlan {
+function buildStructure({ object: { spec }, tls }: ResolvedRouter): StructurePlan {
   const { failover, healthCheck, registration, authentication, rateLimit, mediaProxy, kamailio } = spec;
   return {
     listeners: sortedListeners(spec).map(({ name, transport, port }) => ({
@@ -45,24 +46,33 @@ function buildStructure(spec: SipRouterSpec): StructurePlan {
     registration,
     ...(authentication === undefined ? {} : { authentication: { realm: authentication.realm } }),
     accessControl: spec.accessControl !== undefined,
-    ...(rateLimit === undefined ? {} : { rateLimit }),
+    ...(rateLimit === undefined ? {} : { rateLimit: true }),
     topologyHiding: spec.topologyHiding?.enabled ?? false,
+    ...(tls === undefined ? {} : { tls: buildTls(tls) }),
     ...(mediaProxy === undefined ? {} : { rtpengine: sorted(mediaProxy.rtpengine.addresses) }),
     workers: kamailio.workers,
     shmMemoryMiB: kamailio.shmMemoryMiB,
   };
 }
 
-function buildData({ object, sets }: ResolvedRouter): DataPlan {
-  const { routes, external, accessControl } = object.spec;
+const buildTls = ({ listener, authorities }: NonNullable<ResolvedRouter["tls"]>): StructurePlan["tls"] => ({
+  listener,
+  ...(authorities === undefined ? {} : { ca: hashOf(authorities) }),
+});
+
+function buildData({ object, sets, tls, credentials }: ResolvedRouter): DataPlan {
+  const { routes, external, accessControl, rateLimit } = object.spec;
   return {
     sets: sets.map((set) => buildSet(set)).toSorted((a, b) => a.id - b.id),
     ...buildRoutes(routes, external),
+    ...(tls === undefined ? {} : { certificate: { port: tls.port, generation: hashOf(tls.chain) } }),
     access: { allow: sorted(accessControl?.allow ?? []), deny: sorted(accessControl?.deny ?? []) },
+    ...(rateLimit === undefined ? {} : { limits: rateLimit }),
+    ...(credentials === undefined ? {} : { credentials }),
   };
 }
 
-function buildWorkload(spec: SipRouterSpec, defaults: Defaults): WorkloadPlan {
+function buildWorkload({ object: { spec }, tls: used }: ResolvedRouter, defaults: Defaults): WorkloadPlan {
   const { kamailio } = spec;
   return {
     replicas: spec.replicas,
@@ -73,7 +83,9 @@ function buildWorkload(spec: SipRouterSpec, defaults: Defaults): WorkloadPlan {
     hostNetwork: spec.hostNetwork,
     drainTimeoutSeconds: spec.drain.timeoutSeconds,
     tlsSecrets: sortedListeners(spec).flatMap(({ name, tls }) =>
-      tls === undefined ? [] : [{ listener: name, secretName: tls.secretName }],
+      tls === undefined
+        ? []
+        : [{ listener: name, secretName: tls.secretName, authorities: used?.authorities !== undefined }],
     ),
   };
 }

@@ -19,8 +19,13 @@ export interface StructurePlan {
   readonly registration: SipRouterSpec["registration"];
   readonly authentication?: { readonly realm: string };
   readonly accessControl: boolean;
-  readonly rateLimit?: SipRouterSpec["rateLimit"];
+  readonly rateLimit?: boolean;
   readonly topologyHiding: boolean;
+  /**
+   * There are TLS listeners; the name of the one whose certificate all show. `ca`: hash of the authorities that backends
+   * are verified against; absent: they are not verified.
+   */
+  readonly tls?: { readonly listener: string; readonly ca?: string };
   readonly rtpengine?: readonly string[];
   readonly workers: number;
   readonly shmMemoryMiB: number;
@@ -88,7 +93,21 @@ export interface DataPlan {
   readonly domains: readonly { readonly domain: string; readonly tenant: number }[];
   /** sorted by tenant, then pattern */
   readonly routes: readonly RouteEntry[];
+  /** what TLS listeners show: hash of the chain of certificates, and the port of one of them */
+  readonly certificate?: { readonly port: number; readonly generation: string };
   readonly access: { readonly allow: readonly string[]; readonly deny: readonly string[] };
+  /** of each source address; there when the structure has `rateLimit` */
+  readonly limits?: { readonly requestsPerSecond: number; readonly banSeconds: number };
+  /** there when the structure has `authentication` */
+  readonly credentials?: CredentialsPlan;
+}
+
+/** Who may authenticate. Secret: goes into a Secret only. */
+export interface CredentialsPlan {
+  /** makes the hash of this table useless to who guesses passwords by it */
+  readonly salt: string;
+  /** sorted by user; `ha1`: RFC 2617 3.2.2.2, 32 hexadecimal digits in lower case */
+  readonly users: readonly { readonly user: string; readonly ha1: string }[];
 }
 
 /** What the Deployment and Services depend on beside the structure. */
@@ -100,7 +119,12 @@ export interface WorkloadPlan {
   readonly service: SipRouterSpec["service"];
   readonly hostNetwork: boolean;
   readonly drainTimeoutSeconds: number;
-  readonly tlsSecrets: readonly { readonly listener: string; readonly secretName: string }[];
+  readonly tlsSecrets: readonly {
+    readonly listener: string;
+    readonly secretName: string;
+    /** the Secret has `ca.crt` */
+    readonly authorities: boolean;
+  }[];
 }
 
 export interface RouterPlan {

@@ -5,6 +5,8 @@
  * - `dispatcher.add` makes a set that is not there, and a second entry when the destination is there; `dispatcher.remove`
  *   takes all entries of a set and URI, and says Ok for unknown ones; both keep the state of the others.
  * - `dispatcher.set_state` takes "ap", "ip", "tp", "d"; an unknown destination is a fault.
+ * - `permissions.addressReload` keeps all of the old content when a row is wrong or the file is missing; a row whose
+ *   address is no address becomes a name (`permissions.domainDump`): the generation is one, and the only one.
  * - `htable.get` faults for a key that is not there.
  */
 import { OperatorError } from "../errors.ts";
@@ -12,10 +14,12 @@ import type { DataTable, DesiredData } from "../render/types.ts";
 import {
   parseDialogAnswer,
   parseDispatcherAnswer,
+  parseDomainDump,
   parseHtableAnswer,
   parseMtreeAnswer,
   parseVersionAnswer,
 } from "./parse.ts";
+import { readCertificate } from "./readCertificate.ts";
 import type { Control, ControlAddress, PodReading } from "./types.ts";
 
 /** @throws OperatorError SIPR_RPC_UNREACHABLE, SIPR_RPC_FAULT, SIPR_RPC_MALFORMED */
@@ -24,7 +28,7 @@ export const readPod = async (control: Control, address: ControlAddress, desired
     control.call(address, method, params);
   const destinations = await orWhen(/No Destination Sets/i, { RECORDS: [] }, call("dispatcher.list"));
   const tables = await Promise.all(
-    desired.tables.map(async (table) => [table.name, await generationOf(call, table)] as const),
+    desired.tables.map(async (table) => [table.name, await generationOf(call, address.host, table)] as const),
   );
   const drain = await orWhen(NOT_THERE, undefined, call("htable.get", "st", "drain"));
   const calls = parseDialogAnswer(await call("dlg.stats_active"));
@@ -43,13 +47,27 @@ const NOT_THERE = /doesn't exist|not found|No such/i;
 type Call = (method: string, ...params: (string | number)[]) => Promise<unknown>;
 
 /** The generation row of a table: its key is one that no call can look up. */
-async function generationOf(call: Call, { name, kind }: DataTable): Promise<string | undefined> {
+async function generationOf(call: Call, host: string, table: DataTable): Promise<string | undefined> {
+  const { name, kind } = table;
+  if (kind === "tls") return certificateOf(call, host, table);
   if (kind === "mtree") return parseMtreeAnswer(await orWhen(NOT_THERE, undefined, call("mtree.match", name, "*", 0)));
   if (kind === "htable") {
     const value = parseHtableAnswer(await orWhen(NOT_THERE, undefined, call("htable.get", name, "#generation")));
     return value === undefined ? undefined : String(value);
   }
-  return undefined;
+  return parseDomainDump(await orWhen(NOT_THERE, undefined, call("permissions.domainDump")));
+}
+
+/**
+ * What a handshake shows. A proof is noted in the pod, to be had without a handshake by the next reading; the note goes
+ * with the process.
+ */
+async function certificateOf(call: Call, host: string, { generation, port }: DataTable): Promise<string | undefined> {
+  const noted = parseHtableAnswer(await orWhen(NOT_THERE, undefined, call("htable.get", "st", "certificate")));
+  if (noted === generation) return generation;
+  const shown = await readCertificate(host, port ?? 5061);
+  if (shown === generation) await call("htable.sets", "st", "certificate", generation);
+  return shown;
 }
 
 /** `otherwise` when Kamailio's fault says so. */

@@ -1,11 +1,13 @@
 /** One SipRouter with everything it names, or what is wrong with it. */
 import type { Key, SipRouter } from "../api/index.ts";
+import { resolveCredentials } from "./credentials.ts";
 import { refOf, sortIssues, unresolved } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import { parseRouter } from "./parse.ts";
 import { podTemplateIssues } from "./pod-template.ts";
 import { routeConflicts } from "./routes.ts";
 import { routerSecretIssues } from "./secrets.ts";
+import { resolveTls } from "./tls.ts";
 import { assignSetIds, resolveSet } from "./sets.ts";
 import type { Issue, Resolution, ResolvedSet, Snapshot } from "./types.ts";
 import { refuseUnsupported } from "./unsupported.ts";
@@ -29,11 +31,15 @@ export function resolveRouter(snapshot: Snapshot, key: Key): Resolution {
     ...routeConflicts(router),
     ...podTemplateIssues(router),
   ];
-  const secrets = routerSecretIssues(snapshot, router);
+  const { tls, issues: tlsIssues } = resolveTls(snapshot, router);
+  const { credentials, issues: wrongCredentials } = resolveCredentials(snapshot, router);
+  const secrets = [...routerSecretIssues(snapshot, router), ...tlsIssues, ...wrongCredentials];
   const sets = resolveSets(snapshot, router);
   const issues = limit(sortIssues([...own, ...secrets, ...sets.issues]));
   const usable = own.length === 0 && secrets.length === 0 && sets.sets.some((set) => set.members.length > 0);
-  return usable ? { router: { object: router, sets: sets.sets }, issues } : { issues };
+  if (!usable) return { issues };
+  const secured = { ...(tls === undefined ? {} : { tls }), ...(credentials === undefined ? {} : { credentials }) };
+  return { router: { object: router, sets: sets.sets, ...secured }, issues };
 }
 
 /** sorted by id */

@@ -67,9 +67,31 @@ export interface ResolvedSet {
   readonly members: readonly ResolvedMember[];
 }
 
+/** SHA-256 of certificates as DER, hexadecimal. */
+export interface ResolvedTls {
+  /** the listener whose certificate all TLS listeners show, and its port */
+  readonly listener: string;
+  readonly port: number;
+  /** the certificate and its issuers, in this order */
+  readonly chain: readonly string[];
+  /** `ca.crt` of the Secret, sorted: what backends are verified against */
+  readonly authorities?: readonly string[];
+}
+
 export interface ResolvedRouter {
   readonly object: SipRouter;
+  /** of routers with a TLS listener */
+  readonly tls?: ResolvedTls;
   readonly sets: readonly ResolvedSet[];
+  /** with `authentication`: the users of its Secret */
+  readonly credentials?: Credentials;
+}
+
+export interface Credentials {
+  /** of the Secret, known to nobody who may not read it: its uid */
+  readonly salt: string;
+  /** sorted by user; `ha1`: 32 hexadecimal digits, MD5 of user, realm and password (RFC 2617 3.2.2.2) */
+  readonly users: readonly { readonly user: string; readonly ha1: string }[];
 }
 
 /**

@@ -24,28 +24,11 @@ const is =
 const rows: readonly Row[] = [
   {
     kind: "SipRouter",
-    path: "spec.listeners[].transport",
-    refuse: is("TLS"),
-    message: "TLS listeners are not supported yet: use UDP or TCP.",
-  },
-  {
-    kind: "SipRouter",
-    path: "spec.authentication",
-    message: "digest authentication is not supported yet: remove it and let the PBX challenge its phones.",
-  },
-  { kind: "SipRouter", path: "spec.rateLimit", message: "rate limits are not supported yet: remove it." },
-  {
-    kind: "SipRouter",
     path: "spec.topologyHiding.enabled",
     refuse: is(true),
     message: "topology hiding is not supported yet: set it to false.",
   },
   { kind: "SipRouter", path: "spec.mediaProxy", message: "a media proxy is not supported yet: remove it." },
-  {
-    kind: "SipRouter",
-    path: "spec.accessControl",
-    message: "access control is not supported yet: remove it and limit the sources in front of the router.",
-  },
   {
     kind: "SipRouter",
     path: "spec.hostNetwork",
@@ -64,12 +47,6 @@ const rows: readonly Row[] = [
     refuse: is("CallLoad", "Latency"),
     message:
       "this algorithm is not supported yet: use RoundRobin, Weighted, Priority, Random, HashCallId, HashFrom or HashTo.",
-  },
-  {
-    kind: "PbxBackend",
-    path: "spec.transport",
-    refuse: is("TLS"),
-    message: "TLS towards a backend is not supported yet: use UDP or TCP.",
   },
   {
     kind: "PbxBackend",

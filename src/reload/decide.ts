@@ -11,7 +11,7 @@ import type { PodDecision, ReloadAction } from "./types.ts";
 
 /** Kamailio's dispatcher flag DS_DISABLED_DST. */
 const DISABLED = 4;
-const tableOrder: readonly DataTable["kind"][] = ["htable", "address", "mtree"];
+const tableOrder: readonly DataTable["kind"][] = ["tls", "htable", "address", "mtree"];
 
 export interface Hints {
   /** destination URIs that do not answer, as other pods or another set of this pod know: they are not added as active */

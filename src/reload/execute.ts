@@ -42,5 +42,6 @@ function reloadCall(name: string, tables: readonly DataTable[]): Call {
   const kind = tables.find((table) => table.name === name)?.kind;
   if (kind === "mtree") return ["mtree.reload", [name]];
   if (kind === "htable") return ["htable.reload", [name]];
+  if (kind === "tls") return ["tls.reload", []];
   return ["permissions.addressReload", []];
 }

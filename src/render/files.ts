@@ -2,19 +2,27 @@
 import { hashOf } from "../ir/index.ts";
 import type { RouterPlan } from "../ir/types.ts";
 import { renderConfig } from "./kamailio/config.ts";
+import { parseCertificate, renderCertificate } from "./kamailio/certificate.ts";
 import { buildEntries, DISPATCHER_FILE, parseDispatcherList, renderDispatcherList } from "./kamailio/dispatcherList.ts";
 import { DRAIN_FILE, renderDrainScript } from "./kamailio/drain.ts";
 import { refuse } from "./kamailio/quote.ts";
+import { parseSecurityTables, renderSecurityTables } from "./kamailio/securityTables.ts";
 import { parseGeneration, renderTables, tableShapes } from "./kamailio/tables.ts";
+import { renderTlsConfig } from "./kamailio/tls.ts";
 import type { DataTable, DesiredData, DispatcherEntry, RenderedFiles } from "./types.ts";
 
 export const CONFIG_FILE = "kamailio.cfg";
 
 /** @throws OperatorError SIPR_RENDER_REFUSED when a string of the plan cannot be written safely */
 export const renderFiles = (plan: RouterPlan): RenderedFiles => {
-  const structure = { [CONFIG_FILE]: renderConfig(plan.structure), [DRAIN_FILE]: renderDrainScript() };
+  const structure = {
+    [CONFIG_FILE]: renderConfig(plan.structure),
+    [DRAIN_FILE]: renderDrainScript(),
+    ...renderTlsConfig(plan.structure),
+  };
   const entries = buildEntries(plan.data);
-  const tables = renderTables(plan.data);
+  const security = renderSecurityTables(plan);
+  const tables = [...renderTables(plan.data), ...security, ...renderCertificate(plan.data)];
   return {
     structure,
     // the command line of the container is the Deployment's own, yet it goes with the file
@@ -23,6 +31,7 @@ export const renderFiles = (plan: RouterPlan): RenderedFiles => {
       [DISPATCHER_FILE]: renderDispatcherList(entries),
       ...Object.fromEntries(tables.map(({ table, text }) => [table.file, text])),
     },
+    secret: Object.fromEntries(security.flatMap(({ secret }) => (secret === undefined ? [] : [[secret.file, secret.text]]))),
     desired: desiredOf(
       entries,
       tables.map(({ table }) => table),
@@ -37,16 +46,17 @@ export const renderFiles = (plan: RouterPlan): RenderedFiles => {
 export const parseDataFiles = (data: Readonly<Record<string, string>>): DesiredData => {
   const list = data[DISPATCHER_FILE];
   if (list === undefined) return refuse("the data files", Object.keys(data), `a file ${DISPATCHER_FILE}`);
-  return desiredOf(
-    parseDispatcherList(list),
-    Object.values(tableShapes).map((shape) => {
+  return desiredOf(parseDispatcherList(list), [
+    ...Object.values(tableShapes).map((shape) => {
       const { name, kind, file } = shape;
       const generation = parseGeneration(shape, data[file] ?? "");
       if (generation === undefined)
         return refuse("the data files", Object.keys(data), `a file ${file} with its generation`);
       return { name, kind, file, generation };
     }),
-  );
+    ...parseSecurityTables(data),
+    ...parseCertificate(data),
+  ]);
 };
 
 const desiredOf = (dispatcher: readonly DispatcherEntry[], tables: readonly DataTable[]): DesiredData => ({

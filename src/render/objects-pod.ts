@@ -3,7 +3,7 @@ import type { RouterPlan } from "../ir/types.ts";
 import { KAMAILIO_CONTAINER, VOLUME_PREFIX } from "../model/index.ts";
 import { annotations, CONTROL_DIR, DATA_DIR, labels, MANAGED_BY, RUN_DIR, STRUCTURE_DIR, TLS_DIR } from "./layout.ts";
 import { mergePodTemplate, type PodTemplate } from "./objects-merge.ts";
-import { controlName, dataName, podSelector, structureName } from "./objects-names.ts";
+import { controlName, credentialsName, dataName, podSelector, structureName } from "./objects-names.ts";
 import { renderProcess, type ProcessEnv } from "./process.ts";
 import type { RenderedFiles } from "./types.ts";
 
@@ -114,18 +114,36 @@ function defaultResources({ structure }: RouterPlan): object {
 
 const volumes = (plan: RouterPlan, files: RenderedFiles) => [
   { name: `${VOLUME_PREFIX}structure`, configMap: { name: structureName(plan.name, files.structureHash) } },
-  { name: `${VOLUME_PREFIX}data`, configMap: { name: dataName(plan.name) } },
+  dataVolume(plan, files),
   { name: `${VOLUME_PREFIX}control`, secret: { secretName: controlName(plan.name), defaultMode: SECRET_MODE } },
   { name: `${VOLUME_PREFIX}run`, emptyDir: { medium: "Memory", sizeLimit: "16Mi" } },
   ...(plan.workload.tlsSecrets.length === 0 ? [] : [tlsVolume(plan)]),
 ];
 
+/** One folder for all tables: Kamailio's htable knows one. */
+const dataVolume = (plan: RouterPlan, files: RenderedFiles) =>
+  Object.keys(files.secret).length === 0
+    ? { name: `${VOLUME_PREFIX}data`, configMap: { name: dataName(plan.name) } }
+    : {
+        name: `${VOLUME_PREFIX}data`,
+        projected: {
+          defaultMode: SECRET_MODE,
+          sources: [{ configMap: { name: dataName(plan.name) } }, { secret: { name: credentialsName(plan.name) } }],
+        },
+      };
+
 const tlsVolume = (plan: RouterPlan) => ({
   name: `${VOLUME_PREFIX}tls`,
   projected: {
     defaultMode: SECRET_MODE,
-    sources: plan.workload.tlsSecrets.map(({ listener, secretName }) => ({
-      secret: { name: secretName, items: ["tls.crt", "tls.key"].map((key) => ({ key, path: `${listener}/${key}` })) },
+    sources: plan.workload.tlsSecrets.map(({ listener, secretName, authorities }) => ({
+      secret: {
+        name: secretName,
+        items: ["tls.crt", "tls.key", ...(authorities ? ["ca.crt"] : [])].map((key) => ({
+          key,
+          path: `${listener}/${key}`,
+        })),
+      },
     })),
   },
 });

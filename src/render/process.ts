@@ -4,7 +4,7 @@ import { CONFIG_FILE } from "./files.ts";
 import { DRAIN_FILE } from "./kamailio/drain.ts";
 import { integer } from "./kamailio/quote.ts";
 import { commandLineTokens } from "./kamailio/tokens.ts";
-import { RUN_DIR, STRUCTURE_DIR } from "./layout.ts";
+import { RUN_DIR, STRUCTURE_DIR, TLS_DIR } from "./layout.ts";
 
 /** One environment variable: exactly one of `value`, `fieldPath` (downward API) and `secretKey` (key of the Secret `<router>-control`). */
 export interface ProcessEnv {
@@ -37,7 +37,8 @@ export const renderProcess = (plan: RouterPlan): KamailioProcess => ({
     "-f",
     `${STRUCTURE_DIR}/${CONFIG_FILE}`,
     "-w",
-    RUN_DIR,
+    // the paths of tls.cfg are relative to it
+    plan.structure.tls === undefined ? RUN_DIR : TLS_DIR,
     "-Y",
     RUN_DIR,
     "-P",

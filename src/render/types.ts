@@ -20,9 +20,11 @@ export interface DispatcherEntry {
  */
 export interface DataTable {
   readonly name: string;
-  readonly kind: "mtree" | "htable" | "address";
+  /** tls: the certificate in the mounted Secret; its file holds the hash only, and a handshake at `port` reads it back */
+  readonly kind: "mtree" | "htable" | "address" | "tls";
   readonly file: string;
   readonly generation: string;
+  readonly port?: number;
 }
 
 /** All data every pod of a router must run. */
@@ -40,6 +42,8 @@ export interface RenderedFiles {
   readonly structureHash: string;
   /** `dispatcher.list`, the db_text tables, ...; reloadable */
   readonly data: Readonly<Record<string, string>>;
+  /** reloadable files that hold secrets: keys of the Secret `<router>-credentials`; mounted beside `data` */
+  readonly secret: Readonly<Record<string, string>>;
   readonly desired: DesiredData;
 }
 

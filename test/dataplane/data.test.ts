@@ -155,7 +155,7 @@ withKamailio(
 const fail = (): never => {
   throw new Error("a destination is missing");
 };
-const at = ({ host, port, transport }: SipPeer): { host: string; port: number; transport: "UDP" | "TCP" } => ({
+const at = ({ host, port, transport }: SipPeer): Pick<SipPeer, "host" | "port" | "transport"> => ({
   host,
   port,
   transport,

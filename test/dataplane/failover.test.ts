@@ -183,7 +183,7 @@ withKamailio(
   },
 );
 
-const at = ({ host, port, transport }: SipPeer): { host: string; port: number; transport: "UDP" | "TCP" } => ({
+const at = ({ host, port, transport }: SipPeer): Pick<SipPeer, "host" | "port" | "transport"> => ({
   host,
   port,
   transport,

@@ -5,7 +5,7 @@ import { createControl, type ClosableControl } from "../../src/kamailio/control.
 import { readPod } from "../../src/kamailio/readPod.ts";
 import type { DestinationState, PodReading } from "../../src/kamailio/types.ts";
 import { LocalKamailio } from "../support/sip/kamailio.ts";
-import { SipPeer, type Behaviour } from "../support/sip/peer.ts";
+import { SipPeer, type Behaviour, type Endpoint } from "../support/sip/peer.ts";
 import { kamailio5, kamailio6, type KamailioProgram } from "../support/sip/programs.ts";
 import { until } from "../support/until.ts";
 
@@ -38,12 +38,16 @@ export class Bench {
     return hostOf(this.program, last);
   }
 
-  async start(plan: RouterPlan): Promise<void> {
-    this.#kamailio = await LocalKamailio.start(this.program, plan, this.host(1));
+  async start(plan: RouterPlan, secret?: Readonly<Record<string, string>>, ip = this.host(1)): Promise<void> {
+    this.#kamailio = await LocalKamailio.start(this.program, plan, ip, secret);
   }
 
-  async peer(last: number, port = 5060, transport: "UDP" | "TCP" = "UDP", behaviour?: Behaviour): Promise<SipPeer> {
-    const peer = await SipPeer.listen({ host: this.host(last), port, transport }, behaviour);
+  peer(last: number, port = 5060, transport: "UDP" | "TCP" = "UDP", behaviour?: Behaviour): Promise<SipPeer> {
+    return this.listen({ host: this.host(last), port, transport }, behaviour);
+  }
+
+  async listen(endpoint: Endpoint, behaviour?: Behaviour): Promise<SipPeer> {
+    const peer = await SipPeer.listen(endpoint, behaviour);
     this.#peers.push(peer);
     return peer;
   }

@@ -6,11 +6,13 @@ import { renderModules } from "./modules.ts";
 import { renderParameters } from "./parameters.ts";
 import { renderRegistration } from "./registration.ts";
 import { renderRequests } from "./requests.ts";
+import { renderTlsModule } from "./tls.ts";
 
 /** @throws OperatorError SIPR_RENDER_REFUSED */
 export const renderConfig = (structure: StructurePlan): string =>
   [
     ...renderParameters(structure),
+    ...renderTlsModule(structure),
     ...renderModules(structure),
     ...renderRequests(structure),
     ...renderDialplan(structure),

@@ -1,7 +1,7 @@
 /** Modules and their parameters. */
 import type { StructurePlan } from "../../ir/types.ts";
 import { whereAvailable } from "./capabilities.ts";
-import { integer } from "./quote.ts";
+import { advertisedHost, integer } from "./quote.ts";
 import { MTREE_CHARS } from "./tables.ts";
 
 /** All in Debian's package `kamailio`. */
@@ -69,7 +69,7 @@ const dataParameters: readonly Parameter[] = [
 ];
 
 /** Failover on, OPTIONS to every destination, one timer process, no wait between reloads (the operator serialises them). */
-const dispatcherParameters = ({ healthCheck }: StructurePlan): readonly Parameter[] => [
+const dispatcherParameters = ({ healthCheck, advertise }: StructurePlan): readonly Parameter[] => [
   ["dispatcher", "list_file", "SIPR_DATA_DIR/dispatcher.list"],
   ["dispatcher", "flags", 2],
   ["dispatcher", "xavp_dst_mode", 1],
@@ -77,12 +77,16 @@ const dispatcherParameters = ({ healthCheck }: StructurePlan): readonly Paramete
   ["dispatcher", "ds_probing_mode", 1],
   ["dispatcher", "ds_timer_mode", 1],
   ["dispatcher", "ds_ping_latency_stats", 1],
-  ["dispatcher", "ds_ping_from", "sip:sip-router@SIPR_POD_IP"],
+  ["dispatcher", "ds_ping_from", `sip:sip-router@${pingHost(advertise)}`],
   ["dispatcher", "ds_ping_interval", healthCheck.intervalSeconds],
   ["dispatcher", "ds_probing_threshold", healthCheck.failureThreshold],
   ["dispatcher", "ds_inactive_threshold", healthCheck.successThreshold],
   ["dispatcher", "ds_ping_reply_codes", ["class=2", ...aliveCodes.map((code) => `code=${code}`)].join(";")],
 ];
+
+/** From of the OPTIONS: not the pod's own address, which needs brackets when it is IPv6 and which topology hiding hides. */
+const pingHost = (advertise: string | undefined): string =>
+  advertise === undefined ? "sip-router.invalid" : advertisedHost("advertise.address", advertise);
 
 const controlParameters: readonly Parameter[] = [
   ["cfgutils", "lock_set_size", 1],

@@ -30,7 +30,7 @@ export const renderParameters = (structure: StructurePlan): readonly string[] =>
 ];
 
 /**
- * SIP listeners before the control port: the first TCP listener is the one whose address goes into Via and
+ * In quotes an IPv6 address needs no brackets, and the pod's address has none. SIP listeners before the control port: the first TCP listener is the one whose address goes into Via and
  * Record-Route of what Kamailio sends over TCP.
  */
 function renderListeners(structure: StructurePlan): readonly string[] {
@@ -40,8 +40,8 @@ function renderListeners(structure: StructurePlan): readonly string[] {
     ...structure.listeners.map(({ name, transport, port }) => {
       const at = integer(`listener ${name}: port`, port, 1, 65_535);
       const seen = advertise === undefined ? "" : ` advertise ${advertise}:${at}`;
-      return `listen=${transport.toLowerCase()}:SIPR_POD_IP:${at}${seen}`;
+      return `listen=${transport.toLowerCase()}:"SIPR_POD_IP":${at}${seen}`;
     }),
-    `listen=tcp:SIPR_POD_IP:${integer("the control port", structure.controlPort, 1, 65_535)}`,
+    `listen=tcp:"SIPR_POD_IP":${integer("the control port", structure.controlPort, 1, 65_535)}`,
   ];
 }

@@ -1,6 +1,6 @@
 /** A caller: requests through a router from one {@link SipPeer}, with the transactions and dialogs of RFC 3261. */
 import { randomBytes } from "node:crypto";
-import { callIdOf, header, headers, uriIn, writeMessage, type SipMessage } from "./message.ts";
+import { callIdOf, header, headers, inUri, uriIn, writeMessage, type SipMessage } from "./message.ts";
 import type { Address, SipPeer } from "./peer.ts";
 
 const unique = (): string => randomBytes(6).toString("hex");
@@ -30,12 +30,12 @@ export class Sent {
     const {
       callId = unique(),
       branch = `z9hG4bK${unique()}`,
-      from = `<sip:caller@${peer.host}>;tag=${unique()}`,
+      from = `<sip:caller@${inUri(peer.host)}>;tag=${unique()}`,
     } = input;
     const cseq = input.cseq ?? 1;
     const contact =
       input.contact === undefined
-        ? `<sip:caller@${peer.host}:${peer.port};transport=${peer.transport.toLowerCase()}>`
+        ? `<sip:caller@${inUri(peer.host)}:${peer.port};transport=${peer.transport.toLowerCase()}>`
         : input.contact;
     this.peer = peer;
     this.router = router;
@@ -43,7 +43,7 @@ export class Sent {
     this.text = writeMessage({
       first: `${input.method} ${input.uri} SIP/2.0`,
       fields: [
-        ["Via", `SIP/2.0/${peer.transport} ${peer.host}:${peer.port};branch=${branch};rport`],
+        ["Via", `SIP/2.0/${peer.transport} ${inUri(peer.host)}:${peer.port};branch=${branch};rport`],
         ["Max-Forwards", String(input.maxForwards ?? 70)],
         ["From", from],
         ["To", input.to ?? `<${input.uri}>`],
@@ -160,7 +160,7 @@ export async function call(
   number: string,
   more: Partial<RequestInput> = {},
 ): Promise<{ sent: Sent; reply: SipMessage; dialog: Dialog }> {
-  const sent = await request(peer, router, { method: "INVITE", uri: `sip:${number}@${router.host}`, ...more });
+  const sent = await request(peer, router, { method: "INVITE", uri: `sip:${number}@${inUri(router.host)}`, ...more });
   const reply = await sent.final();
   const dialog = callerDialog(reply);
   if ((reply.status ?? 0) < 300) await within(peer, router, dialog, "ACK", sent.input.cseq, { contact: null });

@@ -11,10 +11,11 @@ import type { ControlAddress } from "../../../src/kamailio/types.ts";
 import type { RouterPlan } from "../../../src/ir/index.ts";
 import { renderFiles } from "../../../src/render/files.ts";
 import { renderControlSecret } from "../../../src/render/kamailio/tokens.ts";
-import { CONTROL_DIR, DATA_DIR, RUN_DIR, STRUCTURE_DIR } from "../../../src/render/layout.ts";
+import { CONTROL_DIR, DATA_DIR, RUN_DIR, STRUCTURE_DIR, TLS_DIR } from "../../../src/render/layout.ts";
 import { renderProcess } from "../../../src/render/process.ts";
 import type { RenderedFiles } from "../../../src/render/types.ts";
 import { until } from "../until.ts";
+import { inUri } from "./message.ts";
 import type { KamailioProgram } from "./programs.ts";
 
 const TOKEN = "0123456789abcdefghijklmnopqrstuvwxyz";
@@ -41,12 +42,18 @@ export class LocalKamailio {
   }
 
   /** Resolves when it is ready to serve. */
-  static async start(program: KamailioProgram, plan: RouterPlan, ip: string): Promise<LocalKamailio> {
+  static async start(
+    program: KamailioProgram,
+    plan: RouterPlan,
+    ip: string,
+    secret: Readonly<Record<string, string>> = {},
+  ): Promise<LocalKamailio> {
     const folder = await mkdtemp(join(tmpdir(), "sipr-"));
     const kamailio = new LocalKamailio(program, plan, ip, folder);
-    for (const name of ["structure", "data", "control", "run"]) await mkdir(join(folder, name));
+    for (const name of ["structure", "data", "control", "run", "tls"]) await mkdir(join(folder, name));
     await kamailio.#write("structure", kamailio.#files.structure);
     await kamailio.#write("control", renderControlSecret(TOKEN));
+    await kamailio.writeSecret(secret);
     await kamailio.writeData(plan);
     try {
       await kamailio.#run();
@@ -74,7 +81,7 @@ export class LocalKamailio {
     const version = `..v${(this.#version += 1)}`;
     await mkdir(join(folder, version));
     this.#seconds = Math.max(Math.floor(Date.now() / 1000), this.#seconds + 1);
-    for (const [name, text] of Object.entries(this.#files.data)) {
+    for (const [name, text] of Object.entries({ ...this.#files.data, ...this.#files.secret })) {
       await writeFile(join(folder, version, name), text);
       await utimes(join(folder, version, name), this.#seconds, this.#seconds);
       await symlink(join("..data", name), join(folder, name)).catch(() => undefined);
@@ -82,6 +89,18 @@ export class LocalKamailio {
     await symlink(version, join(folder, "..tmp"));
     await rename(join(folder, "..tmp"), join(folder, "..data"));
     return this.#files;
+  }
+
+  /** The Secret of the TLS listener, as it is mounted; nothing is reloaded. */
+  async writeSecret(secret: Readonly<Record<string, string>>): Promise<void> {
+    const { tls } = this.#plan.structure;
+    if (tls === undefined) return;
+    await mkdir(join(this.#folder, "tls", tls.listener), { recursive: true });
+    for (const [key, text] of Object.entries(secret)) {
+      const file = join(this.#folder, "tls", tls.listener, key);
+      await writeFile(`${file}.new`, text, { mode: 0o600 });
+      await rename(`${file}.new`, file);
+    }
   }
 
   /** The drain script, as `preStop` runs it; resolves with its exit code. */
@@ -107,7 +126,13 @@ export class LocalKamailio {
   }
 
   #local(text: string): string {
-    const folders = { [STRUCTURE_DIR]: "structure", [DATA_DIR]: "data", [CONTROL_DIR]: "control", [RUN_DIR]: "run" };
+    const folders = {
+      [STRUCTURE_DIR]: "structure",
+      [DATA_DIR]: "data",
+      [CONTROL_DIR]: "control",
+      [RUN_DIR]: "run",
+      [TLS_DIR]: "tls",
+    };
     let out = text.replaceAll("$(POD_IP)", this.ip);
     for (const [mounted, name] of Object.entries(folders)) out = out.replaceAll(mounted, join(this.#folder, name));
     return out;
@@ -125,7 +150,9 @@ export class LocalKamailio {
     child.stderr?.on("data", (text: Buffer) => (this.#log += text.toString()));
     await until(`kamailio ${this.#program.name} is ready`, async () => {
       if (child.exitCode !== null || child.signalCode !== null) throw new Error(`kamailio ended:\n${this.#log}`);
-      const answer = await fetch(`http://${this.ip}:${this.control.port}${readinessPath}`).catch(() => undefined);
+      const answer = await fetch(`http://${inUri(this.ip)}:${this.control.port}${readinessPath}`).catch(
+        () => undefined,
+      );
       return answer?.status === 200;
     });
   }

@@ -40,6 +40,9 @@ const listed = new Set(["via", "route", "record-route", "path", "contact"]);
 
 export const header = (message: SipMessage, name: string): string => headers(message, name)[0] ?? "";
 
+/** An IPv6 address is in brackets (RFC 3261 19.1.2, 25.1). */
+export const inUri = (host: string): string => (host.includes(":") ? `[${host}]` : host);
+
 export const callIdOf = (message: SipMessage): string => header(message, "call-id");
 /** The URI in a name-addr: `<sip:a@b>;tag=x` -> `sip:a@b` */
 export const uriIn = (value: string): string => /<([^>]*)>/.exec(value)?.[1] ?? value.split(";")[0] ?? value;

@@ -5,12 +5,21 @@
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect as connectTls, createServer as createTlsServer } from "node:tls";
+import type { Transport } from "../../../src/api/index.ts";
 import { until } from "../until.ts";
-import { callIdOf, header, parseMessage, writeReply, type ReplyOptions, type SipMessage } from "./message.ts";
+import type { KeyPair } from "./certificates.ts";
+import { callIdOf, header, inUri, parseMessage, writeReply, type ReplyOptions, type SipMessage } from "./message.ts";
 
 export interface Address {
   readonly host: string;
   readonly port: number;
+}
+
+export interface Endpoint extends Address {
+  readonly transport?: Transport;
+  /** of a TLS server */
+  readonly identity?: KeyPair;
 }
 
 /** Answers `request`; `send` replies to where it came from. */
@@ -28,7 +37,9 @@ export const silent: Behaviour = () => {};
 export class SipPeer {
   readonly host: string;
   readonly port: number;
-  readonly transport: "UDP" | "TCP";
+  readonly transport: Transport;
+  /** what a TLS server shows, and a client when it is asked */
+  readonly #identity: KeyPair | undefined;
   readonly received: SipMessage[] = [];
   behaviour: Behaviour;
   /** answers the router's OPTIONS, as `probe` says, else 200 */
@@ -38,29 +49,27 @@ export class SipPeer {
   #tcp: Server | undefined;
   readonly #connections = new Map<string, Socket>();
 
-  private constructor(host: string, port: number, transport: "UDP" | "TCP", behaviour: Behaviour) {
+  private constructor({ host, port, transport = "UDP", identity }: Endpoint, behaviour: Behaviour) {
     this.host = host;
     this.port = port;
     this.transport = transport;
+    this.#identity = identity;
     this.behaviour = behaviour;
   }
 
-  static async listen(
-    at: Address & { transport?: "UDP" | "TCP" },
-    behaviour: Behaviour = answering(200),
-  ): Promise<SipPeer> {
-    const peer = new SipPeer(at.host, at.port, at.transport ?? "UDP", behaviour);
+  static async listen(at: Endpoint, behaviour: Behaviour = answering(200)): Promise<SipPeer> {
+    const peer = new SipPeer(at, behaviour);
     await peer.open();
     return peer;
   }
 
   get uri(): string {
-    return `sip:${this.host}:${this.port};transport=${this.transport.toLowerCase()}`;
+    return `sip:${inUri(this.host)}:${this.port};transport=${this.transport.toLowerCase()}`;
   }
 
   async open(): Promise<void> {
     if (this.transport === "UDP") {
-      const socket = createSocket("udp4");
+      const socket = createSocket(this.host.includes(":") ? "udp6" : "udp4");
       socket.on("message", (data, from) =>
         this.#take(data.toString("latin1"), (text) => void socket.send(text, from.port, from.address)),
       );
@@ -69,7 +78,7 @@ export class SipPeer {
       this.#udp = socket;
       return;
     }
-    const server = createServer((socket) => this.#adopt(socket));
+    const server = this.#server();
     server.listen(this.port, this.host);
     await once(server, "listening");
     this.#tcp = server;
@@ -102,11 +111,21 @@ export class SipPeer {
     const key = `${to.host}:${to.port}`;
     let socket = this.#connections.get(key);
     if (socket === undefined) {
-      socket = connect({ host: to.host, port: to.port, localAddress: this.host });
-      await once(socket, "connect");
+      const target = { host: to.host, port: to.port, localAddress: this.host };
+      const tls = this.transport === "TLS";
+      socket = tls ? connectTls({ ...target, rejectUnauthorized: false }) : connect(target);
+      await once(socket, tls ? "secureConnect" : "connect");
       this.#adopt(socket, key);
     }
     socket.write(text);
+  }
+
+  #server(): Server {
+    if (this.transport === "TCP") return createServer((socket) => this.#adopt(socket));
+    const { certificate: cert, key } = this.#identity ?? {};
+    const server = createTlsServer({ cert, key }, (socket) => this.#adopt(socket));
+    server.on("tlsClientError", () => {});
+    return server;
   }
 
   requests(method: string): readonly SipMessage[] {

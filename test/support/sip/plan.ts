@@ -1,11 +1,11 @@
 /** Router plans for the data plane's tests, built from a few words. */
-import type { Algorithm, Callers } from "../../../src/api/index.ts";
+import type { Algorithm, Callers, Transport } from "../../../src/api/index.ts";
 import type { Destination, DispatcherSetPlan, RouteEntry, RouterPlan, StructurePlan } from "../../../src/ir/index.ts";
 
 export interface PeerAddress {
   readonly host: string;
   readonly port: number;
-  readonly transport?: "UDP" | "TCP";
+  readonly transport?: Transport;
   readonly priority?: number;
   readonly weight?: number;
   readonly disabled?: boolean;
@@ -35,6 +35,7 @@ export interface PlanInput {
   readonly routes: readonly RouteInput[];
   readonly domains?: RouterPlan["data"]["domains"];
   readonly drainTimeoutSeconds?: number;
+  readonly certificate?: RouterPlan["data"]["certificate"];
 }
 
 const structure: StructurePlan = {
@@ -61,7 +62,9 @@ export const routerPlan = (input: PlanInput): RouterPlan => ({
     sets: input.sets.map(setPlan),
     domains: input.domains ?? [],
     routes: input.routes.map(routeEntry),
+    ...(input.certificate === undefined ? {} : { certificate: input.certificate }),
     access: { allow: [], deny: [] },
+    ...input.data,
   },
   workload: {
     replicas: 1,
