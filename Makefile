@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 IMAGE ?= sip-router-operator:dev
 
 .DEFAULT_GOAL := help
-.PHONY: help packages demo test check format crds image clean
+.PHONY: help packages demo test check e2e format crds image clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,10 @@ test: packages ## all tests: unit, data plane, integration; installs what they n
 
 check: packages ## types, lint, format, generated files, scripts, documentation
 	@hack/check
+
+e2e: packages ## the samples on the cluster that KUBECONFIG names (see hack/e2e/main.ts)
+	@hack/install-programs sipp
+	@node hack/e2e/main.ts
 
 format: packages ## formats the sources
 	@oxfmt .
