@@ -88,3 +88,14 @@ export function parseDialogAnswer(result: unknown): number {
 /** `core.version`: "kamailio 5.6.3 (x86_64/linux) " -> "5.6.3" */
 export const parseVersionAnswer = (result: unknown): string | undefined =>
   typeof result === "string" ? /([0-9]+\.[0-9]+\.[0-9a-z-]+)/.exec(result)?.[1] : undefined;
+
+/**
+ * `permissions.domainDump`: names of the address table. Its generation is the tag of the one name that it has; with any
+ * other name a row was not understood as an address, and there is no generation to speak of.
+ */
+export function parseDomainDump(result: unknown): string | undefined {
+  const [row, ...more] = Array.isArray(result) ? (result as readonly unknown[]) : [result];
+  const item = isFields(row) ? row["item"] : undefined;
+  if (more.length > 0 || !isFields(item) || item["domain_name"] !== "generation") return undefined;
+  return typeof item["tag"] === "string" ? item["tag"] : undefined;
+}

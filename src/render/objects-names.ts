@@ -11,4 +11,6 @@ export const podSelector = (router: string): Readonly<Record<string, string>> =>
 });
 export const structureName = (router: string, structureHash: string): string => `${router}-kamailio-${structureHash}`;
 export const dataName = (router: string): string => `${router}-dispatcher`;
+/** Secret with the files that hold credentials; there when the router has any */
+export const credentialsName = (router: string): string => `${router}-credentials`;
 export const controlName = (router: string): string => `${router}-control`;

@@ -2,7 +2,7 @@
 import { API_VERSION, type ObjectMeta, type RawObject } from "../api/index.ts";
 import type { RouterPlan } from "../ir/types.ts";
 import { annotations, labels, MANAGED_BY } from "./layout.ts";
-import { dataName, podSelector, structureName } from "./objects-names.ts";
+import { credentialsName, dataName, podSelector, structureName } from "./objects-names.ts";
 import { podTemplate } from "./objects-pod.ts";
 import type { RenderedFiles } from "./types.ts";
 
@@ -11,6 +11,7 @@ export function renderObjects(plan: RouterPlan, files: RenderedFiles): readonly 
   return [
     serviceAccount(plan),
     structureConfig(plan, files),
+    ...(Object.keys(files.secret).length === 0 ? [] : [credentialsSecret(plan, files)]),
     dataConfig(plan, files),
     deployment(plan, files),
     sipService(plan),
@@ -50,6 +51,16 @@ const structureConfig = (plan: RouterPlan, files: RenderedFiles): RawObject => (
   metadata: metadata(plan, structureName(plan.name, files.structureHash)),
   immutable: true,
   data: files.structure,
+});
+
+const credentialsSecret = (plan: RouterPlan, files: RenderedFiles): RawObject => ({
+  apiVersion: "v1",
+  kind: "Secret",
+  metadata: metadata(plan, credentialsName(plan.name)),
+  type: "Opaque",
+  data: Object.fromEntries(
+    Object.entries(files.secret).map(([file, text]) => [file, Buffer.from(text, "utf8").toString("base64")]),
+  ),
 });
 
 const dataConfig = (plan: RouterPlan, files: RenderedFiles): RawObject => ({

@@ -6,6 +6,7 @@ import { renderModules } from "./modules.ts";
 import { renderParameters } from "./parameters.ts";
 import { renderRegistration } from "./registration.ts";
 import { renderRequests } from "./requests.ts";
+import { renderSecurity } from "./security.ts";
 import { renderTlsModule } from "./tls.ts";
 
 /** @throws OperatorError SIPR_RENDER_REFUSED */
@@ -14,6 +15,7 @@ export const renderConfig = (structure: StructurePlan): string =>
     ...renderParameters(structure),
     ...renderTlsModule(structure),
     ...renderModules(structure),
+    ...renderSecurity(structure),
     ...renderRequests(structure),
     ...renderDialplan(structure),
     ...renderRegistration(structure),

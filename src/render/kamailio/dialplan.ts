@@ -39,13 +39,11 @@ route[DIALPLAN] {
     sl_send_reply("404", "Not Found");
     exit;
   }
-  if ($var(trusted) == 0) {
-    if ($(var(found){s.substr,1,1}) == "T") {
-      sl_send_reply("403", "Forbidden");
-      exit;
-    }
-    if (is_method("INVITE|SUBSCRIBE")) add_contact_alias();
+  if ($var(trusted) == 0 && $(var(found){s.substr,1,1}) == "T") {
+    sl_send_reply("403", "Forbidden");
+    exit;
   }
+  if ($var(backend) == 0 && is_method("INVITE|SUBSCRIBE")) add_contact_alias();
   route(REWRITE);
   $var(rule) = $(var(found){s.select,3,|});
   route(TO_SET);

@@ -40,7 +40,7 @@ route[REGISTER] {
     sl_send_reply("403", "Forbidden");
     exit;
   }
-  if ($(var(found){s.substr,1,1}) == "T" && !ds_is_from_list("-1", "3")) {
+  if ($(var(found){s.substr,1,1}) == "T" && $var(trusted) == 0) {
     sl_send_reply("403", "Forbidden");
     exit;
   }

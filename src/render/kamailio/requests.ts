@@ -1,6 +1,7 @@
 /** request_route: what every request passes, and requests inside a dialog. */
 import type { StructurePlan } from "../../ir/types.ts";
 import { integer } from "./quote.ts";
+import { everyRequest } from "./security.ts";
 
 /** Seconds after which a refused caller may try again (RFC 3261 20.33). */
 export const RETRY_AFTER = 5;
@@ -10,9 +11,11 @@ export const renderRequests = (structure: StructurePlan): readonly string[] =>
 request_route {
   # the control port speaks HTTP only
   if ($Rp == ${integer("the control port", structure.controlPort)}) exit;
+${everyRequest(structure)}
   if (!mf_process_maxfwd_header("70")) {
-    if (!is_method("ACK")) sl_send_reply("483", "Too Many Hops");
-    exit;
+    $var(code) = 483;
+    $var(reason) = "Too Many Hops";
+    route(REFUSE);
   }
   if (!sanity_check("17895", "7")) exit;
   force_rport();
@@ -21,7 +24,8 @@ request_route {
     if (t_check_trans()) t_relay();
     exit;
   }
-  if (has_totag()) {
+  # a REGISTER starts no dialog, whatever its To has
+  if (has_totag() && !is_method("REGISTER")) {
     route(WITHIN_DIALOG);
     exit;
   }
@@ -38,12 +42,11 @@ request_route {
     route(REFUSE_DRAINING);
     exit;
   }
+  route(ADMIT);
   if (is_method("REGISTER")) {
     route(REGISTER);
     exit;
   }
-  $var(trusted) = 0;
-  if (ds_is_from_list("-1", "3")) $var(trusted) = 1;
   if ($route_uri != $null) route(PRELOADED_ROUTE);
   if (is_method("OPTIONS")) {
     sl_send_reply("200", "OK");
@@ -90,7 +93,10 @@ route[CHECK_UNKNOWN_DIALOG] {
   if ($du == $null) $var(next) = $ru;
   # addresses only: a name would be looked up while this process waits
   if ($(var(next){uri.host}) =~ "^(\\[[0-9a-fA-F:.]+\\]|[0-9.]+)$") {
-    if (ds_is_from_list("-1", "3", "$var(next)")) return;
+    if (ds_is_from_list("-1", "3", "$var(next)")) {
+      route(ADMIT);
+      return;
+    }
   }
   if (!is_method("ACK")) sl_send_reply("481", "Call/Transaction Does Not Exist");
   exit;
@@ -99,7 +105,7 @@ route[CHECK_UNKNOWN_DIALOG] {
 # A Route in a first request. From a backend, with the user of our own Path, it is for a phone that registered through
 # this router: follow it to the address that the REGISTER came from. Any other is an outbound proxy setting: dropped.
 route[PRELOADED_ROUTE] {
-  if ($var(trusted) == 1 && $(route_uri{uri.user}) == "path") {
+  if ($var(backend) == 1 && $(route_uri{uri.user}) == "path") {
     loose_route();
     route(TO_PHONE);
     exit;

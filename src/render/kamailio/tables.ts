@@ -38,6 +38,8 @@ export const tableShapes = {
 } as const satisfies Record<string, TableShape>;
 
 export interface RenderedTable {
+  /** the file itself, where it belongs into the Secret; `text` is its generation then */
+  readonly secret?: { readonly file: string; readonly text: string };
   readonly table: DataTable;
   readonly text: string;
 }
@@ -56,14 +58,16 @@ export function renderTables(data: DataPlan): readonly RenderedTable[] {
   ];
 }
 
-function renderTable(
+/** @param salt goes into the generation: with it, the content cannot be guessed from the generation */
+export function renderTable(
   shape: TableShape,
   rows: readonly (readonly [key: string, fields: readonly string[]])[],
+  salt?: string,
 ): RenderedTable {
   const keys = new Set(rows.map(([key]) => key));
   if (keys.size !== rows.length) refuse(`table ${shape.name}`, "two rows with one key", "one row for each key");
   const lines = rows.map(([, fields]) => rowOf(shape, fields)).toSorted();
-  const generation = hashOf(lines);
+  const generation = hashOf(salt === undefined ? lines : [salt, lines]);
   const mark =
     shape.kind === "mtree" ? [shape.generationKey, generation] : htableFields(shape.generationKey, generation);
   return {
@@ -75,7 +79,7 @@ function renderTable(
 const rowOf = (shape: TableShape, fields: readonly string[]): string =>
   `${fields.map((field) => dbTextField(`table ${shape.name}`, field)).join(":")}\n`;
 
-const htableFields = (key: string, value: string): readonly string[] => [key, "0", "0", value, "0"];
+export const htableFields = (key: string, value: string): readonly string[] => [key, "0", "0", value, "0"];
 
 function domainRow(domain: string, tenant: string): readonly [string, readonly string[]] {
   if (!/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(domain))

@@ -35,6 +35,8 @@ export interface PlanInput {
   readonly routes: readonly RouteInput[];
   readonly domains?: RouterPlan["data"]["domains"];
   readonly drainTimeoutSeconds?: number;
+  /** access lists, limits, credentials */
+  readonly data?: Partial<RouterPlan["data"]>;
   readonly certificate?: RouterPlan["data"]["certificate"];
 }
 

@@ -1,0 +1,240 @@
+/**
+ * Who is served: access lists, rate limits, digest authentication, and what every router refuses from strangers. Lists,
+ * limits and credentials are data (securityTables.ts); a router without a feature has no line of it.
+ */
+import type { StructurePlan } from "../../ir/types.ts";
+import { cfgText, refuse } from "./quote.ts";
+import { groups } from "./securityTables.ts";
+import { controlTokenInCfg } from "./tokens.ts";
+
+/** Programs that look for open servers and weak passwords; matched anywhere in User-Agent, in any case. */
+const scanners = [
+  "friendly-scanner",
+  "sipvicious",
+  "sip-scan",
+  "sipscan",
+  "sundayddr",
+  "sipcli",
+  "siparmyknife",
+  "vaxs?ipuseragent",
+  "pplsip",
+  "sivus",
+  "iwar",
+].join("|");
+
+/** Sources share this many buckets, so that no flood of forged sources takes more memory. */
+const BUCKETS = 16_384;
+
+/** Bytes of an answer to OPTIONS beside what it repeats of the request, source address and port, and the tag of To. */
+const ANSWER_BYTES = 59 + 37;
+/** How much longer any other answer to OPTIONS may be than its 200. */
+const LONGER_ANSWER = 48;
+
+export const renderSecurity = (structure: StructurePlan): readonly string[] =>
+  [
+    'loadmodule "counters.so"',
+    'modparam("counters", "script_counter", "sipr.scanners_dropped Requests of known scanners, dropped")',
+    'modparam("counters", "script_counter", "sipr.small_options_dropped OPTIONS shorter than their answer, dropped")',
+    ...(structure.accessControl ? accessModules : []),
+    ...(structure.rateLimit === true ? rateModules : []),
+    ...(structure.authentication === undefined ? [] : authModules),
+    admission(structure),
+    smallOptions(structure),
+    ...(structure.accessControl ? [refuseSource] : []),
+    ...(structure.rateLimit === true ? [rateLimit] : []),
+    ...(structure.authentication === undefined ? [] : [authenticate(realmOf(structure.authentication))]),
+  ].flatMap((text) => text.split("\n"));
+
+const accessModules = [
+  'loadmodule "permissions.so"',
+  'modparam("permissions", "address_file", "SIPR_DATA_DIR/address.list")',
+  'modparam("permissions", "max_subnets", 8192)',
+  'modparam("permissions", "reload_delta", 0)',
+  'modparam("counters", "script_counter", "sipr.access_refused Requests of sources that are not served")',
+];
+
+const rateModules = [
+  'modparam("htable", "htable", "limits=>size=2;dbtable=limits;")',
+  // in the second after the next it counts anew: expiry is in whole seconds
+  'modparam("htable", "htable", "rate=>size=12;autoexpire=1;initval=0;")',
+  'modparam("htable", "htable", "banned=>size=10;autoexpire=300;")',
+  'modparam("counters", "script_counter", "sipr.sources_banned Sources that exceeded their rate")',
+  'modparam("counters", "script_counter", "sipr.banned_dropped Requests of banned sources, dropped")',
+];
+
+/**
+ * All replicas accept each other's nonces: the secret is made of the Secret that all have. A nonce is good for one
+ * source address (flag 8 of `auth_checks_*`).
+ */
+const authModules = [
+  'modparam("htable", "htable", "credentials=>size=12;dbtable=credentials;")',
+  'loadmodule "auth.so"',
+  `modparam("auth", "secret", "${controlTokenInCfg}")`,
+  'modparam("auth", "nonce_expire", 300)',
+  'modparam("auth", "auth_checks_register", 8)',
+  'modparam("auth", "auth_checks_no_dlg", 8)',
+  'modparam("auth", "auth_checks_in_dlg", 8)',
+  'modparam("counters", "script_counter", "sipr.authentication_failed Requests with wrong credentials")',
+];
+
+const realmOf = ({ realm }: NonNullable<StructurePlan["authentication"]>): string => {
+  if (!/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(realm)) refuse("authentication.realm", realm, "a domain");
+  return cfgText("authentication.realm", realm);
+};
+
+/** Lines of `request_route`, before all else. */
+export const everyRequest = (structure: StructurePlan): string =>
+  `  if (is_method("OPTIONS") && $pr == "udp") route(SMALL_OPTIONS);${
+    structure.rateLimit === true ? "\n  route(RATE_LIMIT);" : ""
+  }`;
+
+/**
+ * $var(backend): it comes from a backend. $var(trusted): it may call where a route says `callers: Trusted`. Ends the
+ * script for whom it does not admit.
+ */
+const admission = (structure: StructurePlan): string => `
+route[ADMIT] {
+  $var(backend) = 0;
+  $var(trusted) = 0;
+  if (ds_is_from_list("-1", "3")) {
+    $var(backend) = 1;
+    $var(trusted) = 1;
+  }${
+    structure.accessControl
+      ? `
+  if (allow_source_address("${groups.deny}")) route(REFUSE_SOURCE);`
+      : ""
+  }
+  if ($var(backend) == 1) return;
+  if ($ua =~ "${scanners}") {
+    cnt_inc("sipr.scanners_dropped");
+    exit;
+  }${
+    structure.accessControl
+      ? `
+  if (allow_source_address("${groups.allow}")) $var(trusted) = 1;
+  else if (!allow_source_address("${groups.served}")) route(REFUSE_SOURCE);`
+      : ""
+  }${
+    structure.authentication === undefined
+      ? ""
+      : `
+  # every method that starts something; within a dialog those that the other side may take for a start
+  if (is_method("OPTIONS|ACK|CANCEL|BYE|PRACK|UPDATE|INFO")) return;
+  route(AUTHENTICATE);`
+  }
+}
+`;
+
+/**
+ * An answer that is longer than its request makes the router an amplifier for who forges the source. What an answer does
+ * not repeat, at its least (one-letter names of header fields), has to be as long as what it adds.
+ */
+const smallOptions = (structure: StructurePlan): string => `
+route[SMALL_OPTIONS] {
+  $var(room) = 21 + $(ru{s.len}) + $(rb{s.len});
+  if ($hdr(Max-Forwards) != $null) $var(room) = $var(room) + 15 + $(hdr(Max-Forwards){s.len});
+  if ($hdr(User-Agent) != $null) $var(room) = $var(room) + 13 + $(hdr(User-Agent){s.len});
+  if ($hdr(Accept) != $null) $var(room) = $var(room) + 9 + $(hdr(Accept){s.len});
+  if ($hdr(Allow) != $null) $var(room) = $var(room) + 8 + $(hdr(Allow){s.len});
+  if ($hdr(Contact) != $null) $var(room) = $var(room) + 4 + $(hdr(Contact){s.len});
+  if ($hdr(Supported) != $null) $var(room) = $var(room) + 4 + $(hdr(Supported){s.len});
+  if ($hdr(Content-Length) != $null) $var(room) = $var(room) + 4 + $(hdr(Content-Length){s.len});
+  $var(room) = $var(room) - ${ANSWER_BYTES} - $(si{s.len}) - $(sp{s.len});
+  $var(terse) = 0;
+  if ($var(room) < ${LONGER_ANSWER}) $var(terse) = 1;
+  if ($var(room) >= 0) return;
+  if (ds_is_from_list("-1", "3")) return;${
+    structure.accessControl
+      ? `
+  if (allow_source_address("${groups.allow}")) return;`
+      : ""
+  }
+  cnt_inc("sipr.small_options_dropped");
+  exit;
+}
+
+# an answer other than 200
+route[REFUSE] {
+  if (is_method("ACK")) exit;
+  if (is_method("OPTIONS") && $pr == "udp" && $var(terse) == 1) exit;
+  sl_send_reply("$var(code)", "$var(reason)");
+  exit;
+}
+`;
+
+const refuseSource = `
+route[REFUSE_SOURCE] {
+  cnt_inc("sipr.access_refused");
+  $var(code) = 403;
+  $var(reason) = "Forbidden";
+  route(REFUSE);
+}
+`;
+
+/**
+ * Counts the requests of a source in a calendar second. A bucket is known by a secret hash, so that nobody can choose an
+ * address that shares a bucket with somebody else's.
+ */
+const rateLimit = `
+route[RATE_LIMIT] {
+  $var(bucket) = "${controlTokenInCfg}" + $si;
+  $var(bucket) = $(var(bucket){s.md5}{s.corehash,${BUCKETS}});
+  if ($sht(banned=>$var(bucket)) == $si) {
+    route(BANNED);
+    return;
+  }
+  $var(second) = $Ts & 1;
+  if ($shtinc(rate=>$var(bucket).$var(second)) <= $sht(limits=>requests)) return;
+  if (ds_is_from_list("-1", "3")) return;
+  $sht(banned=>$var(bucket)) = $si;
+  $shtex(banned=>$var(bucket)) = $sht(limits=>ban);
+  cnt_inc("sipr.sources_banned");
+  if (is_method("ACK")) exit;
+  if (is_method("OPTIONS") && $pr == "udp" && $var(terse) == 1) exit;
+  append_to_reply("Retry-After: $sht(limits=>ban)\\r\\n");
+  sl_send_reply("503", "Too Many Requests");
+  exit;
+}
+
+# Calls that run go on; the rest is dropped without an answer.
+route[BANNED] {
+  if (is_method("CANCEL|ACK") && t_check_trans()) return;
+  if (has_totag() && is_known_dlg()) return;
+  cnt_inc("sipr.banned_dropped");
+  exit;
+}
+`;
+
+/**
+ * RFC 3261 22. A user who does not exist is checked against a hash that nobody knows: same work, same answer. (The
+ * generation of the table is no hash of 32 digits.)
+ */
+const authenticate = (realm: string): string => `
+route[AUTHENTICATE] {
+  $var(ha1) = $sht(credentials=>$au);
+  $var(known) = 1;
+  if ($(var(ha1){s.len}) != 32) {
+    $var(known) = 0;
+    $var(ha1) = "${controlTokenInCfg}";
+    $var(ha1) = $(var(ha1){s.substr,0,32});
+  }
+  if (is_method("REGISTER")) {
+    if (!pv_www_authenticate("${realm}", "$var(ha1)", "1") || $var(known) == 0) {
+      if ($hdr(Authorization) != $null) cnt_inc("sipr.authentication_failed");
+      www_challenge("${realm}", "1");
+      exit;
+    }
+    if ($au != $tU || $au != $fU) {
+      sl_send_reply("403", "Forbidden");
+      exit;
+    }
+  } else if (!pv_proxy_authenticate("${realm}", "$var(ha1)", "1") || $var(known) == 0) {
+    if ($hdr(Proxy-Authorization) != $null) cnt_inc("sipr.authentication_failed");
+    proxy_challenge("${realm}", "1");
+    exit;
+  }
+  consume_credentials();
+  $var(trusted) = 1;
+}
+`;
