@@ -1,11 +1,9 @@
 /** From the command line to a fleet. */
 import { resolve } from "node:path";
-import { KubeConfig } from "@kubernetes/client-node";
+import type { KubeConfig } from "@kubernetes/client-node";
 import { OperatorError } from "../errors.ts";
 import type { Fleet } from "./fleet.ts";
-import { createKubeFleet } from "./kubeFleet.ts";
 import type { CliIO } from "./output.ts";
-import { createStateFleet } from "./stateFleet.ts";
 
 export interface ConnectOptions {
   readonly namespace?: string;
@@ -28,6 +26,7 @@ export async function openFleet(options: ConnectOptions, io: CliIO): Promise<Fle
         remedy: "Name a cluster or a state folder.",
       });
     const namespace = options.allNamespaces ? undefined : options.namespace;
+    const { createStateFleet } = await import("./stateFleet.ts");
     return createStateFleet({
       state: resolve(io.cwd, options.state),
       namespace,
@@ -35,7 +34,9 @@ export async function openFleet(options: ConnectOptions, io: CliIO): Promise<Fle
       timeoutMs,
     });
   }
-  const kubeConfig = loadKubeConfig(options);
+  // the client of the API server takes long to load: not for a standalone
+  const kubeConfig = await loadKubeConfig(options);
+  const { createKubeFleet } = await import("./kubeFleet.ts");
   const own = kubeConfig.getContextObject(kubeConfig.getCurrentContext())?.namespace ?? "default";
   return createKubeFleet({
     kubeConfig,
@@ -46,8 +47,9 @@ export async function openFleet(options: ConnectOptions, io: CliIO): Promise<Fle
   });
 }
 
-function loadKubeConfig(options: ConnectOptions): KubeConfig {
-  const config = new KubeConfig();
+async function loadKubeConfig(options: ConnectOptions): Promise<KubeConfig> {
+  const client = await import("@kubernetes/client-node");
+  const config = new client.KubeConfig();
   const remedy =
     "Name a kubeconfig with --kubeconfig or KUBECONFIG, a context with --context, or a standalone's folder with --state.";
   try {

@@ -17,16 +17,14 @@ export interface PodStats {
   readonly failed: number;
   /** final replies of backends to INVITE, by class 2 to 6 */
   readonly replies: Readonly<Record<"2xx" | "3xx" | "4xx" | "5xx" | "6xx", number>>;
-  /** requests that the router refused: not allowed (403), nobody's number (404), a loop (483) */
-  readonly refused: number;
+  /** requests that the router did not allow: 403. (Its 404 and 503 are not told from answers of the control port.) */
+  readonly denied: number;
   /** INVITE requests received, retransmissions and those within calls included */
   readonly invites: number;
   /** shared memory, bytes */
   readonly memory: { readonly used: number; readonly max: number; readonly total: number };
 }
 
-/** Module sl also counts answers of the control port: these codes are of SIP requests only, but for unknown HTTP paths. */
-const refusals = ["403", "404", "483"] as const;
 /** What `stats.fetch` is asked for. */
 export const statGroups = ["core:", "dialog:", "sl:", "shmem:"] as const;
 
@@ -59,7 +57,7 @@ export function parseStats(result: unknown, uptime: unknown): PodStats {
       "5xx": value("core.rcv_replies_5xx_invite"),
       "6xx": value("core.rcv_replies_6xx_invite"),
     },
-    refused: refusals.reduce((sum, code) => sum + value(`sl.${code}_replies`), 0),
+    denied: value("sl.403_replies"),
     invites: value("core.rcv_requests_invite"),
     memory: {
       used: value("shmem.real_used_size"),
@@ -92,7 +90,7 @@ export const sumStats = (all: readonly PodStats[]): PodStats => ({
     "5xx": sumOf(all, (one) => one.replies["5xx"]),
     "6xx": sumOf(all, (one) => one.replies["6xx"]),
   },
-  refused: sumOf(all, (one) => one.refused),
+  denied: sumOf(all, (one) => one.denied),
   invites: sumOf(all, (one) => one.invites),
   memory: {
     used: sumOf(all, (one) => one.memory.used),
@@ -128,7 +126,7 @@ const columns: readonly Column[] = [
   { header: "4XX", right: true },
   { header: "5XX", right: true },
   { header: "6XX", right: true, wide: true },
-  { header: "REFUSED", right: true },
+  { header: "DENIED", right: true },
   { header: "INVITES", right: true, wide: true },
   { header: "MEMORY", right: true },
   { header: "UP", right: true, wide: true },
@@ -155,7 +153,7 @@ const row = (name: string, stats: PodStats, rate: number | undefined): Cell[] =>
   String(stats.placed),
   String(stats.failed),
   ...(["2xx", "3xx", "4xx", "5xx", "6xx"] as const).map((kind) => String(stats.replies[kind])),
-  String(stats.refused),
+  String(stats.denied),
   String(stats.invites),
   `${mebibytes(stats.memory.used)}/${mebibytes(stats.memory.total)}`,
   duration(stats.uptime),

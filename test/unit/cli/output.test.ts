@@ -145,7 +145,7 @@ describe("numbers", () => {
       undefined,
       undefined,
     ]);
-    expect(sumStats(statsRows(data).map(({ stats }) => stats))).toMatchObject({ placed: 3900, calls: 99, refused: 62 });
+    expect(sumStats(statsRows(data).map(({ stats }) => stats))).toMatchObject({ placed: 3900, calls: 99, denied: 60 });
   });
   test("statistics of another shape are refused, missing ones are 0", () => {
     expect(() => parseStats([], {})).toThrow(expect.objectContaining({ code: "SIPR_RPC_MALFORMED" }));
