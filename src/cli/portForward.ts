@@ -21,7 +21,8 @@ export interface ForwardTarget {
 }
 
 interface Closable {
-  close(): void;
+  /** without waiting for the other side's answer, which a pod that hangs holds back for half a minute */
+  terminate(): void;
   on(event: "close", listener: () => void): unknown;
 }
 
@@ -62,8 +63,8 @@ export async function openForward(kubeConfig: KubeConfig, target: ForwardTarget)
       fromSocket,
     )) as unknown as Closable;
     stream.on("close", () => socket.destroy());
-    socket.once("close", () => stream.close());
-    if (socket.destroyed) stream.close();
+    socket.once("close", () => stream.terminate());
+    if (socket.destroyed) stream.terminate();
   };
 
   const server: Server = createServer((socket) => {
