@@ -73,10 +73,10 @@ const fields = z.strictObject({
     .describe("Protection against floods."),
   topologyHiding: z
     .strictObject({
-      enabled: z.boolean().default(false).describe("Hide Via, Record-Route and Contact of one side from the other."),
+      enabled: z.boolean().default(false).describe("Hide the addresses in all headers of one side from the other; bodies are left alone."),
     })
     .optional()
-    .describe("Hiding of internal addresses (Kamailio: topos)."),
+    .describe("Hiding of internal addresses (Kamailio: topoh)."),
   mediaProxy: z
     .strictObject({
       rtpengine: z

@@ -76,7 +76,17 @@ export function resolveSet(snapshot: Snapshot, router: SipRouter, index: number,
     const { backend, issues: own } = resolveBackend(snapshot, key);
     const usable = backend !== undefined && backend.endpoints.length > 0;
     issues.push(...issuesOfMember(ref, wanted.path, key, own, usable));
-    if (usable) members.push(memberOf(set.algorithm, backend, wanted));
+    const unsendable = usable ? transportWithoutListener(router, backend) : undefined;
+    if (unsendable !== undefined)
+      issues.push(
+        unresolved(
+          ref,
+          wanted.path,
+          "BackendInvalid",
+          `PbxBackend ${key} is left out: it is reached over ${unsendable}, and the router sends from its listeners: add a ${unsendable} listener, or change the transport of the backend.`,
+        ),
+      );
+    else if (usable) members.push(memberOf(set.algorithm, backend, wanted));
   }
   if (members.length === 0)
     issues.push(
@@ -90,6 +100,12 @@ export function resolveSet(snapshot: Snapshot, router: SipRouter, index: number,
   members.sort((a, b) => a.priority - b.priority || compare(a.backend.ref.name, b.backend.ref.name));
   return { set: { name: set.name, id, algorithm: set.algorithm, members }, issues };
 }
+
+/** What is sent over a transport goes out of a listener of it, so that answers and requests of the PBX come in there. */
+const transportWithoutListener = (router: SipRouter, backend: ResolvedMember["backend"]): string | undefined =>
+  backend.endpoints
+    .map(({ transport }) => transport)
+    .find((used) => router.spec.listeners.every(({ transport }) => transport !== used));
 
 /** What the router's reader is told about a backend of his: why it is left out, or that nobody of it takes calls. */
 function issuesOfMember(

@@ -22,12 +22,6 @@ const is =
     values.includes(value);
 
 const rows: readonly Row[] = [
-  {
-    kind: "SipRouter",
-    path: "spec.topologyHiding.enabled",
-    refuse: is(true),
-    message: "topology hiding is not supported yet: set it to false.",
-  },
   { kind: "SipRouter", path: "spec.mediaProxy", message: "a media proxy is not supported yet: remove it." },
   {
     kind: "SipRouter",
@@ -54,11 +48,6 @@ const rows: readonly Row[] = [
     message: "a backend that registers itself is not supported yet: give its address or its service.",
   },
   { kind: "PbxBackend", path: "spec.maxCalls", message: "a cap on concurrent calls is not supported yet: remove it." },
-  {
-    kind: "PbxBackend",
-    path: "spec.credentialsSecretName",
-    message: "credentials for a trunk are not supported yet: remove it.",
-  },
   { kind: "PbxBackend", path: "spec.management.ami", message: "the Asterisk Manager is not supported yet: remove it." },
 ];
 

@@ -1,5 +1,6 @@
 /** `kamailio.cfg`, from structure only. */
 import type { StructurePlan } from "../../ir/types.ts";
+import { renderBalance } from "./balance.ts";
 import { renderControl } from "./control.ts";
 import { renderDialplan } from "./dialplan.ts";
 import { renderModules } from "./modules.ts";
@@ -8,6 +9,8 @@ import { renderRegistration } from "./registration.ts";
 import { renderRequests } from "./requests.ts";
 import { renderSecurity } from "./security.ts";
 import { renderTlsModule } from "./tls.ts";
+import { renderTopology } from "./topology.ts";
+import { renderTrunks } from "./trunks.ts";
 
 /** @throws OperatorError SIPR_RENDER_REFUSED */
 export const renderConfig = (structure: StructurePlan): string =>
@@ -16,6 +19,9 @@ export const renderConfig = (structure: StructurePlan): string =>
     ...renderTlsModule(structure),
     ...renderModules(structure),
     ...renderSecurity(structure),
+    ...renderTrunks(structure),
+    ...renderTopology(structure),
+    ...renderBalance(structure),
     ...renderRequests(structure),
     ...renderDialplan(structure),
     ...renderRegistration(structure),

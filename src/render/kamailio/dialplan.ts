@@ -1,7 +1,10 @@
 /** From the called number to a dispatcher set: lookup, trust, selection, failover. */
 import type { StructurePlan } from "../../ir/types.ts";
+import { admitFirst, admitNext, readRule, releaseFailed, selectLeast } from "./balance.ts";
 import { integer, refuse } from "./quote.ts";
 import { RETRY_AFTER } from "./requests.ts";
+import { answerTrunk, forgetTrunk, trunkRefused } from "./trunks.ts";
+import { hideIn } from "./topology.ts";
 
 export const renderDialplan = (structure: StructurePlan): readonly string[] =>
   `
@@ -44,7 +47,7 @@ route[DIALPLAN] {
     exit;
   }
   if ($var(backend) == 0 && is_method("INVITE|SUBSCRIBE")) add_contact_alias();
-  route(REWRITE);
+  route(REWRITE);${hideIn(structure, "HIDE_CALL")}
   $var(rule) = $(var(found){s.select,3,|});
   route(TO_SET);
 }
@@ -58,12 +61,12 @@ route[REWRITE] {
 }
 
 # the called number decides: the destination replaces the host, whatever the caller wrote there
-route[TO_SET] {
+route[TO_SET] {${readRule(structure)}
   if ($var(rule) == "" || !ds_select_routes("$var(rule)", "1")) {
     append_to_reply("Retry-After: ${RETRY_AFTER}\\r\\n");
     sl_send_reply("503", "Service Unavailable");
     exit;
-  }
+  }${selectLeast(structure)}
   # an answer to a challenge goes to the destination that asked
   if ($hdr(Authorization) != $null || $hdr(Proxy-Authorization) != $null) {
     $var(asked) = $sht(challenged=>$ci);
@@ -72,25 +75,25 @@ route[TO_SET] {
   if (is_method("INVITE|SUBSCRIBE|REFER")) record_route();
   if (is_method("INVITE")) {
     dlg_manage();
-    $dlg_var(route) = $(var(found){s.select,4,|});
+    $dlg_var(route) = $(var(found){s.select,4,|});${admitFirst(structure)}
   }
   t_on_failure("NEXT");
   t_relay();
 }
 
 failure_route[NEXT] {
-  if (t_is_canceled()) exit;
-  if ($T_reply_code == 401 || $T_reply_code == 407) {
+  if (t_is_canceled()) exit;${answerTrunk(structure)}
+  if (${trunkRefused(structure, " == 0 && ")}($T_reply_code == 401 || $T_reply_code == 407)) {
     $sht(challenged=>$ci) = $xavp(_dsdst_=>uri);
     exit;
   }
   # 477: the connection was refused
-  if (!(t_branch_timeout() || $T_reply_code == 477 || ${replyCondition(structure.failover.replies)})) exit;
+  if (!(${trunkRefused(structure, " == 1 || ")}t_branch_timeout() || $T_reply_code == 477 || ${replyCondition(structure.failover.replies)})) exit;${releaseFailed(structure)}
   # the limit of ds_select_routes does not count the first of each tier
   $var(attempts) = 1;
   if ($avp(attempts) != $null) $var(attempts) = $avp(attempts);
   if ($var(attempts) < ${integer("failover.maxAttempts", structure.failover.maxAttempts, 1, 16)} && ds_next_domain()) {
-    $(avp(attempts)[*]) = $var(attempts) + 1;
+    $(avp(attempts)[*]) = $var(attempts) + 1;${forgetTrunk(structure)}${admitNext(structure)}
     t_on_failure("NEXT");
     t_relay();
     exit;

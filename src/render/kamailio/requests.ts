@@ -2,6 +2,7 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { integer } from "./quote.ts";
 import { everyRequest } from "./security.ts";
+import { hideIn } from "./topology.ts";
 
 /** Seconds after which a refused caller may try again (RFC 3261 20.33). */
 export const RETRY_AFTER = 5;
@@ -17,7 +18,10 @@ ${everyRequest(structure)}
     $var(reason) = "Too Many Hops";
     route(REFUSE);
   }
-  if (!sanity_check("17895", "7")) exit;
+  if (!sanity_check("17895", "7")) {
+    if (!is_method("OPTIONS") || $pr != "udp" || $var(terse) == 0) sanity_reply();
+    exit;
+  }
   force_rport();
 
   if (is_method("CANCEL")) {
@@ -83,7 +87,7 @@ route[WITHIN_DIALOG] {
     if (ds_is_from_list("-1", "3")) t_on_reply("FROM_PHONE");
     else add_contact_alias();
     if (is_method("SUBSCRIBE|NOTIFY|REFER")) record_route();
-  }
+  }${structure.trunks === true ? "\n  route(TRUNK_WITHIN);" : ""}${hideIn(structure, "HIDE_HEADERS")}
   t_relay();
 }
 
@@ -118,7 +122,7 @@ route[TO_PHONE] {
   if (is_method("INVITE")) dlg_manage();
   # phones are slower than PBXes: give them RFC 3261's timer B at 16 times T1
   t_set_fr("0", "8000");
-  t_on_reply("FROM_PHONE");
+  t_on_reply("FROM_PHONE");${hideIn(structure, "HIDE_CALL")}
   t_relay();
 }
 
@@ -137,6 +141,6 @@ event_route[tm:local-request] {
 # is sent again for 32 s (RFC 3261 13.3.1.4), longer than its transaction lives.
 reply_route {
   if ($Rp == ${integer("the control port", structure.controlPort)}) drop;
-  if (!t_check_trans() && !is_known_dlg()) drop;
+  if (!t_check_trans() && !is_known_dlg()) drop;${hideIn(structure, "HIDE_HEADERS")}
 }
 `.split("\n");

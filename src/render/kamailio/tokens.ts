@@ -3,6 +3,7 @@
  * included, by values from the command line (`--substdef`), or, for the token of the control port, from the mounted
  * Secret. The file is therefore the same for every pod, in a cluster and as a local process.
  */
+import { createHmac } from "node:crypto";
 import { CONTROL_DIR, DATA_DIR, RUN_DIR, STRUCTURE_DIR } from "../layout.ts";
 import { refuse } from "./quote.ts";
 
@@ -19,6 +20,9 @@ export const commandLineTokens = {
 export const CONTROL_FILE = "control.cfg";
 const CONTROL_TOKEN = "SIPR_CONTROL_TOKEN";
 export const controlTokenInCfg = CONTROL_TOKEN;
+const MASK_KEY = "SIPR_MASK_KEY";
+/** key of topology hiding: all replicas have the same */
+export const maskKeyInCfg = MASK_KEY;
 
 /**
  * The content of the Secret `<router>-control`.
@@ -28,5 +32,8 @@ export const controlTokenInCfg = CONTROL_TOKEN;
 export function renderControlSecret(token: string): Record<string, string> {
   if (!/^[A-Za-z0-9_-]{32,128}$/.test(token))
     refuse("the token of the control port", "(hidden)", "32 to 128 letters and digits");
-  return { token, [CONTROL_FILE]: `#!substdef "!${CONTROL_TOKEN}!${token}!g"\n` };
+  const mask = createHmac("sha256", token).update("topology hiding").digest("hex").slice(0, 32);
+  const tokens = { [CONTROL_TOKEN]: token, [MASK_KEY]: mask };
+  const lines = Object.entries(tokens).map(([name, value]) => `#!substdef "!${name}!${value}!g"\n`);
+  return { token, [CONTROL_FILE]: lines.join("") };
 }

@@ -1,0 +1,155 @@
+import { expect, test } from "vitest";
+import { LocalKamailio } from "../support/sip/kamailio.ts";
+import { call, callerDialog, calleeDialog, request, within, type Dialog } from "../support/sip/caller.ts";
+import { header, headers, writeReply, type SipMessage } from "../support/sip/message.ts";
+import type { Behaviour, SipPeer } from "../support/sip/peer.ts";
+import { routerPlan } from "../support/sip/plan.ts";
+import { withKamailio } from "./fixture.ts";
+
+let pbx: SipPeer, phone: SipPeer, other: LocalKamailio;
+
+/** Answers with everything in which a careless PBX or phone writes its own address. */
+const careless: Behaviour = (message, send, peer) => {
+  if (message.method === "ACK") return;
+  send(
+    writeReply(message, message.method === "REFER" ? 202 : 200, {
+      contact: message.method === "REGISTER" ? header(message, "contact") : `<${peer.uri}>`,
+      fields: ownAddressIn(peer),
+    }),
+  );
+};
+
+const ownAddressIn = ({ host, port }: SipPeer): readonly [string, string][] => [
+  ["Warning", `399 ${host}:${port} "careless"`],
+  ["P-Asserted-Identity", `"Me" <sip:me@${host}>`],
+  ["Remote-Party-ID", `<sip:me@${host}:${port}>;party=calling`],
+  ["Diversion", `<sip:500@${host}>;reason=unconditional`],
+  ["Diversion", `<sip:501@${host}>;reason=no-answer`],
+  ["History-Info", `<sip:500@${host}>;index=1, <sip:501@${host}>;index=1.1`],
+  ["Reply-To", `<sip:${host}>`],
+  ["Call-Info", `<sip:${host}/x>;purpose=info`],
+];
+
+const addressed = (peer: SipPeer, more: readonly (readonly [string, string])[] = []) => ({
+  fields: [...ownAddressIn(peer), ...more],
+});
+const routesOf = (dialog: Dialog): readonly [string, string][] =>
+  dialog.routes.map((route): [string, string] => ["Route", route]);
+
+/** Header part of everything that `peer` has received. */
+const headOf = (message: SipMessage): string => message.text.split("\r\n\r\n")[0] ?? "";
+const revealing = (peer: SipPeer, hidden: SipPeer): readonly string[] =>
+  peer.received.map(headOf).filter((head) => head.includes(hidden.host));
+
+withKamailio(
+  "topology hiding",
+  async (bench) => {
+    pbx = await bench.peer(11, 5060, "UDP", careless);
+    phone = await bench.peer(20, 5070, "UDP", careless);
+    const plan = routerPlan({
+      structure: { topologyHiding: true },
+      sets: [{ name: "pbx", id: 1, destinations: [pbx] }],
+      routes: [{ name: "pbx", set: "pbx", digits: "1" }],
+    });
+    await bench.start(plan);
+    other = await LocalKamailio.start(bench.program, plan, bench.host(2));
+  },
+  (bench) => {
+    const replica = () => ({ host: other.ip, port: 5060 });
+
+    const everyRequestWithin = async (peer: SipPeer, dialog: Dialog, first: number, router = bench.router) => {
+      const more = (fields: readonly [string, string][] = []) => ({
+        fields: [...routesOf(dialog), ...addressed(peer, fields).fields],
+      });
+      let cseq = first;
+      const methods: [string, [string, string][]][] = [
+        ["INVITE", []],
+        ["UPDATE", []],
+        ["REFER", [["Refer-To", `<sip:1002@${peer.host}>`], ["Referred-By", `<sip:me@${peer.host}>`]]],
+        ["NOTIFY", [["Event", "refer"], ["Subscription-State", "active"]]],
+        ["INFO", []],
+        ["MESSAGE", []],
+      ]; // prettier-ignore
+      for (const [method, fields] of methods) {
+        const sent = await within(peer, router, dialog, method, (cseq += 1), more(fields));
+        expect([method, (await sent.final()).status]).toEqual([method, method === "REFER" ? 202 : 200]);
+        if (method === "INVITE") await within(peer, router, dialog, "ACK", cseq, { contact: null });
+      }
+      return cseq;
+    };
+
+    test("a call of a phone: no message of either side names the other side's address", async () => {
+      const { sent, reply, dialog } = await call(phone, bench.router, "1000", {
+        callId: `call@${phone.host}`,
+        ...addressed(phone),
+      });
+      expect(reply.status).toBe(200);
+      expect(header(reply, "call-id")).toBe(sent.callId);
+      expect(header(reply, "from")).toContain(phone.host);
+      const invite = pbx.requests("INVITE").at(-1) as SipMessage;
+      expect(headers(invite, "diversion").length).toBe(2);
+      expect(header(invite, "from")).toContain("sip:caller@");
+      await everyRequestWithin(phone, dialog, 1);
+      const back = calleeDialog(invite);
+      const last = await everyRequestWithin(pbx, back, 100);
+      expect((await (await within(pbx, bench.router, back, "BYE", last + 1)).final()).status).toBe(200);
+      expect(phone.requests("BYE").length).toBe(1);
+      expect(phone.requests("BYE")[0]?.uri).toContain(phone.host);
+      expect(revealing(phone, pbx)).toEqual([]);
+      expect(revealing(pbx, phone)).toEqual([]);
+      expect(pbx.requests("REFER").length).toBe(1);
+      expect(phone.requests("REFER").length).toBe(1);
+    });
+
+    test("any replica serves any request of a call", async () => {
+      const { dialog } = await call(phone, bench.router, "1001", { callId: `other@${phone.host}` });
+      const invite = pbx.requests("INVITE").at(-1) as SipMessage;
+      const own = (text: string): string => text.replaceAll(bench.router.host, other.ip);
+      const moved = { ...dialog, routes: dialog.routes.map(own) };
+      const back = calleeDialog(invite);
+      await everyRequestWithin(phone, moved, 1, replica());
+      const movedBack = { ...back, routes: back.routes.map(own) };
+      await everyRequestWithin(pbx, movedBack, 100, replica());
+      expect((await (await within(phone, replica(), moved, "BYE", 50)).final()).status).toBe(200);
+      expect(pbx.requests("BYE").length).toBe(1);
+      expect(revealing(phone, pbx)).toEqual([]);
+      expect(revealing(pbx, phone)).toEqual([]);
+      await other.stop();
+    });
+
+    test("a call of the PBX to a registered phone", async () => {
+      const registered = await request(phone, bench.router, {
+        method: "REGISTER",
+        uri: `sip:${bench.router.host}`,
+        to: "<sip:1001@example.com>",
+        from: "<sip:1001@example.com>;tag=r",
+      });
+      expect((await registered.final()).status).toBe(200);
+      const path = header(pbx.requests("REGISTER")[0] as SipMessage, "path");
+      const seen = pbx.received.length;
+      const sent = await request(pbx, bench.router, {
+        method: "INVITE",
+        uri: phone.uri,
+        callId: `pbx@${pbx.host}`,
+        fields: [["Route", path], ...ownAddressIn(pbx)],
+      });
+      const reply = await sent.final();
+      expect(reply.status).toBe(200);
+      const dialog = callerDialog(reply);
+      await within(pbx, bench.router, dialog, "ACK", 1, { contact: null });
+      const invite = phone.requests("INVITE").at(-1) as SipMessage;
+      await everyRequestWithin(pbx, dialog, 1);
+      const back = calleeDialog(invite);
+      const last = await everyRequestWithin(phone, back, 100);
+      expect((await (await within(phone, bench.router, back, "BYE", last + 1)).final()).status).toBe(200);
+      expect(revealing(phone, pbx)).toEqual([]);
+      // the PBX knows the phone's address: it calls it, and names it in Request-URI and To
+      const named = pbx.received.slice(seen).map((message) => headOf(message).replaceAll(/^(To|From): .*$/gim, ""));
+      expect(named.filter((head) => head.includes(phone.host))).toEqual([]);
+    });
+
+    test("nothing is wrong in the log", () => {
+      expect(bench.kamailio.log).not.toMatch(/CRITICAL|BUG|ERROR/);
+    });
+  },
+);
