@@ -227,7 +227,8 @@ await kube.run(["wait", "--for=condition=Established", "--timeout=60s", "-f", jo
 await kube.run(["create", "namespace", kube.namespace]);
 const operator = await startOperator();
 const interrupted = new Promise<never>((_, reject) => {
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => reject(new Error(`interrupted by ${signal}`)));
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.once(signal, () => reject(new Error(`interrupted by ${signal}`)));
 });
 try {
   const host = await ownAddress();

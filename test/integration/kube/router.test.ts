@@ -122,11 +122,12 @@ describe("the samples", () => {
     await server.kubectl(["apply", "-f", "-"], { input: sample("backends") });
     await kubectl("wait", "--for=condition=Ready", "siprouter/edge", "--timeout=60s");
     await kubectl("wait", "--for=condition=Ready", "pbxbackend", "--all", "--timeout=60s");
-    expect(await status()).toMatchObject({
-      replicas: 2,
-      readyReplicas: 2,
-      active: "7/7",
-      pods: [{ state: "InSync" }, { state: "InSync" }],
+    // the backends came one by one: Ready was true of each step
+    await until("all of them in both pods", async () => {
+      const { active, readyReplicas, pods = [] } = await status();
+      return (
+        active === "7/7" && readyReplicas === 2 && pods.length === 2 && pods.every(({ state }) => state === "InSync")
+      );
     });
     const { stdout } = await kubectl("get", "siprouter", "edge");
     expect(stdout).toMatch(/edge\s+True\s+2\s+7\/7\s+10\.96\./);
