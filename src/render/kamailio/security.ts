@@ -33,6 +33,8 @@ const LONGER_ANSWER = 48;
 export const renderSecurity = (structure: StructurePlan): readonly string[] =>
   [
     'loadmodule "counters.so"',
+    // sanity_reply() answers, where the answer may be sent
+    'modparam("sanity", "noreply", 1)',
     'modparam("counters", "script_counter", "sipr.scanners_dropped Requests of known scanners, dropped")',
     'modparam("counters", "script_counter", "sipr.small_options_dropped OPTIONS shorter than their answer, dropped")',
     ...(structure.accessControl ? accessModules : []),
@@ -128,11 +130,11 @@ route[ADMIT] {
 
 /**
  * An answer that is longer than its request makes the router an amplifier for who forges the source. What an answer does
- * not repeat, at its least (one-letter names of header fields), has to be as long as what it adds.
+ * not repeat has to be at least as long as what it adds.
  */
 const smallOptions = (structure: StructurePlan): string => `
 route[SMALL_OPTIONS] {
-  $var(room) = 21 + $(ru{s.len}) + $(rb{s.len});
+  $var(room) = 21 + $(ru{s.len});
   if ($hdr(Max-Forwards) != $null) $var(room) = $var(room) + 15 + $(hdr(Max-Forwards){s.len});
   if ($hdr(User-Agent) != $null) $var(room) = $var(room) + 13 + $(hdr(User-Agent){s.len});
   if ($hdr(Accept) != $null) $var(room) = $var(room) + 9 + $(hdr(Accept){s.len});
@@ -140,6 +142,8 @@ route[SMALL_OPTIONS] {
   if ($hdr(Contact) != $null) $var(room) = $var(room) + 4 + $(hdr(Contact){s.len});
   if ($hdr(Supported) != $null) $var(room) = $var(room) + 4 + $(hdr(Supported){s.len});
   if ($hdr(Content-Length) != $null) $var(room) = $var(room) + 4 + $(hdr(Content-Length){s.len});
+  if ($mb =~ "\nContent-Length *:") $var(room) = $var(room) + 13;
+  if ($mb =~ "\nContact *:") $var(room) = $var(room) + 6;
   $var(room) = $var(room) - ${ANSWER_BYTES} - $(si{s.len}) - $(sp{s.len});
   $var(terse) = 0;
   if ($var(room) < ${LONGER_ANSWER}) $var(terse) = 1;

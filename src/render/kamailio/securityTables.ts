@@ -4,7 +4,14 @@ import { hashOf } from "../../ir/index.ts";
 import type { DataPlan, RouterPlan } from "../../ir/types.ts";
 import { integer, refuse } from "./quote.ts";
 import type { DataTable } from "../types.ts";
-import { htableFields, parseGeneration, renderTable, tableShapes, type RenderedTable, type TableShape } from "./tables.ts";
+import {
+  htableFields,
+  parseGeneration,
+  renderTable,
+  tableShapes,
+  type RenderedTable,
+  type TableShape,
+} from "./tables.ts";
 
 export const securityShapes = {
   limits: { ...tableShapes.domains, name: "limits", file: "limits" },
