@@ -1,10 +1,12 @@
 /** A resolved router to its plan. */
 import type { SipRouterSpec, Transport } from "../api/index.ts";
 import { CONTROL_PORT, type ResolvedRouter } from "../model/index.ts";
+import { buildCaps, hasCaps } from "./caps.ts";
 import { buildSet } from "./destinations.ts";
 import { deepFreeze } from "./freeze.ts";
 import { hashOf } from "./hash.ts";
 import { buildRoutes } from "./routes.ts";
+import { buildTrunks, hasTrunks } from "./trunks.ts";
 import type { DataPlan, RouterPlan, StructurePlan, WorkloadPlan } from "./types.ts";
 
 export interface Defaults {
@@ -30,7 +32,7 @@ export function buildPlan(resolved: ResolvedRouter, defaults: Defaults): RouterP
 
 const transports: readonly Transport[] = ["UDP", "TCP", "TLS"];
 
-function buildStructure({ object: { spec }, tls }: ResolvedRouter): StructurePlan {
+function buildStructure({ object: { spec }, tls, sets }: ResolvedRouter): StructurePlan {
   const { failover, healthCheck, registration, authentication, rateLimit, mediaProxy, kamailio } = spec;
   return {
     listeners: sortedListeners(spec).map(({ name, transport, port }) => ({
@@ -48,6 +50,9 @@ function buildStructure({ object: { spec }, tls }: ResolvedRouter): StructurePla
     accessControl: spec.accessControl !== undefined,
     ...(rateLimit === undefined ? {} : { rateLimit: true }),
     topologyHiding: spec.topologyHiding?.enabled ?? false,
+    ...(spec.dispatcherSets.some((set) => set.algorithm === "CallLoad") ? { callLoad: true } : {}),
+    ...(hasCaps(sets) ? { maxCalls: true } : {}),
+    ...(hasTrunks(sets) ? { trunks: true } : {}),
     ...(tls === undefined ? {} : { tls: buildTls(tls) }),
     ...(mediaProxy === undefined ? {} : { rtpengine: sorted(mediaProxy.rtpengine.addresses) }),
     workers: kamailio.workers,
@@ -69,6 +74,8 @@ function buildData({ object, sets, tls, credentials }: ResolvedRouter): DataPlan
     access: { allow: sorted(accessControl?.allow ?? []), deny: sorted(accessControl?.deny ?? []) },
     ...(rateLimit === undefined ? {} : { limits: rateLimit }),
     ...(credentials === undefined ? {} : { credentials }),
+    ...(hasCaps(sets) ? { caps: buildCaps(sets, object.spec.replicas) } : {}),
+    ...(hasTrunks(sets) ? { trunks: buildTrunks(sets) } : {}),
   };
 }
 

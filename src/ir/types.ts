@@ -21,6 +21,12 @@ export interface StructurePlan {
   readonly accessControl: boolean;
   readonly rateLimit?: boolean;
   readonly topologyHiding: boolean;
+  /** a set has the algorithm CallLoad */
+  readonly callLoad?: boolean;
+  /** a backend has a limit of calls */
+  readonly maxCalls?: boolean;
+  /** a backend has credentials for its challenges */
+  readonly trunks?: boolean;
   /**
    * There are TLS listeners; the name of the one whose certificate all show. `ca`: hash of the authorities that backends
    * are verified against; absent: they are not verified.
@@ -98,8 +104,33 @@ export interface DataPlan {
   readonly access: { readonly allow: readonly string[]; readonly deny: readonly string[] };
   /** of each source address; there when the structure has `rateLimit` */
   readonly limits?: { readonly requestsPerSecond: number; readonly banSeconds: number };
+  /** there when the structure has `maxCalls` */
+  readonly caps?: readonly CallCap[];
   /** there when the structure has `authentication` */
   readonly credentials?: CredentialsPlan;
+  /** there when the structure has `trunks` */
+  readonly trunks?: TrunksPlan;
+}
+
+/** What challenges of trunks are answered with. Secret: goes into a Secret only. */
+export interface TrunksPlan {
+  /** see {@link CredentialsPlan} */
+  readonly salt: string;
+  /** sorted by set, then URI; `password`: one character for each byte */
+  readonly logins: readonly {
+    readonly setId: number;
+    readonly uri: string;
+    readonly username: string;
+    readonly password: string;
+  }[];
+}
+
+/** Most calls that one Kamailio sends to a backend at a time, for one of its destinations; sorted by URI. */
+export interface CallCap {
+  readonly uri: string;
+  /** name of the PbxBackend: its destinations share the limit */
+  readonly backend: string;
+  readonly limit: number;
 }
 
 /** Who may authenticate. Secret: goes into a Secret only. */

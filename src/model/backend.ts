@@ -5,6 +5,7 @@ import { refOf, sortIssues } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import { parseBackend } from "./parse.ts";
 import { backendSecretIssues } from "./secrets.ts";
+import { resolveLogin } from "./trunks.ts";
 import type { Issue, ResolvedBackend, Snapshot } from "./types.ts";
 import { refuseUnsupported } from "./unsupported.ts";
 
@@ -35,7 +36,9 @@ function resolveObject(snapshot: Snapshot, raw: RawObject): BackendResolution {
   const { object } = parsed;
   const refused = refuseUnsupported("PbxBackend", ref, object.spec);
   const { endpoints, issues } = resolveEndpoints(snapshot, object);
-  const all = sortIssues([...refused, ...issues, ...backendSecretIssues(snapshot, object)]);
+  const { login, issues: wrongLogin } = resolveLogin(snapshot, object);
+  const all = sortIssues([...refused, ...issues, ...backendSecretIssues(snapshot, object), ...wrongLogin]);
   if (all.some((issue) => !issue.transient)) return { issues: all };
-  return { backend: { ref, object, adminState: object.spec.adminState, endpoints }, issues: all };
+  const { adminState } = object.spec;
+  return { backend: { ref, object, adminState, endpoints, ...(login === undefined ? {} : { login }) }, issues: all };
 }

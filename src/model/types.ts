@@ -51,6 +51,17 @@ export interface ResolvedBackend {
   readonly object: PbxBackend;
   readonly adminState: AdminState;
   readonly endpoints: readonly Endpoint[];
+  /** of a trunk that challenges */
+  readonly login?: Login;
+}
+
+/** What a challenge is answered with. Secret. */
+export interface Login {
+  /** of the Secret, known to nobody who may not read it: its uid */
+  readonly salt: string;
+  readonly username: string;
+  /** one character for each byte */
+  readonly password: string;
 }
 
 export interface ResolvedMember {

@@ -4,11 +4,13 @@ import type { RouterPlan } from "../ir/types.ts";
 import { renderConfig } from "./kamailio/config.ts";
 import { parseCertificate, renderCertificate } from "./kamailio/certificate.ts";
 import { buildEntries, DISPATCHER_FILE, parseDispatcherList, renderDispatcherList } from "./kamailio/dispatcherList.ts";
+import { parseCaps, renderCaps } from "./kamailio/caps.ts";
 import { DRAIN_FILE, renderDrainScript } from "./kamailio/drain.ts";
 import { refuse } from "./kamailio/quote.ts";
 import { parseSecurityTables, renderSecurityTables } from "./kamailio/securityTables.ts";
 import { parseGeneration, renderTables, tableShapes } from "./kamailio/tables.ts";
 import { renderTlsConfig } from "./kamailio/tls.ts";
+import { parseTrunkTable, renderTrunkTable } from "./kamailio/trunks.ts";
 import type { DataTable, DesiredData, DispatcherEntry, RenderedFiles } from "./types.ts";
 
 export const CONFIG_FILE = "kamailio.cfg";
@@ -21,8 +23,8 @@ export const renderFiles = (plan: RouterPlan): RenderedFiles => {
     ...renderTlsConfig(plan.structure),
   };
   const entries = buildEntries(plan.data);
-  const security = renderSecurityTables(plan);
-  const tables = [...renderTables(plan.data), ...security, ...renderCertificate(plan.data)];
+  const security = [...renderSecurityTables(plan), ...renderTrunkTable(plan)];
+  const tables = [...renderTables(plan.data), ...security, ...renderCaps(plan), ...renderCertificate(plan.data)];
   return {
     structure,
     // the command line of the container is the Deployment's own, yet it goes with the file
@@ -55,6 +57,8 @@ export const parseDataFiles = (data: Readonly<Record<string, string>>): DesiredD
       return { name, kind, file, generation };
     }),
     ...parseSecurityTables(data),
+    ...parseTrunkTable(data),
+    ...parseCaps(data),
     ...parseCertificate(data),
   ]);
 };

@@ -1,0 +1,125 @@
+/**
+ * Trunks that challenge: a 401 or 407 is answered with the credentials of the very destination that sent it, and of no
+ * other. The number of the request (CSeq) goes up by one with each answer (RFC 3261 22.2), for this side of the call
+ * only: module dialog, `track_cseq_updates`.
+ */
+import type { DataPlan, RouterPlan, StructurePlan } from "../../ir/types.ts";
+import type { DataTable } from "../types.ts";
+import { integer, refuse } from "./quote.ts";
+import { htableFields, renderTable, tableShapes, type RenderedTable, type TableShape } from "./tables.ts";
+
+const shape = { ...tableShapes.domains, name: "trunks", file: "trunks" } as const satisfies TableShape;
+/** In the ConfigMap; the table itself is in the Secret. */
+const MARK = "trunks.generation";
+
+/** @throws OperatorError SIPR_RENDER_REFUSED (the message shows no credentials) */
+export const renderTrunkTable = ({ structure, data }: RouterPlan): readonly RenderedTable[] =>
+  structure.trunks === true ? [trunkTable(data.trunks)] : [];
+
+/** `<set id> <uri>` -> user and password in base64, joined by a dot. */
+function trunkTable(trunks: DataPlan["trunks"]): RenderedTable {
+  if (trunks === undefined) return refuse("credentialsSecretName", trunks, "a Secret with username and password");
+  const base64 = (text: string): string => Buffer.from(text, "latin1").toString("base64");
+  const { table, text } = renderTable(
+    shape,
+    trunks.logins.map(({ setId, uri, username, password }) => {
+      const key = `${integer("trunk: set", setId, 100, 999_999)} ${uri}`;
+      if (username === "" || password === "") refuse(`trunk ${key}`, "(hidden)", "a username and a password");
+      return [key, htableFields(key, `${base64(username)}.${base64(password)}`)];
+    }),
+    trunks.salt,
+  );
+  return { table: { ...table, file: MARK }, text: `${table.generation}\n`, secret: { file: table.file, text } };
+}
+
+/**
+ * The table, when its file is there.
+ * @throws OperatorError SIPR_RENDER_REFUSED when it has no generation
+ */
+export function parseTrunkTable(data: Readonly<Record<string, string>>): readonly DataTable[] {
+  const text = data[MARK];
+  if (text === undefined) return [];
+  const generation = /^([0-9a-f]{12})\n$/.exec(text)?.[1];
+  if (generation === undefined) return refuse("the data files", Object.keys(data), `${MARK} with its generation`);
+  return [{ name: shape.name, kind: shape.kind, file: MARK, generation }];
+}
+
+export const renderTrunks = ({ trunks }: StructurePlan): readonly string[] => (trunks === true ? parts : []);
+
+const parts = `
+loadmodule "uac.so"
+modparam("uac", "restore_mode", "none")
+modparam("uac", "auth_realm_avp", "$var(trunk_realm)")
+modparam("uac", "auth_username_avp", "$var(trunk_user)")
+modparam("uac", "auth_password_avp", "$var(trunk_password)")
+modparam("dialog", "track_cseq_updates", 1)
+modparam("htable", "htable", "trunks=>size=8;dbtable=trunks;")
+
+# A request within a call that a trunk has challenged: it may challenge again.
+route[TRUNK_WITHIN] {
+  if ($dlg_var(trunk) != $null && $ft == $dlg(from_tag) && !is_method("ACK")) t_on_failure("TRUNK_WITHIN");
+}
+
+failure_route[TRUNK_WITHIN] {
+  if (t_is_canceled()) exit;
+  if ($T_reply_code != 401 && $T_reply_code != 407) exit;
+  $var(at) = $dlg_var(trunk);
+  ${answer("TRUNK_REFUSED")}
+}
+
+# Its challenge is for this router and not for the caller, who could answer it with credentials of his own.
+failure_route[TRUNK_REFUSED] {
+  if (t_is_canceled()) exit;
+  if ($T_reply_code == 401 || $T_reply_code == 407) t_reply("403", "Forbidden");
+}
+`.split("\n");
+
+/** $var(at), set id and URI of the destination that challenged: sends the request again, where there are credentials. */
+function answer(next: string): string {
+  return `$var(login) = $sht(trunks=>$var(at));
+  if ($var(login) != 0) {
+    $var(trunk_realm) = "";
+    $var(trunk_user) = $(var(login){s.select,0,.}{s.decode.base64});
+    $var(trunk_password) = $(var(login){s.select,1,.}{s.decode.base64});
+    $var(login) = 1;
+    if (uac_auth()) {
+      $var(trunk_password) = "";
+      t_on_failure("${next}");
+      t_relay();
+      exit;
+    }
+    $var(trunk_password) = "";
+  }`;
+}
+
+/**
+ * Lines of the failure route, before a challenge is passed to the caller. $var(refused): the trunk does not take its
+ * credentials (or asks for what cannot be answered), so the next destination is tried.
+ */
+export const answerTrunk = ({ trunks }: StructurePlan): string =>
+  trunks === true
+    ? `
+  $var(refused) = 0;
+  if ($T_reply_code == 401 || $T_reply_code == 407) {
+    $var(at) = "" + $xavp(_dsdst_=>grp) + " " + $xavp(_dsdst_=>uri);
+    if ($sht(trunks=>$var(at)) != $null) {
+      $var(refused) = 1;
+      if ($avp(answered) != $var(at)) {
+        $(avp(answered)[*]) = $var(at);
+        if (is_method("INVITE")) $dlg_var(trunk) = $var(at);
+        ${answer("NEXT").replaceAll("\n", "\n      ")}
+      }
+    }
+  }`
+    : "";
+
+/** When the next destination is tried: it was asked nothing yet. */
+export const forgetTrunk = ({ trunks }: StructurePlan): string =>
+  trunks === true
+    ? `
+    if (is_method("INVITE") && $dlg_var(cseq_diff) != $null) $dlg_var(cseq_diff) = "0";`
+    : "";
+
+/** Part of a condition of the failure route: `$var(refused)` and the rest, where there are trunks. */
+export const trunkRefused = ({ trunks }: StructurePlan, rest: string): string =>
+  trunks === true ? `$var(refused)${rest}` : "";

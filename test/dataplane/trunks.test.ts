@@ -1,0 +1,218 @@
+import { beforeEach, expect, test } from "vitest";
+import { call, callOnce, request, within, type Dialog } from "../support/sip/caller.ts";
+import { challenging, type Account, type Challenger } from "../support/sip/challenger.ts";
+import { callIdOf, header, headers, tagOf, writeReply, type SipMessage } from "../support/sip/message.ts";
+import { answering, type Behaviour, type SipPeer } from "../support/sip/peer.ts";
+import { routerPlan } from "../support/sip/plan.ts";
+import { until } from "../support/until.ts";
+import { withKamailio } from "./fixture.ts";
+
+const first: Account = { realm: "one.example", username: "acme@one", password: 'p:a\\s"s $wörd!' };
+const second: Account = { realm: "two.example", username: "acme-2", password: "other" };
+const strange: Account = { realm: "three.example", username: "nobody", password: "unknown" };
+
+let phone: SipPeer, one: SipPeer, two: SipPeer, plain: SipPeer, foreign: SipPeer;
+let atOne: Challenger, atTwo: Challenger;
+
+const login = (setId: number, { uri }: SipPeer, { username, password }: Account) => ({
+  setId,
+  uri,
+  username,
+  password: Buffer.from(password, "utf8").toString("latin1"),
+});
+const heard = (account: Account): Account => ({
+  ...account,
+  password: Buffer.from(account.password, "utf8").toString("latin1"),
+});
+/** rings and leaves the call open */
+const ringing: Behaviour = (message, send, peer) => {
+  if (message.method === "INVITE") send(writeReply(message, 180, { contact: `<${peer.uri}>` }));
+  else if (message.method === "CANCEL") send(writeReply(message, 200));
+};
+
+withKamailio(
+  "trunks",
+  async (bench) => {
+    [phone, one, two, plain, foreign] = await Promise.all([
+      bench.peer(20, 5070),
+      bench.peer(11),
+      bench.peer(12, 5062),
+      bench.peer(13),
+      bench.peer(14),
+    ]);
+    await bench.start(
+      routerPlan({
+        structure: {
+          trunks: true,
+          healthCheck: { intervalSeconds: 3600, timeoutSeconds: 1, failureThreshold: 3, successThreshold: 1 },
+        },
+        sets: [
+          {
+            name: "trunks",
+            id: 1,
+            destinations: [one, { host: two.host, port: two.port, priority: 1 }],
+          },
+          { name: "plain", id: 2, destinations: [one, { host: plain.host, port: plain.port, priority: 1 }] },
+          { name: "lone", id: 3, destinations: [foreign] },
+        ],
+        routes: [
+          { name: "out", set: "trunks", digits: "0", strip: 1, prefix: "+44" },
+          { name: "plain", set: "plain", digits: "1" },
+          { name: "lone", set: "lone", digits: "2" },
+        ],
+        data: {
+          trunks: {
+            salt: "1",
+            logins: [login(100, one, first), login(101, two, second), login(300, foreign, second)],
+          },
+        },
+      }),
+    );
+  },
+  (bench) => {
+    beforeEach(() => {
+      for (const peer of [one, two, plain, foreign]) peer.received.length = 0;
+      atOne = challenging(heard(first), answering(200));
+      atTwo = challenging(heard(second), answering(200), { status: 401 });
+      one.behaviour = atOne.behaviour;
+      two.behaviour = atTwo.behaviour;
+      plain.behaviour = answering(200);
+    });
+    const numberOf = (message: SipMessage | undefined): string =>
+      message === undefined ? "" : header(message, "cseq");
+
+    test("a challenge is answered by the router; the caller sees none; the call ends as it began", async () => {
+      const { reply, sent, dialog } = await call(phone, bench.router, "0123");
+      expect(reply.status).toBe(200);
+      expect(header(reply, "cseq")).toBe("1 INVITE");
+      expect(sent.replies.map(({ status }) => status)).not.toContain(407);
+      const [invite] = atOne.accepted;
+      expect(invite?.uri).toMatch(/^sip:\+44123@/);
+      expect(numberOf(invite)).toBe("2 INVITE");
+      const ack = await one.waitFor("ACK of the answer", (message) => numberOf(message) === "2 ACK");
+      expect(tagOf(header(ack, "to"))).toBe("callee");
+      const bye = await (await within(phone, bench.router, dialog, "BYE", 2)).final();
+      expect([bye.status, header(bye, "cseq")]).toEqual([200, "2 BYE"]);
+      expect(atOne.accepted.map(numberOf)).toEqual(["2 INVITE", expect.stringMatching(/^[345] BYE$/)]);
+      expect(atOne.rejected).toEqual([]);
+    });
+
+    test("requests within the call: their numbers go up, and a challenge of each is answered", async () => {
+      const { dialog } = await call(phone, bench.router, "0123");
+      const again = await (await within(phone, bench.router, dialog, "INVITE", 2)).final();
+      expect([again.status, header(again, "cseq")]).toEqual([200, "2 INVITE"]);
+      await within(phone, bench.router, dialog, "ACK", 2, { contact: null });
+      const accepted = atOne.accepted.at(-1);
+      const number = numberOf(accepted).split(" ")[0];
+      await one.waitFor("ACK of the second answer", (message) => numberOf(message) === `${number} ACK`);
+      expect((await (await within(phone, bench.router, dialog, "BYE", 3)).final()).status).toBe(200);
+      const numbers = atOne.accepted.map((message) => Number(numberOf(message).split(" ")[0]));
+      expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+      expect(new Set(numbers).size).toBe(3);
+    });
+
+    test("the trunk ends the call", async () => {
+      const { sent, dialog } = await call(phone, bench.router, "0123");
+      const invite = atOne.accepted[0] as SipMessage;
+      const callee: Dialog = {
+        callId: sent.callId,
+        local: `${header(invite, "to")};tag=callee`,
+        remote: header(invite, "from"),
+        target: /<([^>]+)>/.exec(header(invite, "contact"))?.[1] ?? "",
+        routes: headers(invite, "record-route"),
+      };
+      expect(dialog.callId).toBe(callee.callId);
+      const bye = await within(one, bench.router, callee, "BYE", 7);
+      const arrived = await phone.waitFor(
+        "BYE",
+        (message) => message.method === "BYE" && callIdOf(message) === sent.callId,
+      );
+      expect(header(arrived, "cseq")).toBe("7 BYE");
+      expect((await bye.final()).status).toBe(200);
+    });
+
+    test("a call that rings after its challenge can be cancelled", async () => {
+      atOne = challenging(heard(first), ringing);
+      one.behaviour = atOne.behaviour;
+      const sent = await request(phone, bench.router, { method: "INVITE", uri: `sip:0123@${bench.router.host}` });
+      await phone.waitFor("ringing", (message) => message.status === 180 && callIdOf(message) === sent.callId);
+      await request(phone, bench.router, {
+        method: "CANCEL",
+        uri: sent.input.uri,
+        callId: sent.callId,
+        from: sent.input.from,
+        branch: sent.input.branch,
+        contact: null,
+      });
+      const cancel = await one.waitFor("CANCEL", ({ method }) => method === "CANCEL");
+      const [invite] = atOne.accepted;
+      expect(numberOf(cancel)).toBe(numberOf(invite).replace("INVITE", "CANCEL"));
+      expect(headers(cancel, "via")[0]).toBe(headers(invite as SipMessage, "via")[0]);
+    });
+
+    test("a refusal after the challenge is acknowledged in its own transaction", async () => {
+      atOne = challenging(heard(first), answering(486));
+      one.behaviour = atOne.behaviour;
+      expect((await callOnce(phone, bench.router, "0123")).status).toBe(486);
+      const [invite] = atOne.accepted as [SipMessage];
+      const ack = await one.waitFor(
+        "ACK",
+        (message) => message.method === "ACK" && headers(message, "via")[0] === headers(invite, "via")[0],
+      );
+      expect(numberOf(ack)).toBe("2 ACK");
+    });
+
+    test("a trunk that takes no credentials is followed by the next, which gets its own", async () => {
+      one.behaviour = challenging({ ...heard(first), password: "changed" }, answering(200)).behaviour;
+      const { status, callId } = await callOnce(phone, bench.router, "0123");
+      expect(status).toBe(200);
+      expect(atTwo.accepted.map(callIdOf)).toEqual([callId, callId]);
+      expect(atTwo.rejected).toEqual([]);
+      for (const message of two.received) expect(headers(message, "proxy-authorization")).toEqual([]);
+      for (const message of [...two.requests("INVITE")])
+        expect(headers(message, "authorization").join()).not.toContain(first.username);
+      await until("ACK at the second", () => two.requests("ACK").length > 0);
+    });
+
+    test("a trunk that fails after its challenge is followed by one that asks nothing", async () => {
+      one.behaviour = (message, send) => {
+        if (message.method === "ACK") return;
+        const asked = headers(message, "proxy-authorization").length === 0;
+        const fields = [["Proxy-Authenticate", 'Digest realm="one.example", nonce="1"']] as const;
+        send(writeReply(message, asked ? 407 : 503, asked ? { fields } : {}));
+      };
+      two.behaviour = answering(200);
+      const { reply, dialog, sent } = await call(phone, bench.router, "0123");
+      expect(reply.status).toBe(200);
+      const [invite] = two.requests("INVITE") as [SipMessage];
+      expect([numberOf(invite), headers(invite, "proxy-authorization")]).toEqual(["1 INVITE", []]);
+      await two.waitFor("ACK", (message) => numberOf(message) === "1 ACK" && callIdOf(message) === sent.callId);
+      expect((await (await within(phone, bench.router, dialog, "BYE", 2)).final()).status).toBe(200);
+      expect(numberOf(two.requests("BYE")[0])).toBe("2 BYE");
+    });
+
+    test("no destination takes its credentials: 503, and no challenge for the caller", async () => {
+      foreign.behaviour = challenging(strange, answering(200)).behaviour;
+      const { status, reply } = await callOnce(phone, bench.router, "2123");
+      expect(status).toBe(503);
+      expect(headers(reply, "proxy-authenticate")).toEqual([]);
+      expect(foreign.requests("INVITE")).toHaveLength(2);
+    });
+
+    test("credentials are of a destination in its set: the same address in another set gets none", async () => {
+      const { status, reply } = await callOnce(phone, bench.router, "1123");
+      expect(status).toBe(407);
+      expect(header(reply, "proxy-authenticate")).toContain('realm="one.example"');
+      expect(atOne.accepted).toEqual([]);
+      expect(one.requests("INVITE").flatMap((message) => headers(message, "proxy-authorization"))).toEqual([]);
+    });
+
+    test("a challenge of MESSAGE, which begins no dialog, is answered with the number that it has", async () => {
+      const { behaviour, accepted } = challenging(heard(second), answering(200), { sameNumber: true });
+      foreign.behaviour = behaviour;
+      const sent = await request(phone, bench.router, { method: "MESSAGE", uri: `sip:2@${bench.router.host}` });
+      expect((await sent.final()).status).toBe(200);
+      expect(accepted.map(numberOf)).toEqual(["1 MESSAGE"]);
+    });
+  },
+);
