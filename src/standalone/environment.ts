@@ -1,6 +1,6 @@
 /** What the machine gives: the kamailio program, and addresses that stand for pod IPs. */
 import { access, constants } from "node:fs/promises";
-import { isIPv4 } from "node:net";
+import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { OperatorError } from "../errors.ts";
@@ -35,14 +35,13 @@ const isLoopback = (address: string): boolean => address.startsWith("127.");
 export function resolvePool(addresses: string | undefined, interfaces = networkInterfaces()): Pool {
   const own = Object.values(interfaces).flatMap((entries) => entries ?? []);
   if (addresses === undefined) {
-    // Kamailio's command line takes the pod's address as IPv4.
     const external = own.filter((entry) => !entry.internal && entry.family === "IPv4");
     return { addresses: external.length > 0 ? external.map((entry) => entry.address) : ["127.0.0.1"], maxReplicas: 1 };
   }
   const list = addresses.split(",").map((address) => address.trim());
   const known = new Set(own.map((entry) => entry.address));
   for (const [index, address] of list.entries()) {
-    if (!isIPv4(address)) throw usage(`--addresses: ${JSON.stringify(address)} is not an IPv4 address.`);
+    if (isIP(address) === 0) throw usage(`--addresses: ${JSON.stringify(address)} is not an IP address.`);
     if (list.indexOf(address) !== index) throw usage(`--addresses: ${address} is named twice.`);
     if (!isLoopback(address) && !known.has(address))
       throw usage(`--addresses: ${address} is not an address of this host.`);

@@ -112,7 +112,7 @@ test("the pool: addresses of this host only; without any, its own and one replic
   for (const [text, why] of [
     ["192.0.2.8", "not an address of this host"],
     ["127.40.0.1,127.40.0.1", "named twice"],
-    ["localhost", "not an IPv4 address"],
+    ["localhost", "not an IP address"],
   ] as const)
     expect(() => resolvePool(text, interfaces)).toThrow(why);
 });
