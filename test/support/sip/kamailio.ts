@@ -64,6 +64,11 @@ export class LocalKamailio {
     return kamailio;
   }
 
+  /** its first process */
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
   get files(): RenderedFiles {
     return this.#files;
   }

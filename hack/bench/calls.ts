@@ -1,0 +1,163 @@
+/**
+ * What a call costs: CPU seconds per 1,000 calls and the time added to INVITE -> 200, of the router and of a minimal
+ * stateful dispatcher proxy written by hand (sip/minimal.cfg), in one run, in turns, against a direct call.
+ * Figures of a busy machine are noisy; the ratios of one run are what counts.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { StructurePlan } from "../../src/ir/index.ts";
+import { LocalKamailio } from "../../test/support/sip/kamailio.ts";
+import { routerPlan } from "../../test/support/sip/plan.ts";
+import type { KamailioProgram } from "../../test/support/sip/programs.ts";
+import { until } from "../../test/support/until.ts";
+import { measureLatency, startLatencyPbx } from "./latency.ts";
+import { percentile, placeCalls, startPbx } from "./load.ts";
+import { cpuSeconds, memoryBytes } from "./process-cpu.ts";
+
+const PBX = ["127.80.0.21", "127.80.0.22"] as const;
+const CALLER = "127.80.0.9";
+const WORKERS = 4;
+
+/** A proxy under test: `pid` is the first process of its family. */
+export interface Target {
+  readonly name: string;
+  readonly address: string;
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+const ended = async (child: ChildProcess): Promise<void> => {
+  if (child.exitCode === null && child.signalCode === null) {
+    child.kill("SIGTERM");
+    await once(child, "exit");
+  }
+};
+
+/** @param memoryManager Kamailio's -x: "qm" is the packages' default */
+export const startMinimal = async (
+  program: KamailioProgram,
+  address: string,
+  memoryManager: string,
+): Promise<Target> => {
+  const folder = mkdtempSync(join(tmpdir(), "bench-"));
+  writeFileSync(join(folder, "dispatcher.list"), PBX.map((pbx) => `1 sip:${pbx}:5060\n`).join(""));
+  const tokens = { POD_IP: address, DATA_DIR: folder, CHILDREN: String(WORKERS) };
+  const child = spawn(
+    join(program.folder, "kamailio"),
+    [
+      "-DD", "-E", "-x", memoryManager, "-m", "256", "-Y", folder, "-w", folder, "-P", join(folder, "pid"),
+      "-f", join(import.meta.dirname, "sip/minimal.cfg"),
+      ...Object.entries(tokens).flatMap(([token, value]) => ["--substdef", `!${token}!${value}!g`]),
+    ], // prettier-ignore
+    { stdio: "ignore" },
+  );
+  await until("the minimal proxy listens", async () =>
+    readFileSync("/proc/net/udp", "utf8").includes(hexSocket(address)),
+  );
+  return {
+    name: `minimal (${memoryManager})`,
+    address,
+    pid: child.pid ?? 0,
+    async stop() {
+      await ended(child);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+};
+
+/** As /proc/net/udp writes it: the address's bytes from last to first, then the port 5060. */
+const hexSocket = (address: string): string => {
+  const bytes = address.split(".").map((part) => Number(part).toString(16).toUpperCase().padStart(2, "0"));
+  return `${bytes.toReversed().join("")}:13C4`;
+};
+
+export const startRouter = async (
+  program: KamailioProgram,
+  address: string,
+  name: string,
+  structure: Partial<StructurePlan> = {},
+): Promise<Target> => {
+  const healthCheck = { intervalSeconds: 30, timeoutSeconds: 2, failureThreshold: 3, successThreshold: 1 };
+  const plan = routerPlan({
+    structure: { workers: WORKERS, shmMemoryMiB: 256, healthCheck, ...structure },
+    sets: [{ name: "pbx", id: 1, destinations: PBX.map((host) => ({ host, port: 5060 })) }],
+    routes: [{ name: "extensions", set: "pbx", digits: "1", length: 4 }],
+  });
+  const kamailio = await LocalKamailio.start(program, plan, address);
+  return { name, address, pid: kamailio.pid, stop: () => kamailio.stop() };
+};
+
+export interface CallCost {
+  readonly target: string;
+  readonly placed: number;
+  readonly failed: number;
+  /** median of the rounds */
+  readonly cpuPer1000: number;
+  readonly rounds: readonly number[];
+  readonly memoryMiB: number;
+}
+
+const median = (values: readonly number[]): number =>
+  percentile(
+    values.toSorted((a, b) => a - b),
+    0.5,
+  );
+
+/** Rounds in turns over all targets, so that a slow moment of the machine hits each alike. */
+export const measureCpu = async (
+  targets: readonly Target[],
+  calls: number,
+  rounds: number,
+): Promise<readonly CallCost[]> => {
+  const pbxes = PBX.map((address) => startPbx(address));
+  const results = targets.map(() => ({ rounds: [] as number[], placed: 0, failed: 0 }));
+  for (let round = 0; round < rounds; round += 1)
+    for (const [index, target] of targets.entries()) {
+      const before = cpuSeconds(target.pid);
+      const load = await placeCalls({
+        from: CALLER, target: `${target.address}:5060`, number: "1001", calls, callsPerSecond: 500, holdMs: 200,
+      }); // prettier-ignore
+      const result = results[index];
+      if (result === undefined) continue;
+      result.rounds.push(((cpuSeconds(target.pid) - before) / calls) * 1000);
+      result.placed += load.placed;
+      result.failed += load.failed;
+    }
+  const costs = targets.map((target, index) => {
+    const { rounds: all = [], placed = 0, failed = 0 } = results[index] ?? {};
+    const memoryMiB = memoryBytes(target.pid) / 1024 / 1024;
+    return { target: target.name, placed, failed, cpuPer1000: median(all), rounds: all, memoryMiB };
+  });
+  await Promise.all(pbxes.map(ended));
+  return costs;
+};
+
+export interface AddedTime {
+  readonly target: string;
+  readonly lost: number;
+  /** microseconds beyond the direct call's same percentile */
+  readonly p50: number;
+  readonly p99: number;
+}
+
+export const measureAddedTime = async (targets: readonly Target[], calls: number): Promise<readonly AddedTime[]> => {
+  const pbxes = await Promise.all(PBX.map((address) => startLatencyPbx(address)));
+  const run = (target: string) =>
+    measureLatency({ from: CALLER, target: `${target}:5060`, number: "1001", calls, callsPerSecond: 500 });
+  const direct = await run(PBX[0]);
+  const rows: AddedTime[] = [];
+  for (const target of targets) {
+    const took = await run(target.address);
+    rows.push({
+      target: target.name,
+      lost: took.filter((one) => one === Infinity).length,
+      p50: percentile(took, 0.5) - percentile(direct, 0.5),
+      p99: percentile(took, 0.99) - percentile(direct, 0.99),
+    });
+  }
+  await Promise.all(pbxes.map(ended));
+  return rows;
+};

@@ -1,0 +1,45 @@
+/**
+ * make bench: prints a table per Kamailio version and writes .cache/bench/calls.json.
+ * BENCH_CALLS (calls per round, 5000) and BENCH_ROUNDS (5) make it longer or shorter.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { kamailio5, kamailio6, type KamailioProgram } from "../../test/support/sip/programs.ts";
+import { measureAddedTime, measureCpu, startMinimal, startRouter, type Target } from "./calls.ts";
+
+const calls = Number(process.env["BENCH_CALLS"] ?? 5000);
+const rounds = Number(process.env["BENCH_ROUNDS"] ?? 5);
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const row = (cells: readonly string[]): string =>
+  cells.map((cell, index) => (index === 0 ? cell.padEnd(24) : cell.padStart(16))).join("");
+
+const benchmark = async (program: KamailioProgram) => {
+  say(`\nKamailio ${program.name}: ${rounds} rounds of ${calls} calls at 500 per second`);
+  const targets: Target[] = [];
+  try {
+    targets.push(await startMinimal(program, "127.80.0.1", "qm"));
+    targets.push(await startMinimal(program, "127.80.0.2", "fm"));
+    targets.push(await startRouter(program, "127.80.0.3", "router"));
+    const costs = await measureCpu(targets, calls, rounds);
+    const added = await measureAddedTime(targets, calls);
+    const base = costs[0]?.cpuPer1000 ?? Number.NaN;
+    say(row(["", "CPU s/1000 calls", "/ minimal (qm)", "failed", "added p50 us", "added p99 us", "memory MiB"]));
+    for (const [index, cost] of costs.entries())
+      say(
+        row([
+          cost.target, cost.cpuPer1000.toFixed(3), (cost.cpuPer1000 / base).toFixed(2), `${cost.failed}/${cost.placed}`,
+          (added[index]?.p50 ?? Number.NaN).toFixed(0), (added[index]?.p99 ?? Number.NaN).toFixed(0), cost.memoryMiB.toFixed(0),
+        ]), // prettier-ignore
+      );
+    return { kamailio: program.name, calls, rounds, costs, added };
+  } finally {
+    for (const target of targets) await target.stop();
+  }
+};
+
+const results = [];
+for (const program of [kamailio5(), kamailio6()]) results.push(await benchmark(program));
+const folder = join(import.meta.dirname, "../../.cache/bench");
+mkdirSync(folder, { recursive: true });
+writeFileSync(join(folder, "calls.json"), `${JSON.stringify(results, null, 2)}\n`);
+say(`\nwritten: ${join(folder, "calls.json")}`);
