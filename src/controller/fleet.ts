@@ -20,6 +20,7 @@ import {
 } from "./context.ts";
 import { dataConfigOf, withNonce } from "./reconcile.ts";
 import type { RunResult } from "./queue.ts";
+import { halt, isRestoring, keepGood, retryHalted, targetOf } from "./restore.ts";
 import { newProgress, type PodProgress, type RouterState } from "./state.ts";
 
 /** Tries in a row that change nothing for the better before a pod counts as failed. */
@@ -41,9 +42,12 @@ export async function reloadRouter(context: Context, key: Key): Promise<RunResul
   if (state?.desired === undefined || state.token === undefined) return undefined;
   const tried = new Set<string>();
   for (;;) {
-    const { desired } = state;
+    retryHalted(context, state, usablePods(context, key).map((pod) => pod.name));
+    const desired = targetOf(state) ?? state.desired;
     const jobs = refresh(context, state, desired);
-    const { work } = decideFleet(jobs.map(({ pod, progress }) => fleetPod(context, state, pod, progress)));
+    const { work, halted } = decideFleet(jobs.map(({ pod, progress }) => fleetPod(context, state, pod, progress)));
+    const culprit = jobs.find(({ pod }) => pod.name === halted)?.progress;
+    if (culprit !== undefined && halt(context, state, culprit.name, culprit.message)) continue;
     const batch = jobs.filter(({ pod }) => work.includes(pod.name) && !tried.has(`${pod.uid} ${desired.revision}`));
     if (batch.length === 0) break;
     for (const { pod } of batch) tried.add(`${pod.uid} ${desired.revision}`);
@@ -96,7 +100,9 @@ const fleetPod = (context: Context, state: RouterState, pod: PodView, progress: 
   name: pod.name,
   state: progress.state,
   ready: pod.ready,
-  current: state.structureHash === undefined || pod.structureHash === state.structureHash,
+  // what is being put back is known to be good: a pod that does not take it holds up nobody
+  current: !isRestoring(state) && (state.structureHash === undefined || pod.structureHash === state.structureHash),
+  first: state.halt?.pod === pod.name,
   reachable: progress.reachable,
   due: progress.dueAt <= context.clock.now(),
 });
@@ -133,8 +139,10 @@ async function workOn(
       onAction: (action) =>
         context.log.debug({ router: state.key, pod: pod.name, revision: desired.revision, action }, action.reason),
     });
-    tellBackends(context, state, context.observations.last(pod.uid), result.reading);
+    const before = context.observations.last(pod.uid);
     context.observations.end(pod.uid, result.reading, context.clock.now());
+    // after the new reading is in place: a backend's status may be built at once
+    tellBackends(context, state, before, result.reading);
     took(context, state, desired, pod, progress, result);
   } catch (error) {
     context.observations.end(pod.uid, undefined, context.clock.now());
@@ -262,18 +270,20 @@ function failed(
 
 /** What the run has brought about: the revision is programmed, or the status has something else to tell. */
 function finish(context: Context, state: RouterState): void {
-  const { desired } = state;
+  const desired = targetOf(state);
   if (desired === undefined) return;
   const ready = usablePods(context, state.key).filter((pod) => pod.ready);
   const right = ready.every((pod) => state.pods.get(pod.uid)?.state === "InSync");
-  if (right && ready.length > 0 && state.changedAt !== undefined) {
+  const stored = state.storedRevision === desired.revision;
+  if (right && stored && ready.length > 0 && desired === state.desired) keepGood(state);
+  if (right && ready.length > 0 && desired === state.desired && state.changedAt !== undefined) {
     context.metrics.changeToEffect(state.key, (context.clock.now() - state.changedAt) / 1000);
     state.changedAt = undefined;
   }
   const first = !state.observed;
   state.observed = true;
   // A change that takes effect at once is one status, not two.
-  const done = right && state.storedRevision === desired.revision;
+  const done = right && stored;
   context.queues.status.addAfter(routerStatusKey(state.key), done ? 0 : STATUS_DELAY_MS);
   if (first) tellUsedBackends(context, state.key);
 }
@@ -281,6 +291,7 @@ function finish(context: Context, state: RouterState): void {
 function nextRun(context: Context, state: RouterState): RunResult {
   // What waits for another pod has no time of its own: it goes on when that pod is right.
   const open = [...state.pods.values()].filter((progress) => progress.state !== "InSync" && progress.dueAt > 0);
-  if (open.length === 0) return undefined;
-  return Math.max(1, Math.min(...open.map((progress) => progress.dueAt)) - context.clock.now());
+  const times = open.map((progress) => progress.dueAt);
+  if (state.halt?.trying === false) times.push(state.halt.retryAt);
+  return times.length === 0 ? undefined : Math.max(1, Math.min(...times) - context.clock.now());
 }
