@@ -73,7 +73,10 @@ const fields = z.strictObject({
     .describe("Protection against floods."),
   topologyHiding: z
     .strictObject({
-      enabled: z.boolean().default(false).describe("Hide the addresses in all headers of one side from the other; bodies are left alone."),
+      enabled: z
+        .boolean()
+        .default(false)
+        .describe("Hide the addresses in all headers of one side from the other; bodies are left alone."),
     })
     .optional()
     .describe("Hiding of internal addresses (Kamailio: topoh)."),
