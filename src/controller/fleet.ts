@@ -42,7 +42,11 @@ export async function reloadRouter(context: Context, key: Key): Promise<RunResul
   if (state?.desired === undefined || state.token === undefined) return undefined;
   const tried = new Set<string>();
   for (;;) {
-    retryHalted(context, state, usablePods(context, key).map((pod) => pod.name));
+    retryHalted(
+      context,
+      state,
+      usablePods(context, key).map((pod) => pod.name),
+    );
     const desired = targetOf(state) ?? state.desired;
     const jobs = refresh(context, state, desired);
     const { work, halted } = decideFleet(jobs.map(({ pod, progress }) => fleetPod(context, state, pod, progress)));
