@@ -33,7 +33,9 @@ export const renderFiles = (plan: RouterPlan): RenderedFiles => {
       [DISPATCHER_FILE]: renderDispatcherList(entries),
       ...Object.fromEntries(tables.map(({ table, text }) => [table.file, text])),
     },
-    secret: Object.fromEntries(security.flatMap(({ secret }) => (secret === undefined ? [] : [[secret.file, secret.text]]))),
+    secret: Object.fromEntries(
+      security.flatMap(({ secret }) => (secret === undefined ? [] : [[secret.file, secret.text]])),
+    ),
     desired: desiredOf(
       entries,
       tables.map(({ table }) => table),
