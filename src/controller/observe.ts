@@ -6,6 +6,7 @@ import { decidePod } from "../reload/index.ts";
 import { backendStatusKey, routerStatusKey, tellBackends, usablePods, type Context } from "./context.ts";
 import { addressOf } from "./fleet.ts";
 import { FAILED_POLLS } from "./observations.ts";
+import { targetOf } from "./restore.ts";
 import type { RouterState } from "./state.ts";
 
 export interface Observer {
@@ -75,7 +76,8 @@ export function createObserver(context: Context): Observer {
 }
 
 async function readOnce(context: Context, state: RouterState, pod: PodView): Promise<void> {
-  const { desired, token } = state;
+  const { token } = state;
+  const desired = targetOf(state);
   if (desired === undefined || token === undefined) return;
   const epoch = context.observations.epoch(pod.uid);
   try {
@@ -101,7 +103,8 @@ function compare(
   const changed = tellBackends(context, state, before, reading);
   if (changed || before === undefined) context.queues.status.add(routerStatusKey(state.key));
   const progress = state.pods.get(pod.uid);
-  const right = state.desired !== undefined && decidePod(state.desired, reading).inSync;
+  const desired = targetOf(state);
+  const right = desired !== undefined && decidePod(desired, reading).inSync;
   if (right !== (progress?.state === "InSync")) context.queues.reload.add(state.key);
 }
 

@@ -1,5 +1,6 @@
 /** One router from its spec to its objects: resolve, plan, render, secret, apply, prune. The pods are brought along by fleet.ts. */
 import type { Key, ObjectRef, RawObject, Reason } from "../api/index.ts";
+import { OperatorError } from "../errors.ts";
 import type { RouterPlan } from "../ir/types.ts";
 import { dataName, controlName } from "../render/index.ts";
 import type { DesiredData, RenderedRouter } from "../render/types.ts";
@@ -13,6 +14,7 @@ import {
   type Context,
 } from "./context.ts";
 import type { RunInfo, RunResult } from "./queue.ts";
+import { findGood, servedObjects, targetOf } from "./restore.ts";
 import { controlSecretOf } from "./secret.ts";
 import { destinationId, keepLastDestinations, newRouterState, sameTables, type RouterState } from "./state.ts";
 
@@ -30,7 +32,8 @@ export async function reconcileRouter(context: Context, key: Key, info: RunInfo)
   try {
     return await bringForward(context, state, object, info);
   } catch (error) {
-    state.failure = { reason: "ApplyFailed", message: messageOf(error) };
+    const reason = error instanceof OperatorError && error.code === "SIPR_NOT_OWNED" ? "NotOwned" : "ApplyFailed";
+    state.failure = { reason, message: messageOf(error) };
     throw error;
   } finally {
     const first = !state.visited;
@@ -75,6 +78,7 @@ async function bringForward(
   const wait = tableWait(context, state, planned.rendered.files.desired);
   if (wait > 0) return wait;
   await ensureToken(context, state, object);
+  if (state.desired === undefined) state.good = findGood(context, state, object, planned.rendered);
   adopt(context, state, planned, info.addedAt);
   await applyObjects(context, state, planned.rendered);
   await pruneOld(context, state, planned.rendered);
@@ -119,7 +123,8 @@ async function serveWithoutPlan(context: Context, state: RouterState, object: Ra
 
 /** db_text sees a file's age in whole seconds: two tables written within one second may look like one. The first goes at once. */
 function tableWait(context: Context, state: RouterState, desired: DesiredData): number {
-  if (state.desired === undefined || sameTables(state.desired.tables, desired.tables)) return 0;
+  const now = targetOf(state);
+  if (now === undefined || sameTables(now.tables, desired.tables)) return 0;
   return Math.max(0, state.tablesStoredAt + context.tuning.tableSpacingMs - context.clock.now());
 }
 
@@ -138,7 +143,8 @@ function adopt(context: Context, state: RouterState, { plan: made, rendered, kep
     context.log.info({ router: state.key, revision: desired.revision, from: state.desired?.revision }, "new revision");
     state.changedAt = state.desired === undefined ? undefined : (state.changedAt ?? since);
     state.nonce = 0;
-    if (!sameTables(state.desired?.tables, desired.tables)) state.tablesPending = true;
+    if (!sameTables(targetOf(state)?.tables, desired.tables)) state.tablesPending = true;
+    state.halt = undefined;
   }
   state.plan = made;
   state.rendered = rendered;
@@ -155,13 +161,14 @@ function adopt(context: Context, state: RouterState, { plan: made, rendered, kep
 }
 
 async function applyObjects(context: Context, state: RouterState, rendered: RenderedRouter): Promise<void> {
-  const { revision } = rendered.files.desired;
-  const config = dataConfigOf(state, rendered);
+  const revision = (targetOf(state) ?? rendered.files.desired).revision;
+  const served = servedObjects(state, rendered);
+  const config = served.find((object) => isDataConfig(state, object));
   const stored = configData(storedConfig(context, state))?.["nonce"];
   // A nonce that is stored with this very revision stays: taking it out would be a write for nothing.
   const keepsNonce = stored !== undefined && storedRevisionOf(context, state) === revision;
   const nonce = state.nonce > 0 ? String(state.nonce) : keepsNonce ? stored : undefined;
-  const objects = rendered.objects.map((object) => (object === config ? withNonce(object, nonce) : object));
+  const objects = served.map((object) => (object === config ? withNonce(object, nonce) : object));
   await context.cluster.apply(objects);
   state.failure = undefined;
   if (state.tablesPending) state.tablesStoredAt = context.clock.now();
@@ -172,7 +179,10 @@ async function applyObjects(context: Context, state: RouterState, rendered: Rend
 }
 
 export const dataConfigOf = (state: RouterState, rendered: RenderedRouter): RawObject | undefined =>
-  rendered.objects.find((object) => object.kind === "ConfigMap" && object.metadata.name === dataName(state.name));
+  servedObjects(state, rendered).find((object) => isDataConfig(state, object));
+
+const isDataConfig = (state: RouterState, object: RawObject): boolean =>
+  object.kind === "ConfigMap" && object.metadata.name === dataName(state.name);
 
 function storedRevisionOf(context: Context, state: RouterState): string | undefined {
   const data = configData(storedConfig(context, state));

@@ -48,6 +48,9 @@ async function reportRouter(context: Context, key: Key): Promise<void> {
     ...(state.desired === undefined ? {} : { revision: state.desired.revision }),
     stored: state.storedRevision === state.desired?.revision,
     keptLastList: state.keptSets.length > 0,
+    ...(state.halt === undefined || state.good === undefined
+      ? {}
+      : { halt: { pod: state.halt.pod, message: state.halt.message, restored: state.good.desired.revision } }),
     ...(state.failure === undefined ? {} : { failure: state.failure }),
     replicas: state.replicas,
     ...(workload === undefined ? {} : { workload }),
@@ -66,7 +69,9 @@ async function reportRouter(context: Context, key: Key): Promise<void> {
 function podInput(context: Context, state: RouterState, pod: PodView): PodInput {
   const progress = state.pods.get(pod.uid);
   const reading = context.observations.last(pod.uid);
-  const lag: PodState = progress?.state ?? "Pending";
+  const stopped = state.halt?.pod === pod.name;
+  const behind = state.halt !== undefined && progress?.state === "InSync";
+  const lag: PodState = stopped ? "Failed" : behind ? "Pending" : (progress?.state ?? "Pending");
   return {
     name: pod.name,
     ready: pod.ready,
@@ -74,7 +79,13 @@ function podInput(context: Context, state: RouterState, pod: PodView): PodInput 
     reachable: progress?.reachable ?? true,
     ...(progress?.revision === undefined ? {} : { revision: progress.revision }),
     message:
-      pod.message !== "" ? pod.message : lag === "InSync" ? "" : lag === "Pending" ? "" : (progress?.message ?? ""),
+      pod.message !== ""
+        ? pod.message
+        : lag === "InSync"
+          ? ""
+          : lag === "Pending"
+            ? ""
+            : ((stopped ? state.halt?.message : progress?.message) ?? ""),
     ...(reading === undefined ? {} : { destinations: reading.destinations }),
   };
 }

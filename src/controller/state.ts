@@ -4,6 +4,7 @@ import type { DispatcherSetPlan, RouterPlan } from "../ir/types.ts";
 import type { Issue } from "../model/types.ts";
 import type { DataTable, DesiredData, RenderedRouter } from "../render/types.ts";
 import type { SetInput } from "../status/index.ts";
+import type { GoodRevision, Halt } from "./restore.ts";
 
 /** How far one pod has come. */
 export interface PodProgress {
@@ -50,6 +51,10 @@ export interface RouterState {
   /** "setId uri" -> key of the backend */
   backendOf: ReadonlyMap<string, Key>;
   structureHash: string | undefined;
+  /** what every ready pod was read back with last */
+  good: GoodRevision | undefined;
+  /** the desired revision did not come out right: the good one serves */
+  halt: Halt | undefined;
   /** of the last plan that was accepted */
   rendered: RenderedRouter | undefined;
   /** the revision whose data ConfigMap is written */
@@ -90,6 +95,8 @@ export const newRouterState = (object: RawObject): RouterState => ({
   sets: undefined,
   backendOf: new Map(),
   structureHash: undefined,
+  good: undefined,
+  halt: undefined,
   rendered: undefined,
   storedRevision: undefined,
   tablesStoredAt: Number.NEGATIVE_INFINITY,

@@ -31,6 +31,7 @@ export const readPod = async (control: Control, address: ControlAddress, desired
     desired.tables.map(async (table) => [table.name, await generationOf(call, address.host, table)] as const),
   );
   const drain = await orWhen(NOT_THERE, undefined, call("htable.get", "st", "drain"));
+  const seeded = await orWhen(NOT_THERE, undefined, call("htable.get", "st", "seeded"));
   const calls = parseDialogAnswer(await call("dlg.stats_active"));
   const version = parseVersionAnswer(await call("core.version"));
   return {
@@ -38,6 +39,7 @@ export const readPod = async (control: Control, address: ControlAddress, desired
     tables: Object.fromEntries(tables.filter((table): table is [string, string] => table[1] !== undefined)),
     ...(version === undefined ? {} : { version }),
     draining: parseHtableAnswer(drain) === 1,
+    ...(parseHtableAnswer(seeded) === 1 ? {} : { fresh: true }),
     calls,
   };
 };

@@ -25,6 +25,8 @@ export interface PodReading {
   readonly tables: Readonly<Record<string, string>>;
   readonly version?: string;
   readonly draining: boolean;
+  /** started and not yet told which destinations do not answer, as the other pods know */
+  readonly fresh?: boolean;
   /** active dialogs */
   readonly calls?: number;
 }

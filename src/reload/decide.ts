@@ -14,7 +14,7 @@ const DISABLED = 4;
 const tableOrder: readonly DataTable["kind"][] = ["tls", "htable", "address", "mtree"];
 
 export interface Hints {
-  /** destination URIs that do not answer, as other pods or another set of this pod know: they are not added as active */
+  /** destination URIs that do not answer, as other pods know: they are not added as active, nor are they in a fresh pod */
   readonly inactive?: ReadonlySet<string>;
 }
 
@@ -31,11 +31,19 @@ export function decidePod(desired: DesiredData, reading: PodReading, hints: Hint
   for (const entry of desired.dispatcher) {
     const found = present.get(idOf(entry.setId, entry.uri));
     if (found === undefined) added.push(...addition(entry, inactive.has(entry.uri)));
-    else corrected.push(...correction(entry, found));
+    else {
+      const corrections = correction(entry, found);
+      corrected.push(...corrections);
+      if (corrections.length === 0 && reading.fresh === true) corrected.push(...seed(entry, found, hints));
+    }
   }
   const tables = tableActions(desired, reading);
   const { early, late } = removals(desired, reading);
-  const actions = [...added, ...corrected, ...early, ...tables, ...late];
+  const seeded: readonly ReloadAction[] =
+    reading.fresh === true
+      ? [{ kind: "markSeeded", reason: "the pod is right for the first time since its start" }]
+      : [];
+  const actions = [...added, ...corrected, ...early, ...tables, ...late, ...seeded];
   return { inSync: actions.length === 0, actions };
 }
 
@@ -43,6 +51,13 @@ function addition(entry: DispatcherEntry, inactive: boolean): readonly ReloadAct
   const add: ReloadAction = { kind: "addDestination", entry, reason: "the destination is missing" };
   if (!inactive || isDisabled(entry)) return [add];
   return [add, stateOf(entry, "ip", "the destination is known not to answer")];
+}
+
+/** Kamailio takes every destination for active when it starts: what the other pods know counts until it has asked itself. */
+function seed(entry: DispatcherEntry, found: readonly ObservedDestination[], hints: Hints): readonly ReloadAction[] {
+  const active = found.some((one) => one.state === "Active");
+  if (!active || hints.inactive?.has(entry.uri) !== true) return [];
+  return [stateOf(entry, "ip", "the destination is known not to answer")];
 }
 
 const isDisabled = (entry: DispatcherEntry): boolean => (entry.flags & DISABLED) !== 0;

@@ -13,6 +13,8 @@ export interface FleetPod {
   readonly current: boolean;
   /** its control port answered the last time; true when never asked */
   readonly reachable: boolean;
+  /** it stopped this very change before: it is the one to begin with */
+  readonly first?: boolean;
   /** it may be tried now (no backoff runs) */
   readonly due: boolean;
 }
@@ -40,8 +42,9 @@ export function decideFleet(pods: readonly FleetPod[]): FleetDecision {
 
 const holdsPlace = (pod: FleetPod): boolean => pod.reachable && pod.current && pod.state !== "Failed";
 
-/** What is under way first, then ready pods, then by name. */
+/** What is under way first, then the pod that stopped the change before, ready pods, then by name. */
 const byTurn = (a: FleetPod, b: FleetPod): number =>
   Number(b.state === "Stale") - Number(a.state === "Stale") ||
+  Number(b.first === true) - Number(a.first === true) ||
   Number(b.ready) - Number(a.ready) ||
   (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);

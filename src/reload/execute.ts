@@ -33,6 +33,8 @@ function callOf(action: ReloadAction, tables: readonly DataTable[]): Call | unde
       return ["dispatcher.set_state", [action.state, action.setId, action.uri]];
     case "reloadTable":
       return reloadCall(action.table, tables);
+    case "markSeeded":
+      return ["htable.seti", ["st", "seeded", 1]];
     case "awaitFile":
       return undefined;
   }

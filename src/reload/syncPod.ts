@@ -59,7 +59,7 @@ export async function syncPod(input: SyncInput): Promise<SyncResult> {
   // What empties a tier goes only when the lookups that named the tier are proven to be gone.
   if (tables.length === 0) await perform(last);
   reading =
-    tables.length === 0 && input.readDestinations !== undefined
+    tables.length === 0 && reading.fresh !== true && input.readDestinations !== undefined
       ? { ...reading, destinations: await input.readDestinations() }
       : await input.read();
   if (tables.length > 0 && last.length > 0) {

@@ -16,7 +16,9 @@ export type ReloadAction =
       readonly reason: string;
     }
   | { readonly kind: "reloadTable"; readonly table: string; readonly reason: string }
-  | { readonly kind: "awaitFile"; readonly table: string; readonly reason: string };
+  | { readonly kind: "awaitFile"; readonly table: string; readonly reason: string }
+  /** the pod is right for the first time since its start: it may take calls */
+  | { readonly kind: "markSeeded"; readonly reason: string };
 
 export interface PodDecision {
   /** true: the pod was read back and runs exactly `desired` */

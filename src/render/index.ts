@@ -12,7 +12,7 @@ export * from "./types.ts";
 export { DEFAULT_IMAGE } from "./image.ts";
 export { parseDataFiles, renderFiles } from "./files.ts";
 export { renderObjects } from "./objects.ts";
-export { COMPONENT, controlName, dataName, podSelector, structureName } from "./objects-names.ts";
+export { COMPONENT, controlName, credentialsName, dataName, podSelector, structureName } from "./objects-names.ts";
 export { renderProcess, type KamailioProcess, type ProcessEnv } from "./process.ts";
 
 /** of the API server: for all values of a ConfigMap */

@@ -11,6 +11,9 @@ export const TLS_DIR = "/etc/sip-router/tls";
 /** writable: pid file, sockets (emptyDir, memory) */
 export const RUN_DIR = "/run/sip-router";
 
+/** UDP, between the replicas of a router */
+export const PEER_PORT = 9061;
+
 export { CONTROL_PORT } from "../model/ports.ts";
 
 export const labels = {
@@ -23,6 +26,8 @@ export const annotations = {
   structureHash: "siprouter.dev/structure-hash",
   /** on the data ConfigMap and on each Pod */
   revision: "siprouter.dev/revision",
+  /** on the data ConfigMap when it holds the last good revision because this one did not come out right */
+  halted: "siprouter.dev/halted-revision",
 } as const;
 export const MANAGED_BY = "sip-router-operator";
 export const FIELD_MANAGER = "sip-router-operator";
@@ -63,6 +68,8 @@ export const rpcMethods = [
   "tls.info",
   "tls.list",
   "tls.reload",
+  "ul.dump",
+  "ul.lookup",
 ] as const;
 
 /**

@@ -61,6 +61,13 @@ const programmed: readonly Check<ProgrammedInput>[] = [
       return no(ResolvedRefs.reason, "Nothing runs: what the spec names is not there yet.");
     return no("Progressing", "Nothing has been written yet.");
   },
+  ({ halt, revision }) =>
+    halt === undefined
+      ? undefined
+      : no(
+          "ReloadFailed",
+          `Pod ${halt.pod} did not come out right with revision ${revision}: ${halt.message}. Revision ${halt.restored}, the last good one, was restored and serves; the change is tried again from time to time, and the next edit at once.`,
+        ),
   (input) => (input.replicas === 0 ? yes("Programmed", "No pod is wanted (spec.replicas is 0).") : undefined),
   (input) => {
     if (readyPods(input).length > 0) return undefined;

@@ -53,6 +53,8 @@ export interface RouterInput {
   readonly stored: boolean;
   /** the new list would have been empty: the last one serves */
   readonly keptLastList: boolean;
+  /** the revision did not come out right on this pod and is not served: `restored` is */
+  readonly halt?: { readonly pod: string; readonly message: string; readonly restored: string };
   /** what could not be rendered or written */
   readonly failure?: { readonly reason: Reason; readonly message: string };
   /** wanted */

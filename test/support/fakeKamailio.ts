@@ -27,6 +27,8 @@ export interface FakeKamailio {
   /** modification times of the tables when they were loaded */
   loadedAt: Record<string, number>;
   up: boolean;
+  /** it was told what the other pods know */
+  seeded: boolean;
   /** methods called, with parameters */
   readonly calls: string[];
 }
@@ -60,6 +62,7 @@ const load = (files: KamailioFiles, second: number, calls: string[]): FakeKamail
   filesAt: second,
   loadedAt: Object.fromEntries(Object.keys(files.tables).map((table) => [table, second])),
   up: true,
+  seeded: false,
   calls,
 });
 
@@ -100,8 +103,15 @@ export function createFakeKamailios(): FakeKamailios {
         kamailio.tables = { ...kamailio.tables, [table]: generation };
         kamailio.loadedAt[table] = kamailio.filesAt;
       }
+    } else if (method === "htable.seti" && second === "seeded") {
+      kamailio.seeded = true;
     } else if (method === "read")
-      return { destinations: kamailio.destinations, tables: { ...kamailio.tables }, draining: false };
+      return {
+        destinations: kamailio.destinations,
+        tables: { ...kamailio.tables },
+        draining: false,
+        ...(kamailio.seeded ? {} : { fresh: true }),
+      };
     else throw new Error(`unknown method ${method}`);
     return "Ok";
   };

@@ -150,6 +150,7 @@ test("a pod without any destination reads as an empty list, a table without gene
   expect(await readPod(control, address, desired)).toEqual({
     destinations: [],
     tables: {},
+    fresh: true,
     version: "6.0.1",
     draining: false,
     calls: 3,

@@ -38,9 +38,29 @@ const short = (desired: DesiredData, reading: PodReading, inactive: string[] = [
   decidePod(desired, reading, { inactive: new Set(inactive) }).actions.map((action) => {
     if (action.kind === "addDestination") return `add ${action.entry.setId} ${action.entry.uri.slice(12, 13)}`;
     if (action.kind === "reloadTable" || action.kind === "awaitFile") return `${action.kind} ${action.table}`;
+    if (action.kind === "markSeeded") return action.kind;
     const what = `${action.setId} ${action.uri.slice(12, 13)}`;
     return action.kind === "setState" ? `state ${action.state} ${what}` : `remove ${what}`;
   });
+
+describe("a pod that was just started", () => {
+  const fresh = (destinations: ObservedDestination[], tables: Record<string, string> = {}): PodReading => ({
+    ...runs(destinations, tables),
+    fresh: true,
+  });
+  test("is told what the other pods know not to answer, and marked when it is right", () => {
+    const reading = fresh([seen(100, 1), seen(100, 2), seen(200, 1, "Inactive")], { ext: "g1" });
+    expect(short(want([entry(100, 1), entry(100, 2), entry(200, 1)], [ext]), reading, [uri(1)])).toEqual([
+      "state ip 100 1",
+      "awaitFile ext",
+      "reloadTable ext",
+      "markSeeded",
+    ]);
+  });
+  test("that has asked by itself is believed from then on", () => {
+    expect(short(want([entry(100, 1)]), runs([seen(100, 1)]), [uri(1)])).toEqual([]);
+  });
+});
 
 describe("what a pod needs", () => {
   test("nothing when it runs what it must, whatever the run-time states", () => {
@@ -122,6 +142,7 @@ describe("what a pod needs", () => {
           const kamailios = createFakeKamailios();
           const address = { host: "127.70.0.1", port: 9060, token: "t" };
           const kamailio = kamailios.start(address.host, { dispatcher: [], tables: {} }, 0);
+          kamailio.seeded = true;
           kamailio.destinations = now.map((one) => seen(one.setId, one.host, one.state, one.attrs));
           const before = runs(kamailio.destinations);
           for (const action of decidePod(desired, before).actions) await executeAction(kamailios, address, action, []);
