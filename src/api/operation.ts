@@ -119,6 +119,12 @@ export const registration = z.strictObject({
     .describe(
       "Longest time between two REGISTER of a phone; a longer one is shortened: it bounds the time to be reachable after a failover.",
     ),
+  maxContacts: z
+    .int()
+    .min(1)
+    .max(100)
+    .optional()
+    .describe("Most phones that one user may register with the router, in the mode Registrar (Kamailio: `max_contacts`). Default: 10."),
 });
 
 export const kamailio = z.strictObject({

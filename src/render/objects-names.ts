@@ -13,4 +13,6 @@ export const structureName = (router: string, structureHash: string): string => 
 export const dataName = (router: string): string => `${router}-dispatcher`;
 /** Secret with the files that hold credentials; there when the router has any */
 export const credentialsName = (router: string): string => `${router}-credentials`;
+/** headless Service by which replicas find each other */
+export const peersName = (router: string): string => `${router}-peers`;
 export const controlName = (router: string): string => `${router}-control`;

@@ -1,8 +1,9 @@
 /** The Kubernetes objects of one router. Pure. */
 import { API_VERSION, type ObjectMeta, type RawObject } from "../api/index.ts";
 import type { RouterPlan } from "../ir/types.ts";
-import { annotations, labels, MANAGED_BY } from "./layout.ts";
-import { credentialsName, dataName, podSelector, structureName } from "./objects-names.ts";
+import { hasReplication } from "./kamailio/replication.ts";
+import { annotations, labels, MANAGED_BY, PEER_PORT } from "./layout.ts";
+import { credentialsName, dataName, peersName, podSelector, structureName } from "./objects-names.ts";
 import { podTemplate } from "./objects-pod.ts";
 import type { RenderedFiles } from "./types.ts";
 
@@ -15,6 +16,7 @@ export function renderObjects(plan: RouterPlan, files: RenderedFiles): readonly 
     dataConfig(plan, files),
     deployment(plan, files),
     sipService(plan),
+    ...(hasReplication(plan.structure) ? [peersService(plan)] : []),
     ...(plan.workload.replicas > 1 ? [disruptionBudget(plan)] : []),
   ];
 }
@@ -104,6 +106,19 @@ function sipService(plan: RouterPlan): RawObject {
     },
   };
 }
+
+/** A pod is found before it is ready: those that start together tell each other what they know. */
+const peersService = (plan: RouterPlan): RawObject => ({
+  apiVersion: "v1",
+  kind: "Service",
+  metadata: metadata(plan, peersName(plan.name)),
+  spec: {
+    clusterIP: "None",
+    publishNotReadyAddresses: true,
+    selector: podSelector(plan.name),
+    ports: [{ name: "peers", port: PEER_PORT, targetPort: PEER_PORT, protocol: "UDP" }],
+  },
+});
 
 const disruptionBudget = (plan: RouterPlan): RawObject => ({
   apiVersion: "policy/v1",

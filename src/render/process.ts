@@ -3,7 +3,9 @@ import type { RouterPlan } from "../ir/types.ts";
 import { CONFIG_FILE } from "./files.ts";
 import { DRAIN_FILE } from "./kamailio/drain.ts";
 import { integer } from "./kamailio/quote.ts";
-import { commandLineTokens } from "./kamailio/tokens.ts";
+import { hasReplication } from "./kamailio/replication.ts";
+import { commandLineTokens, peerTokens } from "./kamailio/tokens.ts";
+import { peersName } from "./objects-names.ts";
 import { RUN_DIR, STRUCTURE_DIR, TLS_DIR } from "./layout.ts";
 
 /** One environment variable: exactly one of `value`, `fieldPath` (downward API) and `secretKey` (key of the Secret `<router>-control`). */
@@ -31,6 +33,8 @@ export interface KamailioProcess {
  */
 const MEMORY_MANAGER = "fm";
 
+const replicated = (plan: RouterPlan): boolean => hasReplication(plan.structure);
+
 /**
  * `-DD`: not in the background; `-E`: log to standard error. Kamailio ends at once on SIGTERM: draining is `preStop`.
  * The pod's address may not be IPv6.
@@ -53,9 +57,12 @@ export const renderProcess = (plan: RouterPlan): KamailioProcess => ({
     `${RUN_DIR}/kamailio.pid`,
     "-m",
     integer("kamailio.shmMemoryMiB", plan.structure.shmMemoryMiB, 32, 65_536),
-    ...Object.entries(commandLineTokens).flatMap(([token, value]) => ["--substdef", `!${token}!${value}!g`]),
+    ...Object.entries({ ...commandLineTokens, ...(replicated(plan) ? peerTokens : {}) }).flatMap(([token, value]) => ["--substdef", `!${token}!${value}!g`]),
   ],
-  env: [{ name: "POD_IP", fieldPath: "status.podIP" }],
+  env: [
+    { name: "POD_IP", fieldPath: "status.podIP" },
+    ...(replicated(plan) ? [{ name: "PEERS", value: `${peersName(plan.name)}.${plan.namespace}.svc` }] : []),
+  ],
   readinessPath: "/readyz",
   livenessPath: "/healthz",
   preStop: ["/bin/sh", `${STRUCTURE_DIR}/${DRAIN_FILE}`, RUN_DIR, String(plan.workload.drainTimeoutSeconds)],

@@ -1,7 +1,9 @@
 /** From the called number to a dispatcher set: lookup, trust, selection, failover. */
 import type { StructurePlan } from "../../ir/types.ts";
 import { admitFirst, admitNext, readRule, releaseFailed, selectLeast } from "./balance.ts";
+import { answerMedia, endMedia, exitMedia, offerMedia } from "./media.ts";
 import { integer, refuse } from "./quote.ts";
+import { locationFirst } from "./registrar.ts";
 import { RETRY_AFTER } from "./requests.ts";
 import { answerTrunk, forgetTrunk, trunkRefused } from "./trunks.ts";
 import { hideIn } from "./topology.ts";
@@ -34,7 +36,7 @@ route[LOOKUP_TENANT] {
   if (!mt_match("ext$var(tree)", "$var(tenant)00$var(user)", "0")) $var(found) = "";
 }
 
-route[DIALPLAN] {
+route[DIALPLAN] {${locationFirst(structure)}
   $var(user) = "";
   if ($rU != $null) $var(user) = $rU;
   route(LOOKUP);
@@ -76,28 +78,28 @@ route[TO_SET] {${readRule(structure)}
   if (is_method("INVITE")) {
     dlg_manage();
     $dlg_var(route) = $(var(found){s.select,4,|});${admitFirst(structure)}
-  }
+  }${offerMedia(structure)}${answerMedia(structure)}
   t_on_failure("NEXT");
   t_relay();
 }
 
 failure_route[NEXT] {
-  if (t_is_canceled()) exit;${answerTrunk(structure)}
+  if (t_is_canceled()) ${exitMedia(structure)}${answerTrunk(structure)}
   if (${trunkRefused(structure, " == 0 && ")}($T_reply_code == 401 || $T_reply_code == 407)) {
     $sht(challenged=>$ci) = $xavp(_dsdst_=>uri);
-    exit;
+    ${exitMedia(structure)}
   }
   # 477: the connection was refused
-  if (!(${trunkRefused(structure, " == 1 || ")}t_branch_timeout() || $T_reply_code == 477 || ${replyCondition(structure.failover.replies)})) exit;${releaseFailed(structure)}
+  if (!(${trunkRefused(structure, " == 1 || ")}t_branch_timeout() || $T_reply_code == 477 || ${replyCondition(structure.failover.replies)})) ${exitMedia(structure)}${releaseFailed(structure)}
   # the limit of ds_select_routes does not count the first of each tier
   $var(attempts) = 1;
   if ($avp(attempts) != $null) $var(attempts) = $avp(attempts);
   if ($var(attempts) < ${integer("failover.maxAttempts", structure.failover.maxAttempts, 1, 16)} && ds_next_domain()) {
-    $(avp(attempts)[*]) = $var(attempts) + 1;${forgetTrunk(structure)}${admitNext(structure)}
+    $(avp(attempts)[*]) = $var(attempts) + 1;${forgetTrunk(structure)}${admitNext(structure)}${answerMedia(structure)}
     t_on_failure("NEXT");
     t_relay();
     exit;
-  }
+  }${endMedia(structure)}
   append_to_reply("Retry-After: ${RETRY_AFTER}\\r\\n");
   t_reply("503", "Service Unavailable");
 }

@@ -2,6 +2,7 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { whereAvailable } from "./capabilities.ts";
 import { advertisedHost, integer } from "./quote.ts";
+import { replicationModules } from "./replication.ts";
 import { MTREE_CHARS } from "./tables.ts";
 
 /** All in Debian's package `kamailio`. */
@@ -27,7 +28,10 @@ const written = (parameters: readonly Parameter[]): readonly string[] =>
   );
 
 export const renderModules = (structure: StructurePlan): readonly string[] => [
-  ...modules.map((module) => `loadmodule "${module}.so"`),
+  ...modules.flatMap((module) => [
+    ...(module === "htable" ? replicationModules(structure) : []),
+    `loadmodule "${module}.so"`,
+  ]),
   "",
   ...written(transactionParameters(structure)),
   ...written(dataParameters),

@@ -1,6 +1,7 @@
 /** Core parameters and listeners of `kamailio.cfg`. */
 import type { StructurePlan } from "../../ir/types.ts";
 import { advertisedHost, integer } from "./quote.ts";
+import { replicationListeners } from "./replication.ts";
 import { CONTROL_FILE } from "./tokens.ts";
 
 export const renderParameters = (structure: StructurePlan): readonly string[] => [
@@ -42,6 +43,7 @@ function renderListeners(structure: StructurePlan): readonly string[] {
       const seen = advertise === undefined ? "" : ` advertise ${advertise}:${at}`;
       return `listen=${transport.toLowerCase()}:"SIPR_POD_IP":${at}${seen}`;
     }),
+    ...replicationListeners(structure),
     `listen=tcp:"SIPR_POD_IP":${integer("the control port", structure.controlPort, 1, 65_535)}`,
   ];
 }

@@ -2,15 +2,19 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { greaterThan } from "./numberPattern.ts";
 import { integer, refuse } from "./quote.ts";
+import { renderRegistrar } from "./registrar.ts";
 
-export function renderRegistration({ registration }: StructurePlan): readonly string[] {
+export function renderRegistration(structure: StructurePlan): readonly string[] {
+  const { registration } = structure;
   switch (registration.mode) {
     case "Reject":
       return rejecting;
     case "Forward":
       return forwarding(registration.maxExpiresSeconds);
+    case "Registrar":
+      return renderRegistrar(structure);
     default:
-      return refuse("registration.mode", registration.mode, "Forward or Reject");
+      return refuse("registration.mode", registration.mode, "Forward, Registrar or Reject");
   }
 }
 

@@ -1,6 +1,9 @@
 /** request_route: what every request passes, and requests inside a dialog. */
 import type { StructurePlan } from "../../ir/types.ts";
 import { integer } from "./quote.ts";
+import { fromPeer } from "./registrar.ts";
+import { peerRequests } from "./replication.ts";
+import { failMedia, mediaInReply, mediaWithin, offerMedia } from "./media.ts";
 import { everyRequest } from "./security.ts";
 import { hideIn } from "./topology.ts";
 
@@ -11,7 +14,7 @@ export const renderRequests = (structure: StructurePlan): readonly string[] =>
   `
 request_route {
   # the control port speaks HTTP only
-  if ($Rp == ${integer("the control port", structure.controlPort)}) exit;
+  if ($Rp == ${integer("the control port", structure.controlPort)}) exit;${peerRequests(structure)}
 ${everyRequest(structure)}
   if (!mf_process_maxfwd_header("70")) {
     $var(code) = 483;
@@ -45,7 +48,7 @@ ${everyRequest(structure)}
   if ($sht(st=>drain) == 1) {
     route(REFUSE_DRAINING);
     exit;
-  }
+  }${fromPeer(structure)}
   route(ADMIT);
   if (is_method("REGISTER")) {
     route(REGISTER);
@@ -82,7 +85,7 @@ route[WITHIN_DIALOG] {
     exit;
   }
   if ($du == $null) handle_ruri_alias();
-  if ($DLG_status == $null) route(CHECK_UNKNOWN_DIALOG);
+  if ($DLG_status == $null) route(CHECK_UNKNOWN_DIALOG);${mediaWithin(structure)}
   if (is_method("INVITE|UPDATE|SUBSCRIBE|REFER|NOTIFY")) {
     if (ds_is_from_list("-1", "3")) t_on_reply("FROM_PHONE");
     else add_contact_alias();
@@ -119,7 +122,7 @@ route[PRELOADED_ROUTE] {
 
 route[TO_PHONE] {
   if (is_method("INVITE|SUBSCRIBE|REFER")) record_route();
-  if (is_method("INVITE")) dlg_manage();
+  if (is_method("INVITE")) dlg_manage();${offerMedia(structure)}${failMedia(structure)}
   # phones are slower than PBXes: give them RFC 3261's timer B at 16 times T1
   t_set_fr("0", "8000");
   t_on_reply("FROM_PHONE");${hideIn(structure, "HIDE_CALL")}
@@ -127,7 +130,7 @@ route[TO_PHONE] {
 }
 
 # A phone behind NAT names an address in its Contact that nobody reaches: remember where it really is.
-onreply_route[FROM_PHONE] {
+onreply_route[FROM_PHONE] {${mediaInReply(structure)}
   add_contact_alias();
 }
 

@@ -5,6 +5,7 @@
  */
 import { createHmac } from "node:crypto";
 import { CONTROL_DIR, DATA_DIR, RUN_DIR, STRUCTURE_DIR } from "../layout.ts";
+import { maskAlphabet } from "./mask.ts";
 import { refuse } from "./quote.ts";
 
 /** token -> value on the command line */
@@ -16,6 +17,9 @@ export const commandLineTokens = {
   SIPR_RUN_DIR: RUN_DIR,
 } as const;
 
+/** where replicas know of each other: the DNS name of all of them */
+export const peerTokens = { SIPR_PEERS: "$(PEERS)" } as const;
+
 /** In the Secret `<router>-control`, beside `token`: the file that `kamailio.cfg` includes. */
 export const CONTROL_FILE = "control.cfg";
 const CONTROL_TOKEN = "SIPR_CONTROL_TOKEN";
@@ -23,6 +27,8 @@ export const controlTokenInCfg = CONTROL_TOKEN;
 const MASK_KEY = "SIPR_MASK_KEY";
 /** key of topology hiding: all replicas have the same */
 export const maskKeyInCfg = MASK_KEY;
+const MASK_ALPHABET = "SIPR_MASK_ALPHABET";
+export const maskAlphabetInCfg = MASK_ALPHABET;
 
 /**
  * The content of the Secret `<router>-control`.
@@ -33,7 +39,7 @@ export function renderControlSecret(token: string): Record<string, string> {
   if (!/^[A-Za-z0-9_-]{32,128}$/.test(token))
     refuse("the token of the control port", "(hidden)", "32 to 128 letters and digits");
   const mask = createHmac("sha256", token).update("topology hiding").digest("hex").slice(0, 32);
-  const tokens = { [CONTROL_TOKEN]: token, [MASK_KEY]: mask };
+  const tokens = { [CONTROL_TOKEN]: token, [MASK_KEY]: mask, [MASK_ALPHABET]: maskAlphabet(mask) };
   const lines = Object.entries(tokens).map(([name, value]) => `#!substdef "!${name}!${value}!g"\n`);
   return { token, [CONTROL_FILE]: lines.join("") };
 }

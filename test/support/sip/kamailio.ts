@@ -25,6 +25,8 @@ export class LocalKamailio {
   readonly control: ControlAddress;
   readonly #program: KamailioProgram;
   readonly #folder: string;
+  /** address of another replica */
+  readonly #peer: string;
   #plan: RouterPlan;
   #files: RenderedFiles;
   #child: ChildProcess | undefined;
@@ -32,7 +34,8 @@ export class LocalKamailio {
   #version = 0;
   #seconds = Math.floor(Date.now() / 1000);
 
-  private constructor(program: KamailioProgram, plan: RouterPlan, ip: string, folder: string) {
+  private constructor(program: KamailioProgram, plan: RouterPlan, ip: string, folder: string, peer: string) {
+    this.#peer = peer;
     this.#program = program;
     this.#plan = plan;
     this.#files = renderFiles(plan);
@@ -47,9 +50,10 @@ export class LocalKamailio {
     plan: RouterPlan,
     ip: string,
     secret: Readonly<Record<string, string>> = {},
+    peer = ip,
   ): Promise<LocalKamailio> {
     const folder = await mkdtemp(join(tmpdir(), "sipr-"));
-    const kamailio = new LocalKamailio(program, plan, ip, folder);
+    const kamailio = new LocalKamailio(program, plan, ip, folder, peer);
     for (const name of ["structure", "data", "control", "run", "tls"]) await mkdir(join(folder, name));
     await kamailio.#write("structure", kamailio.#files.structure);
     await kamailio.#write("control", renderControlSecret(TOKEN));
@@ -138,7 +142,7 @@ export class LocalKamailio {
       [RUN_DIR]: "run",
       [TLS_DIR]: "tls",
     };
-    let out = text.replaceAll("$(POD_IP)", this.ip);
+    let out = text.replaceAll("$(POD_IP)", this.ip).replaceAll("$(PEERS)", this.#peer);
     for (const [mounted, name] of Object.entries(folders)) out = out.replaceAll(mounted, join(this.#folder, name));
     return out;
   }

@@ -1,0 +1,85 @@
+/**
+ * The router keeps the location of its users (`registration.mode: Registrar`), in memory, shared by its replicas. A call
+ * to a registered user goes to his phones, all at once; one to a user who is not registered goes on to the dialplan,
+ * unless it comes from a backend, which would get it back.
+ */
+import type { StructurePlan } from "../../ir/types.ts";
+import { integer } from "./quote.ts";
+import { replicatedLocation } from "./replication.ts";
+
+const DEFAULT_CONTACTS = 10;
+
+export const isRegistrar = ({ registration }: StructurePlan): boolean => registration.mode === "Registrar";
+
+/** Line of `request_route`, before anybody is asked who he is. */
+export const fromPeer = (structure: StructurePlan): string => (isRegistrar(structure) ? "\n  route(FROM_PEER);" : "");
+
+/** Line of the dialplan, before the called number is looked up. */
+export const locationFirst = (structure: StructurePlan): string =>
+  isRegistrar(structure) ? "\n  route(LOCATION);" : "";
+
+export function renderRegistrar(structure: StructurePlan): readonly string[] {
+  const { maxExpiresSeconds, maxContacts = DEFAULT_CONTACTS } = structure.registration;
+  const longest = integer("registration.maxExpiresSeconds", maxExpiresSeconds, 30, 86_400);
+  return [
+    'loadmodule "usrloc.so"',
+    'modparam("usrloc", "db_mode", 0)',
+    'modparam("usrloc", "use_domain", 0)',
+    'modparam("usrloc", "hash_size", 14)',
+    'modparam("usrloc", "timer_interval", 5)',
+    'modparam("usrloc", "timer_procs", 1)',
+    'modparam("usrloc", "preload", "location")',
+    'loadmodule "registrar.so"',
+    `modparam("registrar", "default_expires", ${longest})`,
+    `modparam("registrar", "max_expires", ${longest})`,
+    'modparam("registrar", "min_expires", 0)',
+    `modparam("registrar", "max_contacts", ${integer("registration.maxContacts", maxContacts, 1, 100)})`,
+    'modparam("registrar", "received_avp", "$avp(received)")',
+    'modparam("nathelper", "received_avp", "$avp(received)")',
+    'modparam("registrar", "case_sensitive", 1)',
+    // where a connection leads to the phone, only the replica that has it can use it
+    'modparam("registrar", "use_path", 1)',
+    'modparam("registrar", "path_mode", 0)',
+    'modparam("registrar", "path_use_received", 1)',
+    'modparam("registrar", "path_check_local", 1)',
+    ...replicatedLocation,
+    ...routes,
+  ];
+}
+
+const routes = `
+route[REGISTER] {
+  # who is admitted as a backend has not been asked who he is
+  if ($var(backend) == 1) route(AUTHENTICATE);
+  remove_hf("Route");
+  remove_hf("Path");
+  if ($pr == "udp") {
+    fix_nated_register();
+  } else {
+    add_path_received("path");
+    msg_apply_changes();
+  }
+  save("location");
+}
+
+route[LOCATION] {
+  if ($rU == $null) return;
+  if (!lookup("location")) {
+    if ($var(backend) == 1 && $sht(credentials=>$rU) != $null) {
+      sl_send_reply("480", "Temporarily Unavailable");
+      exit;
+    }
+    return;
+  }
+  if ($var(backend) == 0 && is_method("INVITE|SUBSCRIBE")) add_contact_alias();
+  route(TO_PHONE);
+  exit;
+}
+
+# From another replica, for a phone whose connection is here: it has asked the caller who he is.
+route[FROM_PEER] {
+  if (!dmq_is_from_node() || $(route_uri{uri.user}) != "path") return;
+  $var(backend) = 1;
+  route(PRELOADED_ROUTE);
+}
+`.split("\n");

@@ -1,0 +1,49 @@
+/**
+ * Replicas share their registrations (Kamailio modules dmq and dmq_usrloc): each tells the others, and one that starts
+ * is told all. They speak to each other on a listener of their own. Who knows the name of the channel, which is made of
+ * the Secret that all replicas have, is one of them; from anybody else nothing is taken.
+ */
+import type { StructurePlan } from "../../ir/types.ts";
+import { PEER_PORT } from "../layout.ts";
+import { controlTokenInCfg } from "./tokens.ts";
+
+export const hasReplication = ({ registration }: StructurePlan): boolean => registration.mode === "Registrar";
+
+export const replicationListeners = (structure: StructurePlan): readonly string[] =>
+  hasReplication(structure) ? [`listen=udp:"SIPR_POD_IP":${PEER_PORT}`] : [];
+
+/** Before the module htable. */
+export const replicationModules = (structure: StructurePlan): readonly string[] =>
+  hasReplication(structure)
+    ? [
+        'loadmodule "dmq.so"',
+        `modparam("dmq", "server_address", "sip:SIPR_POD_IP:${PEER_PORT}")`,
+        `modparam("dmq", "notification_address", "sip:SIPR_PEERS:${PEER_PORT}")`,
+        `modparam("dmq", "notification_channel", "${controlTokenInCfg}")`,
+        // every address of the name; looked up anew as long as nobody is found
+        'modparam("dmq", "multi_notify", 1)',
+        'modparam("dmq", "num_workers", 2)',
+        'modparam("dmq", "ping_interval", 5)',
+      ]
+    : [];
+
+/** After the module usrloc. Without these sizes a full transfer loses contacts. */
+export const replicatedLocation = [
+  'loadmodule "dmq_usrloc.so"',
+  'modparam("dmq_usrloc", "enable", 1)',
+  'modparam("dmq_usrloc", "sync", 1)',
+  'modparam("dmq_usrloc", "batch_size", 200)',
+  'modparam("dmq_usrloc", "batch_msg_contacts", 50)',
+  'modparam("dmq_usrloc", "batch_msg_size", 30000)',
+  'modparam("dmq_usrloc", "batch_usleep", 20000)',
+] as const;
+
+/** First lines of `request_route`. */
+export const peerRequests = (structure: StructurePlan): string =>
+  hasReplication(structure)
+    ? `
+  if ($Rp == ${PEER_PORT}) {
+    if (is_method("KDMQ") && ($rU == "${controlTokenInCfg}" || dmq_is_from_node())) dmq_handle_message();
+    exit;
+  }`
+    : "";

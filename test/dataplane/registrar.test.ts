@@ -1,0 +1,242 @@
+import { afterAll, beforeEach, expect, test } from "vitest";
+import type { RouterPlan } from "../../src/ir/index.ts";
+import { call, request, within, type RequestInput } from "../support/sip/caller.ts";
+import { challengeIn, credentialsFor, ha1Of } from "../support/sip/digestLogin.ts";
+import { LocalKamailio } from "../support/sip/kamailio.ts";
+import { callIdOf, header, headers, writeMessage, writeReply, type SipMessage } from "../support/sip/message.ts";
+import { answering, type Behaviour, type SipPeer } from "../support/sip/peer.ts";
+import { routerPlan } from "../support/sip/plan.ts";
+import { until } from "../support/until.ts";
+import { withKamailio, type Bench } from "./fixture.ts";
+
+const REALM = "example.com";
+const users = ["1001", "1002", "1003", "1004", "1005", "1006", "1007"];
+const PEER_PORT = 9061;
+
+let pbx: SipPeer, phone: SipPeer, second: SipPeer, third: SipPeer, phoneTcp: SipPeer, stranger: SipPeer;
+let other: LocalKamailio | undefined;
+
+const plan = (): RouterPlan =>
+  routerPlan({
+    structure: {
+      registration: { mode: "Registrar", maxExpiresSeconds: 300, maxContacts: 2 },
+      authentication: { realm: REALM },
+      healthCheck: { intervalSeconds: 3600, timeoutSeconds: 1, failureThreshold: 3, successThreshold: 1 },
+    },
+    sets: [{ name: "pbx", id: 1, destinations: [pbx] }],
+    routes: [{ name: "pbx", set: "pbx", digits: "1", length: 4 }],
+    data: {
+      credentials: {
+        salt: "1",
+        users: users.map((user) => ({ user, ha1: ha1Of(user, REALM, `secret-${user}`) })),
+      },
+    },
+  });
+
+const ringing: Behaviour = (message, send, peer) => {
+  if (message.method === "INVITE") send(writeReply(message, 180, { contact: `<${peer.uri}>` }));
+  else if (message.method === "CANCEL") send(writeReply(message, 200));
+};
+
+withKamailio(
+  "registrar",
+  async (bench) => {
+    [pbx, phone, second, third, phoneTcp, stranger] = await Promise.all([
+      bench.peer(11),
+      bench.peer(20, 5070),
+      bench.peer(21, 5070),
+      bench.peer(22, 5070),
+      bench.peer(23, 5070, "TCP"),
+      bench.peer(66),
+    ]);
+    await bench.start(plan());
+    other = await LocalKamailio.start(bench.program, plan(), bench.host(2), {}, bench.host(1));
+  },
+  (bench) => {
+    beforeEach(() => {
+      for (const peer of [pbx, phone, second, third, phoneTcp]) {
+        peer.behaviour = answering(200);
+        peer.received.length = 0;
+      }
+    });
+    afterAll(() => other?.stop());
+
+    const at = (last: number) => ({ host: bench.host(last), port: 5060 });
+
+    /** with credentials: a request is sent again after its challenge */
+    const authenticated = async (
+      from: SipPeer,
+      router: { host: string; port: number },
+      user: string,
+      input: RequestInput,
+    ): Promise<SipMessage> => {
+      const own = `<sip:${user}@${REALM}>;tag=${user}`;
+      const callId = `registrar-${Math.random()}`;
+      const refused = await (await request(from, router, { ...input, from: own, callId })).final();
+      expect([401, 407]).toContain(refused.status);
+      const login = { user, password: `secret-${user}` };
+      const answer = credentialsFor(refused.status ?? 0, challengeIn(refused), login, input.method, input.uri);
+      const fields = [...(input.fields ?? []), answer];
+      return (await request(from, router, { ...input, from: own, callId, cseq: 2, fields })).final();
+    };
+
+    const register = (
+      from: SipPeer,
+      user: string,
+      { last = 1, expires = 60, contact }: { last?: number; expires?: number; contact?: string } = {},
+    ): Promise<SipMessage> =>
+      authenticated(from, at(last), user, {
+        method: "REGISTER",
+        uri: `sip:${bench.host(last)}`,
+        to: `<sip:${user}@${REALM}>`,
+        contact: contact ?? `<sip:${user}@${from.host}:${from.port};transport=${from.transport.toLowerCase()}>`,
+        fields: [["Expires", String(expires)]],
+      });
+
+    const dial = async (user: string, last = 1) => {
+      const { reply, sent, dialog } = await call(pbx, at(last), user);
+      return { status: reply.status ?? 0, callId: sent.callId, dialog };
+    };
+    const reached = (peer: SipPeer, callId: string): Promise<SipMessage> =>
+      peer.waitFor("INVITE", (message) => message.method === "INVITE" && callIdOf(message) === callId);
+
+    test("who is registered is called by the PBX, within the dialog too, and not after he has gone", async () => {
+      expect((await dial("1001")).status).toBe(480);
+      expect((await register(phone, "1001")).status).toBe(200);
+      const { status, callId, dialog } = await dial("1001");
+      expect(status).toBe(200);
+      expect((await reached(phone, callId)).uri).toMatch(/^sip:1001@/);
+      expect((await (await within(pbx, at(1), dialog, "BYE", 2)).final()).status).toBe(200);
+      expect(phone.requests("BYE")).toHaveLength(1);
+      expect((await register(phone, "1001", { expires: 0 })).status).toBe(200);
+      expect((await dial("1001")).status).toBe(480);
+    });
+
+    test("a call to a user who is not registered goes to the PBX, unless it comes from there", async () => {
+      const number = `sip:1002@${bench.host(1)}`;
+      const reply = await authenticated(phone, at(1), "1001", { method: "INVITE", uri: number });
+      expect(reply.status).toBe(200);
+      expect(pbx.calls).toContain(callIdOf(reply));
+    });
+
+    test("a phone calls a registered phone", async () => {
+      await register(second, "1002");
+      const reply = await authenticated(phone, at(1), "1001", { method: "INVITE", uri: `sip:1002@${bench.host(1)}` });
+      expect(reply.status).toBe(200);
+      expect(second.calls).toContain(callIdOf(reply));
+      expect(pbx.calls).toEqual([]);
+    });
+
+    test("nobody registers without credentials, not even from a PBX's address", async () => {
+      for (const from of [stranger, pbx]) {
+        const sent = await request(from, at(1), {
+          method: "REGISTER",
+          uri: `sip:${bench.host(1)}`,
+          to: "<sip:1003@example.com>",
+          from: "<sip:1003@example.com>;tag=1",
+          contact: `<sip:1003@${from.host}>`,
+        });
+        expect((await sent.final()).status).toBe(401);
+      }
+      expect((await dial("1003")).status).toBe(480);
+    });
+
+    test("a phone behind NAT is called where its REGISTER came from", async () => {
+      await register(phone, "1003", { contact: "<sip:1003@192.168.77.7:5060>" });
+      const { status, callId } = await dial("1003");
+      expect(status).toBe(200);
+      expect((await reached(phone, callId)).uri).toBe("sip:1003@192.168.77.7:5060");
+    });
+
+    test("all phones of a user ring; when one answers the others stop", async () => {
+      await register(phone, "1004");
+      await register(second, "1004");
+      phone.behaviour = ringing;
+      second.behaviour = (message, send, peer) => {
+        if (message.method !== "INVITE" || phone.requests("INVITE").length > 0) answering(200)(message, send, peer);
+      };
+      const { status, callId } = await dial("1004");
+      expect(status).toBe(200);
+      await reached(phone, callId);
+      await phone.waitFor("CANCEL", ({ method }) => method === "CANCEL");
+    });
+
+    test("one more phone than the limit is refused, and those that are there stay", async () => {
+      await register(phone, "1005");
+      await register(second, "1005");
+      expect((await register(third, "1005")).status).toBe(503);
+      const { status } = await dial("1005");
+      expect(status).toBe(200);
+      await until("both ring", () => phone.calls.length === 1 && second.calls.length === 1);
+      expect(third.calls).toEqual([]);
+    });
+
+    test("the lifetime is capped; a registration ends with it", async () => {
+      const long = await register(phone, "1006", { expires: 86_400 });
+      expect(headers(long, "contact").join()).toMatch(/expires=(300|299)/);
+      await register(phone, "1006", { expires: 1 });
+      expect((await dial("1006")).status).toBe(200);
+      await until("it has expired", async () => (await dial("1006")).status === 480);
+    });
+
+    test("what one replica knows the other knows; a phone on a TCP connection is called through the replica that has it", async () => {
+      expect((await register(phone, "1007")).status).toBe(200);
+      await until("the other replica knows", async () => (await dial("1007", 2)).status === 200);
+      expect(phone.calls.length).toBeGreaterThan(0);
+      await register(phone, "1007", { expires: 0 });
+      await until("the other replica knows of the removal", async () => (await dial("1007", 2)).status === 480);
+
+      expect((await register(phoneTcp, "1007", { contact: "<sip:1007@192.168.77.8:5060;transport=tcp>" })).status).toBe(
+        200,
+      );
+      const own = await dial("1007", 1);
+      expect(own.status).toBe(200);
+      await reached(phoneTcp, own.callId);
+      await until("the other replica knows", async () => (await dial("1007", 2)).status === 200);
+      const through = await dial("1007", 2);
+      const invite = await reached(phoneTcp, through.callId);
+      expect(header(invite, "via")).toContain(bench.host(1));
+      expect((await (await within(pbx, at(2), through.dialog, "BYE", 2)).final()).status).toBe(200);
+      expect(phoneTcp.requests("BYE").map(callIdOf)).toContain(through.callId);
+    });
+
+    test("a replica that starts anew is told all", async () => {
+      await register(phone, "1001", { last: 2 });
+      await until("the first knows", async () => (await dial("1001", 1)).status === 200);
+      await other?.stop();
+      other = await LocalKamailio.start(bench.program, plan(), bench.host(2), {}, bench.host(1));
+      await until("the second knows again", async () => (await dial("1001", 2)).status === 200);
+      expect(phone.calls.length).toBeGreaterThan(0);
+    });
+
+    test("a stranger is no replica", async () => {
+      const body = JSON.stringify({
+        action: 1, aor: "1002", ruid: "uloc-1-1-1", c: `sip:1002@${stranger.host}`, received: "", path: "",
+        callid: "x", user_agent: "x", instance: "", expires: Math.floor(Date.now() / 1000) + 3600, cseq: 1, flags: 0,
+        cflags: 0, q: -1, last_modified: Math.floor(Date.now() / 1000), methods: 4_294_967_295, reg_id: 0,
+      }); // prettier-ignore
+      for (const channel of ["usrloc", "notification_peer"])
+        await stranger.send(
+          { host: bench.host(1), port: PEER_PORT },
+          writeMessage({
+            first: `KDMQ sip:${channel}@${bench.host(1)}:${PEER_PORT} SIP/2.0`,
+            fields: [
+              ["Via", `SIP/2.0/UDP ${stranger.host}:5060;branch=z9hG4bK${channel}`],
+              ["To", `<sip:${channel}@${bench.host(1)}:${PEER_PORT}>`],
+              ["From", `<sip:${channel}@${stranger.host}:5060>;tag=1`],
+              ["CSeq", "10 KDMQ"],
+              ["Call-ID", `stranger-${channel}`],
+              ["Max-Forwards", "1"],
+              ["Content-Type", channel === "usrloc" ? "application/json" : "text/plain"],
+            ],
+            body: channel === "usrloc" ? body : `sip:${stranger.host}:5060;status=active\r\n`,
+          }),
+        );
+      // what is sent afterwards is answered: both were read
+      await register(second, "1002");
+      expect((await dial("1002")).status).toBe(200);
+      expect(stranger.calls).toEqual([]);
+      expect(stranger.received.filter(({ fields }) => fields.some(([, value]) => value.includes("KDMQ")))).toEqual([]);
+    });
+  },
+);
