@@ -3,6 +3,7 @@ import type { StructurePlan } from "../../ir/types.ts";
 import { renderBalance } from "./balance.ts";
 import { renderControl } from "./control.ts";
 import { renderDialplan } from "./dialplan.ts";
+import { renderMedia } from "./media.ts";
 import { renderModules } from "./modules.ts";
 import { renderParameters } from "./parameters.ts";
 import { renderRegistration } from "./registration.ts";
@@ -22,6 +23,7 @@ export const renderConfig = (structure: StructurePlan): string =>
     ...renderTrunks(structure),
     ...renderTopology(structure),
     ...renderBalance(structure),
+    ...renderMedia(structure),
     ...renderRequests(structure),
     ...renderDialplan(structure),
     ...renderRegistration(structure),

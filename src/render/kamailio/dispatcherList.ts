@@ -2,6 +2,7 @@
  * `dispatcher.list`: `setid uri flags priority attrs`. Kamailio loads an empty file as no destination at all and says
  * Ok: an empty list is refused.
  */
+import { hashOf } from "../../ir/index.ts";
 import type { DataPlan, Destination, DispatcherSetPlan } from "../../ir/types.ts";
 import type { DispatcherEntry } from "../types.ts";
 import { dispatcherAttrs, dispatcherLine, dispatcherUri, integer, refuse } from "./quote.ts";
@@ -30,10 +31,23 @@ function entryOf(set: DispatcherSetPlan, destination: Destination): DispatcherEn
     setId: Number(integer(what, destination.setId, 100, 999_999)),
     uri,
     flags: destination.disabled ? DISABLED_FLAG : 0,
-    priority: 0,
+    priority: rankOf(set, uri),
     attrs: dispatcherAttrs(what, attrs),
   };
 }
+
+/** Latency counts in steps of so many milliseconds: destinations within one step share calls in turn. */
+const LATENCY_STEP = 30;
+
+/**
+ * Kamailio's priority is the order within a tier, highest first. Equal ones turn round with every change of any set, and
+ * with them what a hash stands for: so each address has a number of its own, the same in every pod. The algorithm of
+ * latency takes the priority for its scale instead.
+ */
+const rankOf = (set: DispatcherSetPlan, uri: string): number =>
+  set.algorithm === "Latency" ? LATENCY_STEP : (Number.parseInt(hashOf(uri).slice(0, 7), 16) % MAX_RANK) + 1;
+
+const MAX_RANK = 99_999_999;
 
 export const renderDispatcherList = (entries: readonly DispatcherEntry[]): string =>
   entries
@@ -50,10 +64,12 @@ export function parseDispatcherList(text: string): readonly DispatcherEntry[] {
   const lines = text.split("\n");
   if (lines.pop() !== "" || lines.length === 0) refuse(DISPATCHER_FILE, text, "complete lines, at least one");
   return lines.map((line) => {
-    const match = /^([0-9]{3,6}) (sip:[0-9A-Za-z.:[\]]+;transport=(?:udp|tcp|tls)) (0|4) 0(?: (\S+))?$/.exec(line);
-    const [, setId, uri, flags, attrs] = match ?? [];
+    const match = /^([0-9]{3,6}) (sip:[0-9A-Za-z.:[\]]+;transport=(?:udp|tcp|tls)) (0|4) ([0-9]{1,8})(?: (\S+))?$/.exec(
+      line,
+    );
+    const [, setId, uri, flags, priority, attrs] = match ?? [];
     if (setId === undefined || uri === undefined)
       return refuse(`${DISPATCHER_FILE}: line`, line, "setid uri flags priority attrs");
-    return { setId: Number(setId), uri, flags: Number(flags), priority: 0, attrs: attrs ?? "" };
+    return { setId: Number(setId), uri, flags: Number(flags), priority: Number(priority), attrs: attrs ?? "" };
   });
 }

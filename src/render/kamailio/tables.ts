@@ -123,6 +123,9 @@ function routeRow(
   return [key, [key, value]];
 }
 
+/** Stands for CallLoad in a rule, see balance.ts. */
+export const CALL_LOAD = 10;
+
 /** Kamailio module dispatcher, algorithms of `ds_select_dst`. */
 const algorithms: Record<Algorithm, number> = {
   HashCallId: 0,
@@ -131,7 +134,7 @@ const algorithms: Record<Algorithm, number> = {
   RoundRobin: 4,
   Random: 6,
   Priority: 8,
-  CallLoad: 10,
+  CallLoad: CALL_LOAD,
   Weighted: 11,
   Latency: 13,
 };
