@@ -2,12 +2,13 @@
 import { keyOf, type Key, type RawObject } from "../api/index.ts";
 import type { Change } from "../kube/cluster.ts";
 import type { Snapshot } from "../model/types.ts";
+import { annotations } from "../render/layout.ts";
 import { backendStatusKey, findIn, routerStatusKey, tellUsedBackends, type Context } from "./context.ts";
 import { reloadRouter } from "./fleet.ts";
 import { createMapper, isStatusOnly, type Concerned } from "./mapping.ts";
 import { createNameCache, systemResolveName } from "./names.ts";
 import { createObservations } from "./observations.ts";
-import { createObserver } from "./observe.ts";
+import { createObserver, readAsked } from "./observe.ts";
 import { defaultPipeline } from "./pipeline.ts";
 import { createQueue, type Queue, type QueueOptions } from "./queue.ts";
 import { reconcileRouter } from "./reconcile.ts";
@@ -77,6 +78,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     if (!started) return;
     const { kind } = change;
     const key = `${change.namespace}/${change.name}`;
+    if (asksToRead(change)) readNow(key);
     if (statusOnly && kind === "SipRouter") return queues.status.add(routerStatusKey(key));
     if (statusOnly && kind === "PbxBackend") return queues.status.add(backendStatusKey(key));
     // A Deployment's counts or a Service's address: another status, the same configuration.
@@ -88,6 +90,13 @@ export async function startController(options: ControllerOptions): Promise<Contr
         observed: new Set([...concerned.routers, ...concerned.observed]),
       });
     act(concerned);
+  };
+
+  const readNow = (key: Key): void => {
+    const state = context.states.get(key);
+    if (state === undefined) return;
+    state.readAsked = true;
+    queues.reload.add(key);
   };
 
   const takeAll = (): void => {
@@ -131,6 +140,14 @@ export async function startController(options: ControllerOptions): Promise<Contr
     },
   };
 }
+
+const asksToRead = ({ kind, object, previous }: Change): boolean => {
+  const asked = (of: RawObject | undefined): string | undefined =>
+    of?.metadata.annotations?.[annotations.reloadRequested];
+  return (
+    kind === "SipRouter" && previous !== undefined && asked(object) !== undefined && asked(object) !== asked(previous)
+  );
+};
 
 const changeOf = (object: RawObject): Change => ({
   kind: object.kind,
@@ -213,6 +230,9 @@ function startQueues(context: Context, afterRun: () => void): void {
       },
     });
   context.queues.reconcile = make("reconcile", tuning.parallel, (key, info) => reconcileRouter(context, key, info));
-  context.queues.reload = make("reload", Math.max(64, tuning.parallel), (key) => reloadRouter(context, key));
+  context.queues.reload = make("reload", Math.max(64, tuning.parallel), async (key) => {
+    await readAsked(context, key);
+    return reloadRouter(context, key);
+  });
   context.queues.status = make("status", tuning.parallel, (key) => reportStatus(context, key));
 }

@@ -20,7 +20,7 @@ import {
 } from "./context.ts";
 import { dataConfigOf, withNonce } from "./reconcile.ts";
 import type { RunResult } from "./queue.ts";
-import { halt, isRestoring, keepGood, retryHalted, targetOf } from "./restore.ts";
+import { isRestoring, keepGood, retryHalted, stopChange, targetOf } from "./restore.ts";
 import { newProgress, type PodProgress, type RouterState } from "./state.ts";
 
 /** Tries in a row that change nothing for the better before a pod counts as failed. */
@@ -51,7 +51,7 @@ export async function reloadRouter(context: Context, key: Key): Promise<RunResul
     const jobs = refresh(context, state, desired);
     const { work, halted } = decideFleet(jobs.map(({ pod, progress }) => fleetPod(context, state, pod, progress)));
     const culprit = jobs.find(({ pod }) => pod.name === halted)?.progress;
-    if (culprit !== undefined && halt(context, state, culprit.name, culprit.message)) continue;
+    if (culprit !== undefined && stopChange(context, state, culprit.name, culprit.message)) continue;
     const batch = jobs.filter(({ pod }) => work.includes(pod.name) && !tried.has(`${pod.uid} ${desired.revision}`));
     if (batch.length === 0) break;
     for (const { pod } of batch) tried.add(`${pod.uid} ${desired.revision}`);

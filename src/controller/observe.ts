@@ -75,6 +75,16 @@ export function createObserver(context: Context): Observer {
   };
 }
 
+/** All pods at once where somebody asked for it; what differs is put right by the run that follows. */
+export async function readAsked(context: Context, router: Key): Promise<void> {
+  const state = context.states.get(router);
+  if (state?.readAsked !== true) return;
+  state.readAsked = false;
+  const pods = usablePods(context, router);
+  context.log.info({ router, pods: pods.map((pod) => pod.name) }, "all pods are read back as asked");
+  await Promise.all(pods.map((pod) => readOnce(context, state, pod)));
+}
+
 async function readOnce(context: Context, state: RouterState, pod: PodView): Promise<void> {
   const { token } = state;
   const desired = targetOf(state);

@@ -74,7 +74,7 @@ const canRestore = (state: RouterState): boolean =>
   state.good.desired.revision !== state.desired?.revision;
 
 /** A pod did not come out right: back to the last good revision. False when there is none to go back to. */
-export function halt(context: Context, state: RouterState, pod: string, message: string): boolean {
+export function stopChange(context: Context, state: RouterState, pod: string, message: string): boolean {
   const { desired, good } = state;
   if (desired === undefined || good === undefined || !canRestore(state)) return false;
   const tries = (state.halt?.tries ?? 0) + 1;

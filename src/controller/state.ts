@@ -75,6 +75,8 @@ export interface RouterState {
   /** names of the objects that were kept by the last prune; `prunePending`: others may be there */
   pruned: string | undefined;
   prunePending: boolean;
+  /** somebody asked for all pods to be read now */
+  readAsked: boolean;
   readonly pods: Map<string, PodProgress>;
 }
 
@@ -110,6 +112,7 @@ export const newRouterState = (object: RawObject): RouterState => ({
   rejected: undefined,
   pruned: undefined,
   prunePending: true,
+  readAsked: false,
   pods: new Map(),
 });
 

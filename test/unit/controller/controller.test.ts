@@ -305,6 +305,23 @@ describe("what is wrong", () => {
     });
   });
 
+  test("a reload that is asked for reads all pods at once and puts right what differs", async () => {
+    await started({ tuning: { pollMs: 3_600_000 } });
+    await bench.clock.until(ready);
+    await bench.clock.advance(5000);
+    const { ip } = firstPod();
+    bench.kamailios.at(ip).destinations = [];
+    await bench.clock.advance(60_000);
+    expect(bench.inSync()).toBe(false);
+    const asked = router();
+    bench.cluster.put({
+      ...asked,
+      metadata: { ...asked.metadata, annotations: { "siprouter.dev/reload-requested-at": "2026-01-01T00:00:00Z" } },
+    });
+    await bench.clock.advance(0);
+    expect(bench.inSync()).toBe(true);
+  });
+
   test("a pod that is started anew is told at once what the others know not to answer", async () => {
     await started();
     await bench.clock.until(ready);

@@ -83,6 +83,11 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   fc.constantFrom<CallFault>("unreachable", "lostReply", "fault").map((fault): Step => ({ bench, chance }) => {
     bench.kamailios.onCall = () => (chance() < 0.3 ? fault : undefined);
   }),
+  fc.nat(3).map((index): Step => (world) => {
+    const refusing = podAt(world, index)?.ip;
+    world.bench.kamailios.onCall = (host, method) =>
+      host === refusing && method === "dispatcher.add" ? "fault" : undefined;
+  }),
   fc.constant<Step>(({ bench, chance }) => {
     bench.cluster.onWrite = (what) => {
       if (chance() < 0.3) throw new Error(`refused: ${what}`);
