@@ -9,6 +9,8 @@ export const renderParameters = (structure: StructurePlan): readonly string[] =>
   `include_file "SIPR_CONTROL_DIR/${CONTROL_FILE}"`,
   "",
   "debug=0",
+  "# a message that cannot be parsed is its sender's error, not one to log for each",
+  "corelog=2",
   "log_stderror=yes",
   "fork=yes",
   `children=${integer("kamailio.workers", structure.workers, 1, 64)}`,

@@ -108,6 +108,13 @@ route[ADMIT] {
       : ""
   }
   if ($var(backend) == 1) return;
+  # RFC 3261 16.3: nothing that it asks of a proxy is known here
+  if ($hdr(Proxy-Require) != $null) {
+    append_to_reply("Unsupported: $hdr(Proxy-Require)\\r\\n");
+    $var(code) = 420;
+    $var(reason) = "Bad Extension";
+    route(REFUSE);
+  }
   if ($ua =~ "${scanners}") {
     cnt_inc("sipr.scanners_dropped");
     exit;
@@ -142,8 +149,8 @@ route[SMALL_OPTIONS] {
   if ($hdr(Contact) != $null) $var(room) = $var(room) + 4 + $(hdr(Contact){s.len});
   if ($hdr(Supported) != $null) $var(room) = $var(room) + 4 + $(hdr(Supported){s.len});
   if ($hdr(Content-Length) != $null) $var(room) = $var(room) + 4 + $(hdr(Content-Length){s.len});
-  if ($mb =~ "\nContent-Length *:") $var(room) = $var(room) + 13;
-  if ($mb =~ "\nContact *:") $var(room) = $var(room) + 6;
+  if ($mb =~ "\\nContent-Length *:") $var(room) = $var(room) + 13;
+  if ($mb =~ "\\nContact *:") $var(room) = $var(room) + 6;
   $var(room) = $var(room) - ${ANSWER_BYTES} - $(si{s.len}) - $(sp{s.len});
   $var(terse) = 0;
   if ($var(room) < ${LONGER_ANSWER}) $var(terse) = 1;
