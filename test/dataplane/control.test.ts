@@ -7,6 +7,7 @@ import { writeMessage } from "../support/sip/message.ts";
 import type { SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
 import { withKamailio } from "./fixture.ts";
+import { until } from "../support/until.ts";
 
 let pbx: SipPeer, phone: SipPeer;
 
@@ -99,6 +100,13 @@ withKamailio(
     test("health, readiness and metrics", async () => {
       expect((await fetch(`${base()}/healthz`)).status).toBe(200);
       expect((await fetch(`${base()}/readyz`)).status).toBe(200);
+      await bench.call("htable.delete", "st", "seeded");
+      const fresh = await fetch(`${base()}/readyz`);
+      expect([fresh.status, await fresh.text()]).toEqual([503, "not read back yet\n"]);
+      expect((await bench.read()).fresh).toBe(true);
+      await until("it serves without an operator", async () => (await fetch(`${base()}/readyz`)).status === 200);
+      await bench.call("htable.seti", "st", "seeded", 1);
+      expect((await bench.read()).fresh).toBeUndefined();
       const metrics = await fetch(`${base()}/metrics`);
       expect(metrics.status).toBe(200);
       expect(await metrics.text()).toMatch(/^kamailio_dialog_active_dialogs 0/m);

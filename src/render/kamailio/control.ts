@@ -19,6 +19,9 @@ const crlf = "[\\\\]r[\\\\]n";
 /** OPTIONS to an address, nothing else: a request of any other method could place a call. */
 const ping = `^\\{"jsonrpc":"2\\.0","method":"${PING_METHOD.replace(".", "\\.")}","params":\\["OPTIONS","${sipUri}","\\.","\\.","From: <${sipUri}>;tag=[0-9a-f]+${crlf}To: <${sipUri}>${crlf}"\\],"id":[0-9]{1,15}\\}$`;
 
+/** How long a pod that was just started waits for the operator before it takes calls. */
+const SEED_SECONDS = 10;
+
 export const renderControl = (structure: StructurePlan): readonly string[] =>
   `
 event_route[xhttp:request] {
@@ -42,6 +45,11 @@ event_route[xhttp:request] {
   }
   if ($hu == "/readyz" && $sht(st=>drain) == 1) {
     xhttp_reply("503", "Service Unavailable", "text/plain", "draining\\n");
+    exit;
+  }
+  # the operator tells a fresh pod first which destinations do not answer; without an operator it serves after ${SEED_SECONDS} s
+  if ($hu == "/readyz" && $sht(st=>seeded) != 1 && $TS - $Tb < ${SEED_SECONDS}) {
+    xhttp_reply("503", "Service Unavailable", "text/plain", "not read back yet\\n");
     exit;
   }
   xhttp_reply("200", "OK", "text/plain", "ok\\n");

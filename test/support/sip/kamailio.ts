@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { mkdir, mkdtemp, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { canonicalBody } from "../../../src/kamailio/control.ts";
 import type { ControlAddress } from "../../../src/kamailio/types.ts";
 import type { RouterPlan } from "../../../src/ir/index.ts";
 import { renderFiles } from "../../../src/render/files.ts";
@@ -159,9 +160,15 @@ export class LocalKamailio {
     child.stderr?.on("data", (text: Buffer) => (this.#log += text.toString()));
     await until(`kamailio ${this.#program.name} is ready`, async () => {
       if (child.exitCode !== null || child.signalCode !== null) throw new Error(`kamailio ended:\n${this.#log}`);
-      const answer = await fetch(`http://${inUri(this.ip)}:${this.control.port}${readinessPath}`).catch(
-        () => undefined,
-      );
+      const base = `http://${inUri(this.ip)}:${this.control.port}`;
+      const answer = await fetch(`${base}${readinessPath}`).catch(() => undefined);
+      // what the operator says when it has read back a pod for the first time
+      if (answer?.status === 503)
+        await fetch(`${base}/rpc`, {
+          method: "POST",
+          headers: { Authorization: `Bearer ${TOKEN}` },
+          body: canonicalBody("htable.seti", ["st", "seeded", 1], 1),
+        });
       return answer?.status === 200;
     });
   }
