@@ -66,8 +66,15 @@ const fields = z.strictObject({
         .int()
         .min(1)
         .max(100_000)
-        .describe("Requests per second and source address; more are dropped (Kamailio: pike)."),
-      banSeconds: z.int().min(1).max(86_400).default(300).describe("How long a source that exceeds it is not served."),
+        .describe(
+          "Requests per second and source address; backends have no limit. Who sends more gets one 503 with Retry-After, then nothing.",
+        ),
+      banSeconds: z
+        .int()
+        .min(1)
+        .max(86_400)
+        .default(300)
+        .describe("How long a source that exceeds it is not served; its running calls go on."),
     })
     .optional()
     .describe("Protection against floods."),
@@ -152,6 +159,15 @@ export const sipRouterSpec = withRules(fields, [
       "ForwardAll needs spec.authentication, as the challenges of several PBXes cannot be answered at once: add it, or use Forward or Registrar.",
     check: ({ registration: { mode }, authentication }) =>
       mode === "ForwardAll" && authentication === undefined ? [{ path: ["registration", "mode"] }] : [],
+  },
+  {
+    name: "registrar-needs-authentication",
+    cel: "self.registration.mode != 'Registrar' || has(self.authentication)",
+    fieldPath: ".registration.mode",
+    message:
+      "Registrar needs spec.authentication, as anybody could take the calls of any user without it: add it, or use Forward.",
+    check: ({ registration: { mode }, authentication }) =>
+      mode === "Registrar" && authentication === undefined ? [{ path: ["registration", "mode"] }] : [],
   },
 ]);
 export type SipRouterSpec = z.infer<typeof sipRouterSpec>;

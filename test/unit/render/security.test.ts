@@ -1,0 +1,244 @@
+import { createHash } from "node:crypto";
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { OperatorError } from "../../../src/errors.ts";
+import { buildPlan, type RouterPlan } from "../../../src/ir/index.ts";
+import { resolveRouter, snapshotOf } from "../../../src/model/index.ts";
+import { parseDataFiles, renderFiles, renderRouter } from "../../../src/render/index.ts";
+import { routerPlan } from "../../support/sip/plan.ts";
+
+const HA1 = "0123456789abcdef0123456789abcdef";
+
+const plan = (data: Partial<RouterPlan["data"]> = {}, structure: Partial<RouterPlan["structure"]> = {}): RouterPlan =>
+  routerPlan({
+    structure: { accessControl: true, rateLimit: true, authentication: { realm: "example.com" }, ...structure },
+    data: {
+      access: { allow: ["10.0.0.0/8", "2001:db8::/32"], deny: ["192.0.2.1"] },
+      limits: { requestsPerSecond: 50, banSeconds: 300 },
+      credentials: { salt: "s", users: [{ user: "1000", ha1: HA1 }] },
+      ...data,
+    },
+    sets: [{ name: "a", id: 1, destinations: [{ host: "192.0.2.1", port: 5060 }] }],
+    routes: [{ name: "range", set: "a", digits: "1", length: 4 }],
+  });
+
+const hostile = fc.oneof(
+  fc.constantFrom(
+    "10.0.0.0/8\n1 0.0.0.0 1 0", "10.0.0.0 8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8/8", "::/129", "fe80::1%eth0",
+    "generation", "example.com", "10.0.0", "0x0a000001", "a:b", "a\\", "x;y", "#generation", '"; exit; "', "$au", "SIPR_CONTROL_TOKEN",
+    "é", "\u0000", "", "1000\r\n", HA1.toUpperCase(), `${HA1}0`, "ha1:x",
+  ), // prettier-ignore
+  fc.constantFrom("10.1.0.0/16", "192.0.2.7", "::1", "0.0.0.0/0", "::/0", "alice", "a.b-c_d", HA1, "example.org"),
+  fc.string({ unit: fc.constantFrom(..."0123456789./:af \n"), maxLength: 14 }),
+  fc.string({ unit: "binary", maxLength: 40 }),
+);
+
+function orRefused<Value>(act: () => Value): Value | undefined {
+  try {
+    return act();
+  } catch (error) {
+    if (error instanceof OperatorError && error.code === "SIPR_RENDER_REFUSED") return undefined;
+    throw error;
+  }
+}
+
+/** address.c, reload_address_file_table: group, address, mask, port, tag; white space between them. */
+const readAddresses = (text: string): string[][] =>
+  text
+    .split("\n")
+    .filter((line) => line.trim() !== "" && !line.startsWith("#"))
+    .map((line) => line.trim().split(/[ \t]+/));
+
+const readRows = (text: string): string[][] =>
+  text
+    .slice(0, -1)
+    .split("\n")
+    .slice(1)
+    .map((row) => row.split(/(?<!\\):/));
+
+describe("a hostile string is refused, or is one row", () => {
+  test.each(["allow", "deny"] as const)("accessControl.%s", (list) => {
+    fc.assert(
+      fc.property(hostile, (value) => {
+        const access = { allow: ["10.0.0.0/8"], deny: [], [list]: ["10.0.0.0/8", value] };
+        const files = orRefused(() => renderFiles(plan({ access })));
+        if (files === undefined) return;
+        expect(value).toMatch(/^[0-9a-f.:]+(\/[0-9]+)?$/i);
+        const [mark, ...rows] = readAddresses(files.data["address.list"] ?? "");
+        expect(mark?.slice(0, 4)).toEqual(["9", "generation", "0", "0"]);
+        for (const [group = "", address = "", mask = "", port] of rows) {
+          expect(["1", "2", "3"]).toContain(group);
+          expect([address.includes(":") ? Number(mask) <= 128 : Number(mask) <= 32, Number(mask) >= 1, port]).toEqual([
+            true,
+            true,
+            "0",
+          ]);
+        }
+        expect(parseDataFiles(files.data)).toEqual(files.desired);
+      }),
+    );
+  });
+
+  test.each(["user", "ha1"] as const)("credentials: %s", (field) => {
+    fc.assert(
+      fc.property(hostile, (value) => {
+        const users = [
+          { user: "1000", ha1: HA1 },
+          { user: "1001", ha1: HA1, [field]: value },
+        ];
+        const files = orRefused(() => renderFiles(plan({ credentials: { salt: "s", users } })));
+        if (files === undefined) return;
+        const rows = readRows(files.secret["credentials"] ?? "");
+        expect(rows.map((row) => row.length)).toEqual([5, 5, 5]);
+        expect(rows.map(([user]) => user)).toContain(users[1]?.user);
+        expect(parseDataFiles(files.data)).toEqual(files.desired);
+      }),
+    );
+  });
+
+  test("the realm in kamailio.cfg", () => {
+    const lines = renderFiles(plan()).structure["kamailio.cfg"]?.split("\n").length;
+    fc.assert(
+      fc.property(hostile, (realm) => {
+        const files = orRefused(() => renderFiles(plan({}, { authentication: { realm } })));
+        if (files !== undefined) expect(realm).toMatch(/^[a-z0-9.-]+$/);
+        expect(files?.structure["kamailio.cfg"]?.split("\n").length ?? lines).toBe(lines);
+      }),
+    );
+  });
+
+  test("limits", () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.double(), fc.integer()), (number) => {
+        const files = orRefused(() => renderFiles(plan({ limits: { requestsPerSecond: number, banSeconds: 1 } })));
+        if (files !== undefined)
+          expect(readRows(files.data["limits"] ?? "")).toContainEqual(["requests", "0", "1", String(number), "0"]);
+      }),
+    );
+  });
+});
+
+describe("tables of security", () => {
+  test("a mask of 0 is two halves, since Kamailio takes it for none", () => {
+    const { data } = renderFiles(plan({ access: { allow: ["0.0.0.0/0", "::/0"], deny: [] } }));
+    expect(readAddresses(data["address.list"] ?? "").filter(([group]) => group === "1")).toEqual([
+      ["1", "0.0.0.0", "1", "0"],
+      ["1", "128.0.0.0", "1", "0"],
+      ["1", "8000::", "1", "0"],
+      ["1", "::", "1", "0"],
+    ]);
+  });
+
+  test("without `allow` everyone is served and nobody is trusted", () => {
+    const { data } = renderFiles(plan({ access: { allow: [], deny: [] } }));
+    expect(readAddresses(data["address.list"] ?? "").map(([group]) => group)).toEqual(["9", "3", "3", "3", "3"]);
+  });
+
+  test("lists, limits and credentials are data: each changes its own table only, and no structure", () => {
+    const before = renderFiles(plan());
+    const changes: readonly [Partial<RouterPlan["data"]>, string][] = [
+      [{ access: { allow: [], deny: [] } }, "access"],
+      [{ limits: { requestsPerSecond: 51, banSeconds: 300 } }, "limits"],
+      [{ credentials: { salt: "s", users: [] } }, "credentials"],
+    ];
+    for (const [change, table] of changes) {
+      const after = renderFiles(plan(change));
+      expect(after.structureHash).toBe(before.structureHash);
+      const changed = after.desired.tables.filter(
+        ({ generation }, index) => generation !== before.desired.tables[index]?.generation,
+      );
+      expect(changed.map(({ name }) => name)).toEqual([table]);
+    }
+  });
+
+  test("a router without these features has no table, module or route of them", () => {
+    const files = renderFiles(plan({}, { accessControl: false, rateLimit: false, authentication: undefined } as never));
+    expect(files.desired.tables.map(({ name }) => name)).toEqual(["ext", "domains"]);
+    expect(files.structure["kamailio.cfg"]).not.toMatch(/permissions\.so|auth\.so|RATE_LIMIT|banned|AUTHENTICATE/);
+    expect(files.secret).toEqual({});
+  });
+});
+
+const secret = (data: Record<string, string>) => ({
+  apiVersion: "v1",
+  kind: "Secret",
+  metadata: { namespace: "default", name: "subscribers", uid: "6b9cf0f5" },
+  data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString("base64")])),
+});
+
+const resolved = (data: Record<string, string>) => {
+  const router = {
+    apiVersion: "siprouter.dev/v1alpha1",
+    kind: "SipRouter",
+    metadata: { namespace: "default", name: "edge", uid: "1" },
+    spec: {
+      dispatcherSets: [{ name: "a", backends: [{ name: "pbx" }] }],
+      authentication: { mode: "Digest", realm: "example.com", credentialsSecretName: "subscribers" },
+    },
+  };
+  const backend = {
+    apiVersion: "siprouter.dev/v1alpha1",
+    kind: "PbxBackend",
+    metadata: { namespace: "default", name: "pbx", uid: "2" },
+    spec: { address: "192.0.2.1" },
+  };
+  return resolveRouter(snapshotOf([router, backend, secret(data)]), "default/edge");
+};
+
+describe("the Secret of users", () => {
+  const password = 'gr8 secret: ä\\"';
+
+  test("passwords become hashes, in a Secret and nowhere else", () => {
+    const { router, issues } = resolved({ alice: password, bob: `ha1:${HA1.toUpperCase()}` });
+    expect(issues).toEqual([]);
+    if (router === undefined) throw new Error("not resolved");
+    const made = buildPlan(router, { image: "kamailio" });
+    const { files, objects } = renderRouter(made);
+    const ha1 = createHash("md5").update(`alice:example.com:${password}`).digest("hex");
+    expect(
+      readRows(files.secret["credentials"] ?? "")
+        .slice(1)
+        .map((row) => [row[0], row[3]]),
+    ).toEqual([
+      ["alice", ha1],
+      ["bob", HA1],
+    ]);
+    expect(JSON.stringify(made)).not.toContain(password);
+    const others = JSON.stringify([
+      objects.filter(({ kind }) => kind !== "Secret"),
+      files.data,
+      files.structure,
+      files.desired,
+    ]);
+    for (const hidden of [ha1, HA1, "alice", "gr8"]) expect(others).not.toContain(hidden);
+    const [stored] = objects.filter(({ kind }) => kind === "Secret");
+    expect(stored?.metadata.name).toBe("edge-credentials");
+    expect(JSON.stringify(objects.find(({ kind }) => kind === "Deployment"))).toContain(
+      '"secret":{"name":"edge-credentials"}',
+    );
+  });
+
+  test("the generation, which status shows, tells nothing without the Secret", () => {
+    const of = (salt: string): string | undefined =>
+      renderFiles(plan({ credentials: { salt, users: [{ user: "1000", ha1: HA1 }] } })).desired.tables.find(
+        ({ name }) => name === "credentials",
+      )?.generation;
+    expect(of("a")).not.toBe(of("b"));
+  });
+
+  test.each([
+    ["a password that is empty", { alice: "" }],
+    ["a password that ends with a line end", { alice: "hidden1\n" }],
+    ["a hash that is none", { alice: "ha1:hidden1" }],
+    ["a password of 2,000 bytes", { alice: "hidden1".repeat(300) }],
+    ["a user of 65 characters", { ["a".repeat(65)]: "hidden1" }],
+  ])("%s is told by its key, without its value; nothing new is rendered", (_, data) => {
+    const { router, issues } = resolved({ good: "x", ...data });
+    expect(router).toBeUndefined();
+    expect(issues.map(({ reason, path, transient }) => [reason, path, transient])).toEqual([
+      ["SecretInvalid", "spec.authentication.credentialsSecretName", true],
+    ]);
+    expect(issues[0]?.message).toMatch(/^Secret default\/subscribers, key "a+|alice/);
+    expect(issues[0]?.message).not.toContain("hidden1");
+  });
+});
