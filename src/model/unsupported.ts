@@ -32,8 +32,8 @@ const rows: readonly Row[] = [
   {
     kind: "SipRouter",
     path: "spec.registration.mode",
-    refuse: is("ForwardAll", "Registrar"),
-    message: "this mode is not supported yet: use Forward or Reject.",
+    refuse: is("ForwardAll"),
+    message: "this mode is not supported yet: use Forward, Registrar or Reject.",
   },
   {
     kind: "SipRouter",

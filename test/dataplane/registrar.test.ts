@@ -7,7 +7,7 @@ import { callIdOf, header, headers, writeMessage, writeReply, type SipMessage } 
 import { answering, type Behaviour, type SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
 import { until } from "../support/until.ts";
-import { withKamailio, type Bench } from "./fixture.ts";
+import { withKamailio } from "./fixture.ts";
 
 const REALM = "example.com";
 const users = ["1001", "1002", "1003", "1004", "1005", "1006", "1007"];

@@ -391,6 +391,19 @@ const operationCases: readonly ApiCase[] = [
       rule: "forward-all-needs-authentication",
     },
   ),
+  router("Registrar with authentication", {
+    registration: { mode: "Registrar", maxContacts: 4 },
+    authentication: { mode: "Digest", realm: "example.com", credentialsSecretName: "subscribers" },
+  }),
+  router(
+    "Registrar without authentication",
+    { registration: { mode: "Registrar" } },
+    {
+      path: "spec.registration.mode",
+      message: /Registrar needs spec\.authentication/,
+      rule: "registrar-needs-authentication",
+    },
+  ),
   router("health check every second", { healthCheck: { intervalSeconds: 1, timeoutSeconds: 1 } }),
   router(
     "health timeout longer than interval",

@@ -44,8 +44,26 @@ export function renderRegistrar(structure: StructurePlan): readonly string[] {
     'modparam("registrar", "path_check_local", 1)',
     ...replicatedLocation,
     ...routes,
+    ...throughMe(structure).split("\n"),
   ];
 }
+
+/** Replicas reach each other over UDP where there is a listener of it, else over TCP. */
+const throughMe = ({ listeners }: StructurePlan): string => {
+  const best = ["UDP", "TCP", "TLS"].flatMap((wanted) => listeners.filter(({ transport }) => transport === wanted))[0];
+  const port = integer(`listener ${best?.name}: port`, best?.port ?? 0, 1, 65_535);
+  return `
+# The phone has a connection to this replica: the others call it through here (RFC 3327).
+route[THROUGH_ME] {
+  $var(own) = $Ri;
+  if ($Ri =~ ":") $var(own) = "[" + $Ri + "]";
+  $var(from) = $si;
+  if ($si =~ ":") $var(from) = "[" + $si + "]";
+  append_hf("Path: <sip:path@$var(own):${port};transport=${(best?.transport ?? "UDP").toLowerCase()};lr;received=sip:$var(from):$sp%3Btransport%3D$pr>\r\n");
+  msg_apply_changes();
+}
+`;
+};
 
 const routes = `
 route[REGISTER] {
@@ -56,8 +74,7 @@ route[REGISTER] {
   if ($pr == "udp") {
     fix_nated_register();
   } else {
-    add_path_received("path");
-    msg_apply_changes();
+    route(THROUGH_ME);
   }
   save("location");
 }

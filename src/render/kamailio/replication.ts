@@ -36,14 +36,23 @@ export const replicatedLocation = [
   'modparam("dmq_usrloc", "batch_msg_contacts", 50)',
   'modparam("dmq_usrloc", "batch_msg_size", 30000)',
   'modparam("dmq_usrloc", "batch_usleep", 20000)',
+  // addresses of the others, who are heard of every 5 s
+  'modparam("htable", "htable", "peers=>size=6;autoexpire=60;")',
 ] as const;
+
+/** A condition in front of a statement: what another replica sends has passed it already. */
+export const unlessPeer = (structure: StructurePlan): string =>
+  hasReplication(structure) ? "if ($sht(peers=>$si) == $null) " : "";
 
 /** First lines of `request_route`. */
 export const peerRequests = (structure: StructurePlan): string =>
   hasReplication(structure)
     ? `
   if ($Rp == ${PEER_PORT}) {
-    if (is_method("KDMQ") && ($rU == "${controlTokenInCfg}" || dmq_is_from_node())) dmq_handle_message();
+    if (is_method("KDMQ") && ($rU == "${controlTokenInCfg}" || dmq_is_from_node())) {
+      $sht(peers=>$si) = 1;
+      dmq_handle_message();
+    }
     exit;
   }`
     : "";

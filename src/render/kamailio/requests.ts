@@ -2,7 +2,7 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { integer } from "./quote.ts";
 import { fromPeer } from "./registrar.ts";
-import { peerRequests } from "./replication.ts";
+import { peerRequests, unlessPeer } from "./replication.ts";
 import { failMedia, mediaInReply, mediaWithin, offerMedia } from "./media.ts";
 import { everyRequest } from "./security.ts";
 import { hideIn } from "./topology.ts";
@@ -75,7 +75,7 @@ route[REFUSE_DRAINING] {
 
 # What belongs to a call that this router knows goes on. Anything else may only go to or come from a backend: a To tag
 # and a Route are easily forged, and would make the router an open relay.
-route[WITHIN_DIALOG] {
+route[WITHIN_DIALOG] {${structure.topologyHiding ? "\n  # restoring From and To in the answer needs to know that there is no transaction yet\n  t_check_trans();" : ""}
   if (!loose_route()) {
     if (is_method("ACK")) {
       if (t_check_trans()) t_relay();
@@ -88,7 +88,7 @@ route[WITHIN_DIALOG] {
   if ($DLG_status == $null) route(CHECK_UNKNOWN_DIALOG);${mediaWithin(structure)}
   if (is_method("INVITE|UPDATE|SUBSCRIBE|REFER|NOTIFY")) {
     if (ds_is_from_list("-1", "3")) t_on_reply("FROM_PHONE");
-    else add_contact_alias();
+    else ${unlessPeer(structure)}add_contact_alias();
     if (is_method("SUBSCRIBE|NOTIFY|REFER")) record_route();
   }${structure.trunks === true ? "\n  route(TRUNK_WITHIN);" : ""}${hideIn(structure, "HIDE_HEADERS")}
   t_relay();
@@ -131,7 +131,7 @@ route[TO_PHONE] {
 
 # A phone behind NAT names an address in its Contact that nobody reaches: remember where it really is.
 onreply_route[FROM_PHONE] {${mediaInReply(structure)}
-  add_contact_alias();
+  ${unlessPeer(structure)}add_contact_alias();
 }
 
 # The health checks have a timeout of their own. (The parameter of 6.1, ds_ping_fr_timeout, counts in sixteenths of a

@@ -17,6 +17,8 @@ export interface LocalCommand {
 export interface ContainerContext {
   readonly record: PodRecord;
   readonly objects: ObjectLookup;
+  /** what the DNS of a cluster says: an address of the Service `<name>.<namespace>.svc`, or undefined */
+  readonly addressOf?: (name: string) => string | undefined;
   /** local folder of a volume */
   readonly volumeFolder: (volume: string) => string;
   /** replaces the container's own program */
@@ -76,7 +78,10 @@ function expand(text: string, env: Readonly<Record<string, string>>): string {
 
 function resolveVariable(variable: EnvVar, context: ContainerContext): string | { missing: string } | undefined {
   const from = variable.valueFrom;
-  if (from === undefined) return variable.value ?? "";
+  if (from === undefined) {
+    const value = variable.value ?? "";
+    return value.endsWith(".svc") ? (context.addressOf?.(value) ?? value) : value;
+  }
   if (from.fieldRef !== undefined) {
     const value = fieldOf(from.fieldRef.fieldPath, context.record);
     return value ?? { missing: `variable ${variable.name}: the field ${from.fieldRef.fieldPath} is not supported` };

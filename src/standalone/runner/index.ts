@@ -4,6 +4,7 @@
  */
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { labels } from "../../render/layout.ts";
 import { readFileIfThere } from "./files.ts";
 import { LocalPod, readTermination, type PodOptions } from "./pod.ts";
 import { podKey, type ObjectLookup, type PodRecord, type PodStatus } from "./types.ts";
@@ -51,10 +52,22 @@ export function createRunner(options: RunnerOptions): Runner {
   const pods = new Map<string, LocalPod>();
   const folderOf = (pod: { namespace: string; name: string }): string => join(options.workDir, pod.namespace, pod.name);
 
+  /** A headless Service here is of the pods of one Deployment: another of them, else the pod itself. */
+  const peerOf = (record: PodRecord): string => {
+    const router = record.labels[labels.router];
+    const others = [...pods.values()]
+      .map((pod) => pod.status)
+      .filter(({ record: one, terminating }) => !terminating && one.uid !== record.uid)
+      .filter(({ record: one }) => one.namespace === record.namespace && one.labels[labels.router] === router)
+      .toSorted((a, b) => Number(b.running) - Number(a.running));
+    return others[0]?.record.ip ?? record.ip;
+  };
+
   const make = (record: PodRecord, onlyAdopt = false): LocalPod => {
     const pod = new LocalPod(record, {
       folder: folderOf(record),
       objects: options.objects,
+      addressOf: (name) => (name.endsWith(`.${record.namespace}.svc`) ? peerOf(record) : undefined),
       baseEnv: options.baseEnv,
       separateSeconds: options.separateSeconds ?? true,
       backoff: options.backoff ?? DEFAULT_BACKOFF,

@@ -26,6 +26,8 @@ import type { Container, ObjectLookup, PodRecord, PodStatus } from "./types.ts";
 export interface PodOptions {
   readonly folder: string;
   readonly objects: ObjectLookup;
+  /** see ContainerContext */
+  readonly addressOf: (name: string) => string | undefined;
   /** replaces the container's own program */
   readonly program?: string;
   readonly baseEnv: Readonly<Record<string, string>>;
@@ -284,7 +286,7 @@ export class LocalPod {
   }
 
   #resolveCommand(): string {
-    const { objects, program, baseEnv, folder } = this.#options;
+    const { objects, addressOf, program, baseEnv, folder } = this.#options;
     const written = new Set(
       (this.record.spec.volumes ?? []).filter(({ emptyDir }) => emptyDir !== undefined).map(({ name }) => name),
     );
@@ -293,6 +295,7 @@ export class LocalPod {
     const context = {
       record: this.record,
       objects,
+      addressOf,
       volumeFolder,
       baseEnv,
       ...(program === undefined ? {} : { program }),
