@@ -22,7 +22,6 @@ const is =
     values.includes(value);
 
 const rows: readonly Row[] = [
-  { kind: "SipRouter", path: "spec.mediaProxy", message: "a media proxy is not supported yet: remove it." },
   {
     kind: "SipRouter",
     path: "spec.hostNetwork",
@@ -36,18 +35,10 @@ const rows: readonly Row[] = [
     message: "this mode is not supported yet: use Forward, Registrar or Reject.",
   },
   {
-    kind: "SipRouter",
-    path: "spec.dispatcherSets[].algorithm",
-    refuse: is("CallLoad", "Latency"),
-    message:
-      "this algorithm is not supported yet: use RoundRobin, Weighted, Priority, Random, HashCallId, HashFrom or HashTo.",
-  },
-  {
     kind: "PbxBackend",
     path: "spec.registration",
     message: "a backend that registers itself is not supported yet: give its address or its service.",
   },
-  { kind: "PbxBackend", path: "spec.maxCalls", message: "a cap on concurrent calls is not supported yet: remove it." },
   { kind: "PbxBackend", path: "spec.management.ami", message: "the Asterisk Manager is not supported yet: remove it." },
 ];
 

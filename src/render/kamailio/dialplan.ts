@@ -86,8 +86,8 @@ route[TO_SET] {${readRule(structure)}
 failure_route[NEXT] {
   if (t_is_canceled()) ${exitMedia(structure)}${answerTrunk(structure)}
   if (${trunkRefused(structure, " == 0 && ")}($T_reply_code == 401 || $T_reply_code == 407)) {
-    $sht(challenged=>$ci) = $xavp(_dsdst_=>uri);
-    ${exitMedia(structure)}
+    $sht(challenged=>$ci) = $xavp(_dsdst_=>uri);${endMedia(structure, "    ")}
+    exit;
   }
   # 477: the connection was refused
   if (!(${trunkRefused(structure, " == 1 || ")}t_branch_timeout() || $T_reply_code == 477 || ${replyCondition(structure.failover.replies)})) ${exitMedia(structure)}${releaseFailed(structure)}

@@ -1,7 +1,7 @@
 /**
  * Media through rtpengine: offer, answer and delete (module rtpengine). One session for each call, begun before the
  * first attempt and used by all of them. A call whose media cannot be relayed is refused with 503: it would pass by the
- * proxy. Instances are chosen by Call-ID, in the same way by every pod; one that does not answer is left alone for 30 s
+ * proxy. Instances are chosen by Call-ID, in the same way by every pod; one that does not answer is left alone for 10 s
  * and the next one asked.
  */
 import type { StructurePlan } from "../../ir/types.ts";
@@ -40,7 +40,7 @@ loadmodule "rtpengine.so"
 modparam("rtpengine", "rtpengine_sock", "${rtpengine.map(socketOf).join(" ")}")
 modparam("rtpengine", "rtpengine_tout_ms", 400)
 modparam("rtpengine", "rtpengine_retr", 1)
-modparam("rtpengine", "rtpengine_disable_tout", 30)
+modparam("rtpengine", "rtpengine_disable_tout", 10)
 modparam("rtpengine", "setid_default", 1)
 
 # flag 1: the INVITE has an offer; without one the offer comes with its answer, and the answer with the ACK

@@ -68,6 +68,7 @@ export interface ReplyOptions {
   readonly contact?: string;
   readonly tag?: string;
   readonly fields?: readonly (readonly [string, string])[];
+  readonly body?: string;
 }
 
 /** RFC 3261 8.2.6: what a reply copies from its request. */
@@ -86,5 +87,6 @@ export function writeReply(request: SipMessage, status: number, options: ReplyOp
       ...(options.contact === undefined ? [] : [["Contact", options.contact] as [string, string]]),
       ...(options.fields ?? []),
     ],
+    ...(options.body === undefined ? {} : { body: options.body }),
   });
 }

@@ -1,0 +1,180 @@
+import { afterAll, afterEach, expect, test } from "vitest";
+import { call, callOnce, calleeDialog, request, within, type Dialog } from "../support/sip/caller.ts";
+import { callIdOf, header, writeReply, type SipMessage } from "../support/sip/message.ts";
+import { answering, type SipPeer } from "../support/sip/peer.ts";
+import { routerPlan } from "../support/sip/plan.ts";
+import { RtpEnd, Rtpengine, streamOf } from "../support/sip/media.ts";
+import { until } from "../support/until.ts";
+import { withKamailio } from "./fixture.ts";
+
+let pbx: SipPeer, backup: SipPeer, phone: SipPeer;
+let relays: readonly Rtpengine[];
+let caller: RtpEnd, callee: RtpEnd;
+
+const SDP: [string, string] = ["Content-Type", "application/sdp"];
+
+withKamailio(
+  "media proxy",
+  async (bench) => {
+    [pbx, backup, phone] = await Promise.all([bench.peer(11), bench.peer(12), bench.peer(20, 5070)]);
+    [caller, callee] = await Promise.all([RtpEnd.open(phone.host), RtpEnd.open(pbx.host)]);
+    relays = [new Rtpengine(bench.host(41)), new Rtpengine(bench.host(42))];
+    await Promise.all(relays.map((relay) => relay.start()));
+    await bench.start(
+      routerPlan({
+        structure: {
+          rtpengine: relays.map(({ host, port }) => `udp:${host}:${port}`),
+          healthCheck: { intervalSeconds: 3600, timeoutSeconds: 1, failureThreshold: 3, successThreshold: 1 },
+        },
+        sets: [{ name: "pbx", id: 1, destinations: [at(pbx), { ...at(backup), priority: 1 }] }],
+        routes: [{ name: "all", set: "pbx", digits: "1" }],
+      }),
+    );
+  },
+  (bench) => {
+    /** answers calls with its own SDP, and requests without a body without one */
+    const talking =
+      (end: RtpEnd, status = 200) =>
+      (message: SipMessage, send: (text: string) => void, peer: SipPeer): void => {
+        if (message.method === "ACK") return;
+        const media = message.method === "INVITE" || message.method === "UPDATE" ? { fields: [SDP], body: end.sdp() } : {};
+        send(writeReply(message, message.method === "BYE" ? 200 : status, { contact: `<${peer.uri}>`, ...media }));
+      };
+    const invite = (more: Parameters<typeof call>[3] = {}) =>
+      call(phone, bench.router, "1000", { fields: [SDP], body: caller.sdp(), ...more });
+    const end = async (dialog: Dialog, cseq = 9): Promise<void> => {
+      await (await within(phone, bench.router, dialog, "BYE", cseq)).final();
+    };
+    const hosts = (): readonly string[] => relays.map(({ host }) => host);
+    const inviteAt = (peer: SipPeer, callId: string): SipMessage => {
+      const found = peer.requests("INVITE").findLast((message) => callIdOf(message) === callId);
+      if (found === undefined) throw new Error("the call did not arrive");
+      return found;
+    };
+
+    afterEach(async () => {
+      for (const end of [caller, callee]) end.received.splice(0);
+      for (const peer of [pbx, backup]) peer.behaviour = answering(200);
+      for (const relay of relays) {
+        await relay.stop();
+        await relay.start();
+      }
+    });
+    afterAll(async () => {
+      for (const relay of relays) await relay.stop();
+      for (const one of [caller, callee]) one.close();
+    });
+
+    test("RTP goes through the proxy both ways, no SDP names the other side, and the session ends with the call", async () => {
+      pbx.behaviour = talking(callee);
+      const { sent, reply, dialog } = await invite();
+      expect(reply.status).toBe(200);
+      const towardsPbx = inviteAt(pbx, sent.callId).body;
+      expect([...hosts()]).toContain(streamOf(towardsPbx).host);
+      expect([...hosts()]).toContain(streamOf(reply.body).host);
+      expect(towardsPbx).not.toContain(caller.host);
+      expect(reply.body).not.toContain(callee.host);
+      await caller.reaches(streamOf(reply.body), callee, "from the caller");
+      await callee.reaches(streamOf(towardsPbx), caller, "from the callee");
+      expect(new Set([...caller.received, ...callee.received].map(({ host }) => host))).toEqual(
+        new Set([streamOf(reply.body).host]),
+      );
+      await end(dialog);
+      expect(pbx.requests("BYE").map((bye) => callIdOf(bye))).toContain(sent.callId);
+    });
+
+    test("an offer that comes with the answer, answered in the ACK", async () => {
+      pbx.behaviour = talking(callee);
+      const sent = await request(phone, bench.router, { method: "INVITE", uri: "sip:1000@x" });
+      const reply = await sent.final();
+      expect(hosts()).toContain(streamOf(reply.body).host);
+      const dialog: Dialog = {
+        callId: sent.callId,
+        local: sent.input.from,
+        remote: header(reply, "to"),
+        target: `${pbx.uri}`,
+        routes: reply.fields.filter(([name]) => name === "record-route").map(([, value]) => value).toReversed(),
+      };
+      await within(phone, bench.router, dialog, "ACK", 1, {
+        contact: null,
+        fields: [...dialog.routes.map((route): [string, string] => ["Route", route]), SDP],
+        body: caller.sdp(),
+      });
+      const ack = await pbx.waitFor("the ACK", (one) => one.method === "ACK" && callIdOf(one) === sent.callId);
+      expect(hosts()).toContain(streamOf(ack.body).host);
+      await caller.reaches(streamOf(reply.body), callee, "late offer");
+      await end(dialog);
+    });
+
+    test.each(["caller", "callee"] as const)("a re-INVITE of the %s stays in the proxy", async (side) => {
+      pbx.behaviour = talking(callee);
+      phone.behaviour = talking(caller);
+      const { sent, reply, dialog } = await invite();
+      expect(reply.status).toBe(200);
+      const first = inviteAt(pbx, sent.callId);
+      const [from, to, own, more] =
+        side === "caller"
+          ? [phone, pbx, dialog, caller.sdp(2)]
+          : [pbx, phone, calleeDialog(first), callee.sdp(2)];
+      const again = await within(from, bench.router, own, "INVITE", 5, {
+        fields: [...own.routes.map((route): [string, string] => ["Route", route]), SDP],
+        body: more,
+      });
+      const answered = await again.final();
+      expect(answered.status).toBe(200);
+      await within(from, bench.router, own, "ACK", 5, { contact: null });
+      const arrived = inviteAt(to, sent.callId);
+      expect(hosts()).toContain(streamOf(arrived.body).host);
+      expect(hosts()).toContain(streamOf(answered.body).host);
+      const towardsPbx = side === "caller" ? arrived.body : answered.body;
+      const towardsPhone = side === "caller" ? answered.body : arrived.body;
+      await caller.reaches(streamOf(towardsPhone), callee, "after it, from the caller");
+      await callee.reaches(streamOf(towardsPbx), caller, "after it, from the callee");
+      await end(dialog);
+    });
+
+    test("a call that fails over keeps its media", async () => {
+      pbx.behaviour = answering(503);
+      backup.behaviour = talking(callee);
+      const { sent, reply, dialog } = await invite();
+      expect(reply.status).toBe(200);
+      const arrived = inviteAt(backup, sent.callId);
+      expect(hosts()).toContain(streamOf(arrived.body).host);
+      await caller.reaches(streamOf(reply.body), callee, "over there");
+      await end(dialog);
+    });
+
+    test("an instance that is down is passed over; when all are, calls are refused and nothing of them is left", async () => {
+      pbx.behaviour = talking(callee);
+      const [first, second] = relays as [Rtpengine, Rtpengine];
+      await first.stop();
+      for (let index = 0; index < 4; index += 1) {
+        const { reply, dialog } = await invite();
+        expect(streamOf(reply.body).host).toBe(second.host);
+        await end(dialog);
+      }
+      await second.stop();
+      const { status, reply } = await callOnce(phone, bench.router, "1000", { fields: [SDP], body: caller.sdp() });
+      expect(status).toBe(503);
+      expect(header(reply, "retry-after")).toMatch(/^[0-9]+$/);
+      await until("no call is left", async () => (await bench.read()).calls === 0);
+      await Promise.all([first.start(), second.start()]);
+      await until(
+        "calls are served again",
+        async () => {
+          const again = await invite();
+          if (again.reply.status !== 200) return false;
+          await end(again.dialog);
+          return true;
+        },
+        30_000,
+      );
+    });
+  },
+);
+
+const at = ({ host, port, transport }: SipPeer): Pick<SipPeer, "host" | "port" | "transport"> => ({
+  host,
+  port,
+  transport,
+});
