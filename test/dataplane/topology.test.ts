@@ -4,6 +4,7 @@ import { call, callerDialog, calleeDialog, request, within, type Dialog } from "
 import { header, headers, writeReply, type SipMessage } from "../support/sip/message.ts";
 import type { Behaviour, SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
+import { until } from "../support/until.ts";
 import { withKamailio } from "./fixture.ts";
 
 let pbx: SipPeer, phone: SipPeer, other: LocalKamailio;
@@ -146,6 +147,49 @@ withKamailio(
       // the PBX knows the phone's address: it calls it, and names it in Request-URI and To
       const named = pbx.received.slice(seen).map((message) => headOf(message).replaceAll(/^(To|From): .*$/gim, ""));
       expect(named.filter((head) => head.includes(phone.host))).toEqual([]);
+    });
+
+    // of every remainder of three bytes
+    test.each(["", "0", "00"])(
+      "a transfer to a call that is there names it as the other side knows it, both ways, %s",
+      async (more) => {
+        const consulted = await call(phone, bench.router, "1005", { callId: `consulted${more}@${phone.host}` });
+        const known = header(pbx.requests("INVITE").at(-1) as SipMessage, "call-id");
+        const { dialog } = await call(phone, bench.router, "1006", { callId: `transferred${more}@${phone.host}` });
+        const back = calleeDialog(pbx.requests("INVITE").at(-1) as SipMessage);
+        const refer = async (peer: SipPeer, from: Dialog, callId: string, cseq: number): Promise<void> => {
+          const replaces = `${encodeURIComponent(callId)}%3Bto-tag%3Dcallee%3Bfrom-tag%3Dx`;
+          const sent = await within(peer, bench.router, from, "REFER", cseq, {
+            fields: [...routesOf(from), ["Refer-To", `<sip:1005@${peer.host}?Replaces=${replaces}>`]],
+          });
+          expect((await sent.final()).status).toBe(202);
+        };
+        const referred = (peer: SipPeer): string =>
+          decodeURIComponent(
+            /Replaces=(.*)>/.exec(header(peer.requests("REFER").at(-1) as SipMessage, "refer-to"))?.[1] ?? "",
+          );
+        await refer(phone, dialog, consulted.sent.callId, 2);
+        expect(known).not.toContain(phone.host);
+        expect(referred(pbx)).toBe(`${known};to-tag=callee;from-tag=x`);
+        await refer(pbx, back, known, 100);
+        expect(referred(phone)).toBe(`${consulted.sent.callId};to-tag=callee;from-tag=x`);
+      },
+    );
+
+    test("a reply that comes late, when its transaction is over, hides as much", async () => {
+      const path = header(pbx.requests("REGISTER")[0] as SipMessage, "path");
+      const sent = await request(pbx, bench.router, { method: "INVITE", uri: phone.uri, fields: [["Route", path]] });
+      const dialog = callerDialog(await sent.final());
+      await within(pbx, bench.router, dialog, "ACK", 1, { contact: null });
+      const back = calleeDialog(phone.requests("INVITE").at(-1) as SipMessage);
+      const asked = await within(phone, bench.router, back, "INFO", 2);
+      await asked.final();
+      const info = pbx.requests("INFO").at(-1) as SipMessage;
+      await until("the late reply arrives", async () => {
+        await pbx.send(bench.router, writeReply(info, 200));
+        return asked.finals.length > 1;
+      });
+      expect(revealing(phone, pbx)).toEqual([]);
     });
 
     test("nothing is wrong in the log", () => {

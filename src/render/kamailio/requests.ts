@@ -5,7 +5,7 @@ import { fromPeer } from "./registrar.ts";
 import { peerRequests, unlessPeer } from "./replication.ts";
 import { failMedia, mediaInReply, mediaWithin, offerMedia } from "./media.ts";
 import { everyRequest } from "./security.ts";
-import { hideIn } from "./topology.ts";
+import { hideIn, hideInReply, hideWithin } from "./topology.ts";
 
 /** Seconds after which a refused caller may try again (RFC 3261 20.33). */
 export const RETRY_AFTER = 5;
@@ -75,7 +75,7 @@ route[REFUSE_DRAINING] {
 
 # What belongs to a call that this router knows goes on. Anything else may only go to or come from a backend: a To tag
 # and a Route are easily forged, and would make the router an open relay.
-route[WITHIN_DIALOG] {${structure.topologyHiding ? "\n  # restoring From and To in the answer needs to know that there is no transaction yet\n  t_check_trans();" : ""}
+route[WITHIN_DIALOG] {${hideWithin(structure)}
   if (!loose_route()) {
     if (is_method("ACK")) {
       if (t_check_trans()) t_relay();
@@ -144,6 +144,6 @@ event_route[tm:local-request] {
 # is sent again for 32 s (RFC 3261 13.3.1.4), longer than its transaction lives.
 reply_route {
   if ($Rp == ${integer("the control port", structure.controlPort)}) drop;
-  if (!t_check_trans() && !is_known_dlg()) drop;${hideIn(structure, "HIDE_HEADERS")}
+  if (!t_check_trans() && !is_known_dlg()) drop;${hideInReply(structure)}
 }
 `.split("\n");

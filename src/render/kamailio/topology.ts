@@ -6,11 +6,18 @@
  */
 import type { StructurePlan } from "../../ir/types.ts";
 import { advertisedHost } from "./quote.ts";
-import { maskKeyInCfg } from "./tokens.ts";
+import { maskAlphabetInCfg, maskKeyInCfg } from "./tokens.ts";
 
 /** A further line after a statement, where topology is hidden. */
 export const hideIn = ({ topologyHiding }: StructurePlan, route: "HIDE_CALL" | "HIDE_HEADERS"): string =>
   topologyHiding ? `\n  route(${route});` : "";
+
+/** Before the Route is looked at: From and To are restored in the reply by its transaction, never by an earlier one. */
+export const hideWithin = ({ topologyHiding }: StructurePlan): string => (topologyHiding ? "\n  t_check_trans();" : "");
+
+/** A reply that comes when its transaction is over is passed on without it: nothing restores its From and To. */
+export const hideInReply = ({ topologyHiding }: StructurePlan): string =>
+  topologyHiding ? "\n  route(HIDE_HEADERS);\n  if (!t_check_trans()) route(HIDE_NAMES);" : "";
 
 /** After the other modules: it changes a parameter of theirs. */
 export const renderTopology = (structure: StructurePlan): readonly string[] =>
@@ -19,6 +26,8 @@ export const renderTopology = (structure: StructurePlan): readonly string[] =>
     : [];
 
 const modules = [
+  // a Call-ID is masked character by character
+  "max_while_loops=1000",
   'loadmodule "topoh.so"',
   // says which way a request inside a dialog goes
   'modparam("rr", "append_fromtag", 1)',
@@ -35,6 +44,12 @@ const identities = [
 ] as const; // prettier-ignore
 
 const address = "(\\\\[[0-9a-fA-F:.]+\\\\]|[0-9]+(\\\\.[0-9]+){3})";
+const hideHost = (name: string): string =>
+  `subst_hf("${name}", "/(sips?:([^@?>]*@)?)${address}/\\1$var(own)/ig", "a");`;
+/** RFC 4648, section 4 */
+const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/** to the end of the first parameter, which an escaped semicolon (%3B) marks */
+const escapedCallId = "([^%;&>]|%[0-24-9a-f].|%3[0-9ac-f])+";
 const isAddress = '"^(\\\\[[0-9a-fA-F:.]+\\\\]|[0-9]+(\\\\.[0-9]+){3})$"';
 
 const routes = ({ advertise }: StructurePlan): readonly string[] =>
@@ -61,9 +76,48 @@ route[HIDE_CALL] {
 
 route[HIDE_HEADERS] {
   route(OWN_ADDRESS);
-${identities.map((name) => `  subst_hf("${name}", "/(sips?:|@)${address}/\\\\1$var(own)/ig", "a");`).join("\n")}
+${identities.map((name) => `  ${hideHost(name)}`).join("\n")}
+  if (is_method("REFER") && $hdr(Refer-To) =~ "[?&][Rr]eplaces=") route(MASK_REPLACES);
   # RFC 3261 20.43: the second word is the host that warns
-  subst_hf("Warning", "/^([0-9]{3} +)[^ ]+/\\\\1sip-router/", "a");
+  subst_hf("Warning", "/^([0-9]{3} +)[^ ]+/\\1sip-router/", "a");
+}
+
+route[HIDE_NAMES] {
+  ${hideHost("From")}
+  ${hideHost("To")}
+}
+
+# A transfer to a call that is there (RFC 3891) names the other call by its Call-ID, as one side knows it.
+route[MASK_REPLACES] {
+  $var(text) = $(hdr(Refer-To){re.subst,/^.*[?&]replaces=(${escapedCallId}).*$/\\1/i}{s.unescape.param});
+  $var(masked) = "";
+  if ($(var(text){s.substr,0,3}) == "!!:") {
+    $var(text) = $(var(text){s.substr,3,0});
+    $var(from) = "_${maskAlphabetInCfg}*";
+    $var(into) = "_${BASE64}=";
+    route(TRANSLATE);
+    $var(masked) = $(var(masked){s.decode.base64});
+  } else {
+    $var(text) = $(var(text){s.encode.base64});
+    $var(from) = "_${BASE64}=";
+    $var(into) = "_${maskAlphabetInCfg}*";
+    route(TRANSLATE);
+    $var(masked) = "!!:" + $var(masked);
+  }
+  $var(masked) = $(var(masked){s.escape.param});
+  subst_hf("Refer-To", "/([?&]replaces=)${escapedCallId}/\\1$var(masked)/i", "a");
+}
+
+# the first character of $var(from) is none of $var(text): what is before a match is never empty
+route[TRANSLATE] {
+  $var(at) = 0;
+  $var(size) = $(var(text){s.len});
+  while ($var(at) < $var(size)) {
+    $var(one) = $(var(text){s.substr,$var(at),1});
+    $var(position) = $(var(from){s.before,$var(one)}{s.len});
+    $var(masked) = $var(masked) + $(var(into){s.substr,$var(position),1});
+    $var(at) = $var(at) + 1;
+  }
 }
 `.split("\n");
 
