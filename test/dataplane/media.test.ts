@@ -37,7 +37,8 @@ withKamailio(
       (end: RtpEnd, status = 200) =>
       (message: SipMessage, send: (text: string) => void, peer: SipPeer): void => {
         if (message.method === "ACK") return;
-        const media = message.method === "INVITE" || message.method === "UPDATE" ? { fields: [SDP], body: end.sdp() } : {};
+        const media =
+          message.method === "INVITE" || message.method === "UPDATE" ? { fields: [SDP], body: end.sdp() } : {};
         send(writeReply(message, message.method === "BYE" ? 200 : status, { contact: `<${peer.uri}>`, ...media }));
       };
     const invite = (more: Parameters<typeof call>[3] = {}) =>
@@ -93,7 +94,10 @@ withKamailio(
         local: sent.input.from,
         remote: header(reply, "to"),
         target: `${pbx.uri}`,
-        routes: reply.fields.filter(([name]) => name === "record-route").map(([, value]) => value).toReversed(),
+        routes: reply.fields
+          .filter(([name]) => name === "record-route")
+          .map(([, value]) => value)
+          .toReversed(),
       };
       await within(phone, bench.router, dialog, "ACK", 1, {
         contact: null,
@@ -113,9 +117,7 @@ withKamailio(
       expect(reply.status).toBe(200);
       const first = inviteAt(pbx, sent.callId);
       const [from, to, own, more] =
-        side === "caller"
-          ? [phone, pbx, dialog, caller.sdp(2)]
-          : [pbx, phone, calleeDialog(first), callee.sdp(2)];
+        side === "caller" ? [phone, pbx, dialog, caller.sdp(2)] : [pbx, phone, calleeDialog(first), callee.sdp(2)];
       const again = await within(from, bench.router, own, "INVITE", 5, {
         fields: [...own.routes.map((route): [string, string] => ["Route", route]), SDP],
         body: more,

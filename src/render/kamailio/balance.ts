@@ -53,14 +53,16 @@ export function renderBalance(structure: StructurePlan): readonly string[] {
   return `
 max_while_loops=4096
 modparam("dialog", "profiles_with_value", "calls")
-${maxCalls ? 'modparam("htable", "htable", "caps=>size=8;dbtable=caps;")\n' : ""}
+${maxCalls ? 'modparam("htable", "htable", "caps=>size=8;dbtable=caps;")\nmodparam("cfgutils", "lock_set_size", 6)\n' : ""}
 # $ru -> counted there, and $var(admitted); destinations that are full are passed over
 route[COUNT_CALL] {
   $var(admitted) = 1;
   while ($var(admitted) == 1) {
-    $avp(target) = "sip:" + $(ru{s.select,1,@});${callLoad ? '\n    set_dlg_profile("calls", "$avp(target)");' : ""}${maxCalls ? capCheck : "\n    return;"}
-    route(UNCOUNT_CALL);
-    if (!ds_next_domain()) $var(admitted) = 0;
+    $avp(target) = "sip:" + $(ru{s.select,1,@});${maxCalls ? capCheck : ""}
+    if ($var(admitted) == 1) {${callLoad ? '\n      set_dlg_profile("calls", "$avp(target)");' : ""}
+      return;
+    }
+    if (ds_next_domain()) $var(admitted) = 1;
   }
 }
 
@@ -77,12 +79,15 @@ ${callLoad ? leastCalls : ""}`.split("\n");
 /** Rows of the table caps: destination -> `<limit>|<backend>`. */
 const capCheck = `
     $var(cap) = $sht(caps=>$avp(target));
-    if ($var(cap) == 0) return;
-    $var(limit) = $(var(cap){s.select,0,|}{s.int});
-    $var(counted) = $(var(cap){s.select,1,|});
-    set_dlg_profile("calls", "$var(counted)");
-    get_profile_size("calls", "$var(counted)", "$var(calls)");
-    if ($var(calls) <= $var(limit)) return;`;
+    if ($var(cap) != 0) {
+      $var(limit) = $(var(cap){s.select,0,|}{s.int});
+      $var(counted) = $(var(cap){s.select,1,|});
+      lock("$var(counted)");
+      get_profile_size("calls", "$var(counted)", "$var(calls)");
+      if ($var(calls) < $var(limit)) set_dlg_profile("calls", "$var(counted)");
+      else $var(admitted) = 0;
+      unlock("$var(counted)");
+    }`;
 
 const capRelease = `
   $var(cap) = $sht(caps=>$avp(target));
