@@ -197,3 +197,102 @@ withKamailio(
     });
   },
 );
+
+let silentPbx: SipPeer, backup: SipPeer, tcp: SipPeer, phoneTcp: SipPeer;
+
+withKamailio(
+  "topology hiding over several transports and destinations",
+  async (bench) => {
+    [silentPbx, backup, tcp, phone, phoneTcp] = await Promise.all([
+      bench.peer(11, 5060, "UDP", careless),
+      bench.peer(12, 5060, "UDP", careless),
+      bench.peer(13, 5060, "TCP", careless),
+      bench.peer(20, 5070, "UDP", careless),
+      bench.peer(21, 5070, "TCP", careless),
+    ]);
+    await bench.start(
+      routerPlan({
+        structure: { topologyHiding: true, advertise: "203.0.113.10" },
+        sets: [
+          { name: "pair", id: 1, destinations: [silentPbx, { ...address(backup), priority: 1 }] },
+          { name: "tcp", id: 2, destinations: [tcp] },
+        ],
+        routes: [
+          { name: "pair", set: "pair", digits: "1" },
+          { name: "tcp", set: "tcp", digits: "2" },
+        ],
+      }),
+    );
+  },
+  (bench) => {
+    test.each([
+      ["UDP to TCP", "2000", () => [phone, tcp] as const],
+      ["TCP to UDP", "1000", () => [phoneTcp, silentPbx] as const],
+      ["TCP to TCP", "2000", () => [phoneTcp, tcp] as const],
+    ])("%s: requests from both sides arrive", async (_, number, sides) => {
+      const [caller, callee] = sides();
+      const { reply, dialog } = await call(caller, bench.router, number, { callId: `${number}@${caller.host}` });
+      expect(reply.status).toBe(200);
+      const back = calleeDialog(callee.requests("INVITE").at(-1) as SipMessage);
+      const refer = await within(callee, bench.router, back, "REFER", 100, {
+        fields: [...routesOf(back), ["Refer-To", "<sip:1002@example.com>"]],
+      });
+      expect((await refer.final()).status).toBe(202);
+      expect(header(caller.requests("REFER").at(-1) as SipMessage, "refer-to")).toBe("<sip:1002@example.com>");
+      expect((await (await within(caller, bench.router, dialog, "BYE", 2)).final()).status).toBe(200);
+      expect(callee.requests("BYE").length).toBeGreaterThan(0);
+      expect([...revealing(caller, callee), ...revealing(callee, caller)]).toEqual([]);
+      // what is advertised is all that is seen of the router
+      const seen = callee.received.map(headOf).filter((head) => head.includes(`${bench.router.host}:`));
+      expect(seen).toEqual([]);
+    });
+
+    test("failover and an answer of the backup", async () => {
+      silentPbx.behaviour = (message, send) => {
+        if (message.method === "INVITE") send(writeReply(message, 503));
+      };
+      const { sent, reply, dialog } = await call(phone, bench.router, "1001", { callId: `failing@${phone.host}` });
+      expect(reply.status).toBe(200);
+      const known = header(backup.requests("INVITE").at(-1) as SipMessage, "call-id");
+      // the failed one was acknowledged under the name that it knows
+      const ack = await silentPbx.waitFor(
+        "ACK",
+        ({ method, fields }) => method === "ACK" && fields.some(([, value]) => value === known),
+      );
+      expect(header(ack, "call-id")).toBe(known);
+      expect(header(reply, "call-id")).toBe(sent.callId);
+      expect((await (await within(phone, bench.router, dialog, "BYE", 2)).final()).status).toBe(200);
+    });
+
+    test("a call that is given up is cancelled under the name that the PBX knows", async () => {
+      silentPbx.behaviour = (message, send) => {
+        if (message.method === "INVITE") send(writeReply(message, 180));
+        if (message.method !== "CANCEL") return;
+        send(writeReply(message, 200));
+        const invite = silentPbx.requests("INVITE").at(-1) as SipMessage;
+        send(writeReply(invite, 487));
+      };
+      const sent = await request(phone, bench.router, {
+        method: "INVITE",
+        uri: `sip:1002@${bench.router.host}`,
+        callId: `given-up@${phone.host}`,
+      });
+      await phone.waitFor("ringing", (message) => message.status === 180 && header(message, "call-id") === sent.callId);
+      const { callId, branch, from, cseq, uri } = sent.input;
+      await request(phone, bench.router, { method: "CANCEL", uri, callId, branch, from, cseq, contact: null });
+      expect((await sent.final()).status).toBe(487);
+      const invite = silentPbx.requests("INVITE").at(-1) as SipMessage;
+      const cancel = silentPbx.requests("CANCEL").at(-1) as SipMessage;
+      expect(header(cancel, "call-id")).toBe(header(invite, "call-id"));
+      expect(headers(cancel, "via")[0]).toBe(headers(invite, "via")[0]);
+      for (const pbxSide of [silentPbx, backup])
+        expect([...revealing(phone, pbxSide), ...revealing(pbxSide, phone)]).toEqual([]);
+    });
+  },
+);
+
+const address = ({ host, port, transport }: SipPeer): Pick<SipPeer, "host" | "port" | "transport"> => ({
+  host,
+  port,
+  transport,
+});
