@@ -14,7 +14,8 @@ export const renderDialplan = (structure: StructurePlan): readonly string[] =>
 route[LOOKUP] {
   $var(found) = "";
   $var(length) = $(var(user){s.len});
-  if ($var(length) == 0 || $var(length) > 32) return;
+  # mtree looks no further than the first other character
+  if (!($var(user) =~ "^[0-9*#+]{1,32}$")) return;
   if ($var(length) < 10) $var(length) = "0" + $var(length);
   # a variable that is assigned $null becomes 0
   $var(tenant) = $sht(domains=>$(rd{s.tolower}));
