@@ -1,13 +1,16 @@
 /**
  * make bench: prints a table per Kamailio version and writes .cache/bench/calls.json.
- * BENCH_CALLS (calls per round, 5000) and BENCH_ROUNDS (5) make it longer or shorter.
+ * BENCH_CALLS (calls per round, 5000), BENCH_ROUNDS (5) and BENCH_HELD (calls held at once, 10000) make it longer or
+ * shorter.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { kamailio5, kamailio6, type KamailioProgram } from "../../test/support/sip/programs.ts";
+import { holdCalls, measureLookup, measureStorm } from "./capacity.ts";
 import { measureAddedTime, measureCpu, startMinimal, startRouter, type Target } from "./calls.ts";
 
 const calls = Number(process.env["BENCH_CALLS"] ?? 5000);
+const heldCalls = Number(process.env["BENCH_HELD"] ?? 10_000);
 const rounds = Number(process.env["BENCH_ROUNDS"] ?? 5);
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const row = (cells: readonly string[]): string =>
@@ -20,6 +23,7 @@ const benchmark = async (program: KamailioProgram) => {
     targets.push(await startMinimal(program, "127.80.0.1", "qm"));
     targets.push(await startMinimal(program, "127.80.0.2", "fm"));
     targets.push(await startRouter(program, "127.80.0.3", "router"));
+    targets.push(await startRouter(program, "127.80.0.4", "router, topology hidden", { topologyHiding: true }));
     const costs = await measureCpu(targets, calls, rounds);
     const added = await measureAddedTime(targets, calls);
     const base = costs[0]?.cpuPer1000 ?? Number.NaN;
@@ -37,8 +41,24 @@ const benchmark = async (program: KamailioProgram) => {
   }
 };
 
+const measureCapacity = async (program: KamailioProgram) => {
+  const held = await holdCalls(program, heldCalls);
+  say(
+    `\n${held.held} of ${heldCalls} calls held at once, ${held.failed} failed, ${held.bytesPerCall} bytes of shared memory a call`,
+  );
+  const lookup = await measureLookup(program, [10, 1_000, 10_000, 99_000], 1000);
+  say(row(["routes", "p50 us", "p99 us"]));
+  for (const { routes, p50, p99 } of lookup) say(row([String(routes), p50.toFixed(0), p99.toFixed(0)]));
+  const storm = await measureStorm(program, calls);
+  say(
+    `${storm.rounds} rounds of four changes during ${storm.placed} calls: ${storm.failed} failed, ${storm.retransmissions} retransmissions`,
+  );
+  return { held, lookup, storm };
+};
+
 const results = [];
-for (const program of [kamailio5(), kamailio6()]) results.push(await benchmark(program));
+for (const program of [kamailio5(), kamailio6()])
+  results.push({ ...(await benchmark(program)), ...(await measureCapacity(program)) });
 const folder = join(import.meta.dirname, "../../.cache/bench");
 mkdirSync(folder, { recursive: true });
 writeFileSync(join(folder, "calls.json"), `${JSON.stringify(results, null, 2)}\n`);
