@@ -29,12 +29,6 @@ const rows: readonly Row[] = [
     message: "the host network is not supported yet: set it to false.",
   },
   {
-    kind: "SipRouter",
-    path: "spec.registration.mode",
-    refuse: is("ForwardAll"),
-    message: "this mode is not supported yet: use Forward, Registrar or Reject.",
-  },
-  {
     kind: "PbxBackend",
     path: "spec.registration",
     message: "a backend that registers itself is not supported yet: give its address or its service.",

@@ -1,5 +1,6 @@
 /** REGISTER: forwarded to the PBX that owns the extension, with Path, its lifetime capped; or refused. */
 import type { StructurePlan } from "../../ir/types.ts";
+import { authenticateAll, renderForwardAll } from "./forwardAll.ts";
 import { greaterThan } from "./numberPattern.ts";
 import { integer, refuse } from "./quote.ts";
 import { renderRegistrar } from "./registrar.ts";
@@ -10,11 +11,13 @@ export function renderRegistration(structure: StructurePlan): readonly string[] 
     case "Reject":
       return rejecting;
     case "Forward":
-      return forwarding(registration.maxExpiresSeconds);
+      return forwarding(registration.maxExpiresSeconds, false);
+    case "ForwardAll":
+      return [...forwarding(registration.maxExpiresSeconds, true), ...renderForwardAll()];
     case "Registrar":
       return renderRegistrar(structure);
     default:
-      return refuse("registration.mode", registration.mode, "Forward, Registrar or Reject");
+      return refuse("registration.mode", registration.mode, "Forward, ForwardAll, Registrar or Reject");
   }
 }
 
@@ -28,11 +31,11 @@ route[REGISTER] {
  * The same phone goes to the same destination of a tier (algorithm 2, hash of the To URI): a digest challenge is good
  * only where it came from. `external` takes no registrations, routes for trusted callers only those of backends.
  */
-function forwarding(maxExpires: number): readonly string[] {
+function forwarding(maxExpires: number, all: boolean): readonly string[] {
   const max = integer("registration.maxExpiresSeconds", maxExpires, 30, 86_400);
   const longer = greaterThan(maxExpires);
   return `
-route[REGISTER] {
+route[REGISTER] {${all ? authenticateAll : ""}
   $var(user) = "";
   if ($tU != $null) $var(user) = $tU;
   route(LOOKUP);
@@ -54,7 +57,7 @@ route[REGISTER] {
   if (!($hdr(Supported) =~ "path")) append_hf("Supported: path\\r\\n");
   add_path_received("path");
   $var(rule) = $(var(found){s.select,3,|}{re.subst,/=[0-9]+/=2/g});
-  route(TO_SET);
+  route(${all ? "TO_ALL" : "TO_SET"});
 }
 
 # A phone whose PBX fails is reached again after its next REGISTER: not later than ${max} s.
