@@ -74,7 +74,7 @@ withKamailio("balancing", prepare, (bench) => {
     return takers;
   };
   const shares = (takers: readonly number[]): number[] =>
-    [0, 1, 2].map((one) => takers.filter((taker) => taker === one).length);
+    [0, 1, 2].map((one) => takers.filter((each) => each === one).length);
 
   const untilAll = (peers: readonly SipPeer[], state: "Active" | "Inactive"): Promise<unknown> =>
     until(`${peers.length} destinations are ${state}`, async () => {
@@ -132,7 +132,7 @@ withKamailio("balancing", prepare, (bench) => {
     await untilAll([dead], "Inactive");
     const during = await all();
     expect(during).not.toContain(gone);
-    expect(during.filter((_, index) => before[index] !== gone)).toEqual(before.filter((taker) => taker !== gone));
+    expect(during.filter((_, index) => before[index] !== gone)).toEqual(before.filter((one) => one !== gone));
     // a change of another set: the order within these stays
     await bench.call("dispatcher.add", 9900, `sip:${bench.host(77)}:5060;transport=udp`, 4, 1);
     dead.alive = true;

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
 import { call, callOnce, request, within } from "../support/sip/caller.ts";
-import { callIdOf, header, writeReply } from "../support/sip/message.ts";
+import { callIdOf, header, writeReply, type SipMessage } from "../support/sip/message.ts";
 import { answering, silent, type SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
 import { withKamailio } from "./fixture.ts";
@@ -174,6 +174,33 @@ withKamailio(
       expect(backup.requests("CANCEL").some((one) => callIdOf(one) === callId)).toBe(true);
     });
 
+    test("CANCEL before the first has answered: nobody else is tried", async () => {
+      first.behaviour = (message, send) => {
+        if (message.method === "INVITE") send(writeReply(message, 100));
+        if (message.method === "CANCEL") send(writeReply(message, 200));
+      };
+      const sent = await request(phone, bench.router, { method: "INVITE", uri: "sip:1000@x" });
+      const { callId, branch, cseq, from } = sent.input;
+      await first.waitFor("the call", (message) => message.method === "INVITE" && callIdOf(message) === callId);
+      const cancel = { method: "CANCEL", uri: "sip:1000@x", callId, branch, cseq, from, contact: null };
+      await (await request(phone, bench.router, cancel)).final();
+      const invite = await first.waitFor("CANCEL", (one) => one.method === "CANCEL" && callIdOf(one) === callId);
+      // what it answers to the INVITE then would be a reason to try the next one
+      await first.send(bench.router, writeReply({ ...invite, fields: withMethod(invite, "INVITE") }, 503));
+      expect((await sent.final()).status).toBeGreaterThanOrEqual(400);
+      expect(backup.calls).not.toContain(callId);
+    });
+
+    test("after a 2xx nothing makes a second branch", async () => {
+      first.behaviour = (message, send, peer) => {
+        answering(200)(message, send, peer);
+        if (message.method === "INVITE") send(writeReply(message, 503));
+      };
+      const { status, callId } = await callOnce(phone, bench.router, "1000");
+      expect(status).toBe(200);
+      expect(backup.calls).not.toContain(callId);
+    });
+
     test("a request other than INVITE fails over too", async () => {
       first.behaviour = answering(503);
       const sent = await request(phone, bench.router, { method: "MESSAGE", uri: "sip:1000@x", body: "hello" });
@@ -188,3 +215,6 @@ const at = ({ host, port, transport }: SipPeer): Pick<SipPeer, "host" | "port" |
   port,
   transport,
 });
+
+const withMethod = (message: SipMessage, method: string): SipMessage["fields"] =>
+  message.fields.map(([name, value]) => [name, name === "cseq" ? value.replace(/[A-Z]+$/, method) : value]);

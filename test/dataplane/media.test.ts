@@ -34,11 +34,11 @@ withKamailio(
   (bench) => {
     /** answers calls with its own SDP, and requests without a body without one */
     const talking =
-      (end: RtpEnd, status = 200) =>
+      (ear: RtpEnd, status = 200) =>
       (message: SipMessage, send: (text: string) => void, peer: SipPeer): void => {
         if (message.method === "ACK") return;
         const media =
-          message.method === "INVITE" || message.method === "UPDATE" ? { fields: [SDP], body: end.sdp() } : {};
+          message.method === "INVITE" || message.method === "UPDATE" ? { fields: [SDP], body: ear.sdp() } : {};
         send(writeReply(message, message.method === "BYE" ? 200 : status, { contact: `<${peer.uri}>`, ...media }));
       };
     const invite = (more: Parameters<typeof call>[3] = {}) =>
@@ -54,7 +54,7 @@ withKamailio(
     };
 
     afterEach(async () => {
-      for (const end of [caller, callee]) end.received.splice(0);
+      for (const one of [caller, callee]) one.received.splice(0);
       for (const peer of [pbx, backup]) peer.behaviour = answering(200);
       for (const relay of relays) {
         await relay.stop();
