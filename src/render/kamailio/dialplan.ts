@@ -4,7 +4,7 @@ import { admitFirst, admitNext, readRule, releaseFailed, selectLeast } from "./b
 import { answerMedia, endMedia, exitMedia, offerMedia } from "./media.ts";
 import { integer, refuse } from "./quote.ts";
 import { locationFirst } from "./registrar.ts";
-import { RETRY_AFTER } from "./requests.ts";
+import { RETRY_AFTER } from "./replies.ts";
 import { answerTrunk, forgetTrunk, trunkRefused } from "./trunks.ts";
 import { hideIn } from "./topology.ts";
 

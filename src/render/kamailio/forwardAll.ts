@@ -2,7 +2,7 @@
  * `registration.mode: ForwardAll`: the router asks the phone who he is, and registers it at every destination of the set
  * at once. The first that takes it is enough. PBXes trust the router: a challenge of theirs is no answer for a phone.
  */
-import { RETRY_AFTER } from "./requests.ts";
+import { RETRY_AFTER } from "./replies.ts";
 
 /** Lines of the route REGISTER: who is admitted as a backend has not been asked who he is. */
 export const authenticateAll = `

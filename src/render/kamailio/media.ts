@@ -6,7 +6,7 @@
  */
 import type { StructurePlan } from "../../ir/types.ts";
 import { cfgText, refuse } from "./quote.ts";
-import { RETRY_AFTER } from "./requests.ts";
+import { RETRY_AFTER } from "./replies.ts";
 
 /** In what is sent to rtpengine beside the SDP. */
 const FLAGS = "replace-origin replace-session-connection";

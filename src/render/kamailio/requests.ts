@@ -4,11 +4,9 @@ import { integer } from "./quote.ts";
 import { fromPeer } from "./registrar.ts";
 import { peerRequests, unlessPeer } from "./replication.ts";
 import { failMedia, mediaInReply, mediaWithin, offerMedia } from "./media.ts";
+import { RETRY_AFTER } from "./replies.ts";
 import { everyRequest } from "./security.ts";
 import { hideIn, hideInReply, hideWithin } from "./topology.ts";
-
-/** Seconds after which a refused caller may try again (RFC 3261 20.33). */
-export const RETRY_AFTER = 5;
 
 export const renderRequests = (structure: StructurePlan): readonly string[] =>
   `
@@ -69,6 +67,7 @@ ${everyRequest(structure)}
 }
 
 route[REFUSE_DRAINING] {
+  if (is_method("OPTIONS") && $pr == "udp" && $var(terse) == 1) exit;
   append_to_reply("Retry-After: ${RETRY_AFTER}\\r\\n");
   sl_send_reply("503", "Service Unavailable");
 }
