@@ -10,30 +10,10 @@ import { annotations, credentialsName, dataName } from "../render/index.ts";
 import type { DesiredData, RenderedRouter } from "../render/types.ts";
 import { conditionOf } from "../status/index.ts";
 import type { Context } from "./context.ts";
-import { sameTables, type RouterState } from "./state.ts";
+import { sameTables, type GoodRevision, type RouterState } from "./state.ts";
 
 const RETRY_FIRST_MS = 10_000;
 const RETRY_MAX_MS = 120_000;
-
-export interface GoodRevision {
-  readonly desired: DesiredData;
-  readonly structureHash: string;
-  /** data ConfigMap and, where the router has one, the Secret with the files that hold credentials */
-  readonly objects: readonly RawObject[];
-}
-
-export interface Halt {
-  /** that did not come out right */
-  readonly revision: string;
-  readonly pod: string;
-  readonly message: string;
-  /** how often it was tried */
-  readonly tries: number;
-  /** milliseconds since the epoch */
-  readonly retryAt: number;
-  /** it is being tried again */
-  readonly trying: boolean;
-}
 
 /** What every pod must run now. */
 export const targetOf = (state: RouterState): DesiredData | undefined =>

@@ -4,7 +4,6 @@ import type { DispatcherSetPlan, RouterPlan } from "../ir/types.ts";
 import type { Issue } from "../model/types.ts";
 import type { DataTable, DesiredData, RenderedRouter } from "../render/types.ts";
 import type { SetInput } from "../status/index.ts";
-import type { GoodRevision, Halt } from "./restore.ts";
 
 /** How far one pod has come. */
 export interface PodProgress {
@@ -26,6 +25,27 @@ export interface PodProgress {
   touches: number;
   touchedAt: number;
   message: string;
+}
+
+/** What every ready pod was read back with last. */
+export interface GoodRevision {
+  readonly desired: DesiredData;
+  readonly structureHash: string;
+  /** data ConfigMap and, where the router has one, the Secret with the files that hold credentials */
+  readonly objects: readonly RawObject[];
+}
+
+/** A revision that did not come out right in a pod. */
+export interface Halt {
+  readonly revision: string;
+  readonly pod: string;
+  readonly message: string;
+  /** how often it was tried */
+  readonly tries: number;
+  /** milliseconds since the epoch */
+  readonly retryAt: number;
+  /** it is being tried again */
+  readonly trying: boolean;
 }
 
 export interface RouterState {
