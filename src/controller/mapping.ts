@@ -4,6 +4,7 @@
  */
 import type { Key, RawObject } from "../api/index.ts";
 import type { Change } from "../kube/cluster.ts";
+import { referencedSecrets } from "../model/references.ts";
 import { labels } from "../render/layout.ts";
 import { sameJson } from "../status/index.ts";
 
@@ -40,25 +41,14 @@ export function referencesOf(object: RawObject): References {
   const sets = list(spec["dispatcherSets"]).map(record);
   const names = sets.flatMap((set) => list(set["backends"]).map((member) => record(member)["name"]));
   const service = record(spec["service"])["name"];
-  const secrets = new Set<string>();
-  collectSecrets(spec, secrets);
   return {
     backends: new Set(names.filter((name) => typeof name === "string")),
     selectors: sets.flatMap((set) =>
       typeof set["selector"] === "object" && set["selector"] !== null ? [set["selector"] as Selector] : [],
     ),
     services: new Set(object.kind === "PbxBackend" && typeof service === "string" ? [service] : []),
-    secrets,
+    secrets: new Set(referencedSecrets(object)),
   };
-}
-
-function collectSecrets(value: unknown, found: Set<string>): void {
-  if (Array.isArray(value)) for (const item of value) collectSecrets(item, found);
-  else if (typeof value === "object" && value !== null)
-    for (const [field, inner] of Object.entries(value)) {
-      if (/secretname$/i.test(field) && typeof inner === "string") found.add(inner);
-      else if (field !== "podTemplate") collectSecrets(inner, found);
-    }
 }
 
 export function matches(selector: Selector, own: Readonly<Record<string, string>>): boolean {

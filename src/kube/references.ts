@@ -7,29 +7,10 @@
  */
 import { keyOf } from "../api/index.ts";
 import type { Key, RawObject } from "../api/index.ts";
+import { referencedSecrets } from "../model/references.ts";
 import { kindInfo } from "./kinds.ts";
 import type { OperatorShell } from "./operator.ts";
 import type { Reflector } from "./reflector.ts";
-
-const collect = (value: unknown, found: Set<string>): void => {
-  if (Array.isArray(value)) for (const item of value) collect(item, found);
-  else if (typeof value === "object" && value !== null) {
-    for (const [field, inner] of Object.entries(value)) {
-      if (/^(secretName|[a-z]\w*SecretName)$/.test(field) && typeof inner === "string" && inner !== "")
-        found.add(inner);
-      // a pod template's volumes are the kubelet's business
-      else if (field !== "podTemplate") collect(inner, found);
-    }
-  }
-};
-
-/** Names of the Secrets (of the object's own namespace) that a SipRouter or PbxBackend names; sorted. */
-export const referencedSecrets = (object: RawObject): readonly string[] => {
-  const found = new Set<string>();
-  collect(object.spec, found);
-  if (object.kind === "SipRouter") found.add(`${object.metadata.name}-control`);
-  return [...found].toSorted();
-};
 
 interface Watched {
   readonly reflector: Reflector;

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { RawObject } from "../../../src/api/index.ts";
 import { backoffMs } from "../../../src/kube/backoff.ts";
 import { digest, project } from "../../../src/kube/drift.ts";
-import { referencedSecrets } from "../../../src/kube/references.ts";
+import { referencedSecrets } from "../../../src/model/references.ts";
 import { podView, workloadView } from "../../../src/kube/views.ts";
 
 describe("project", () => {
