@@ -6,6 +6,7 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { integer } from "./quote.ts";
 import { replicatedLocation } from "./replication.ts";
+import { peerKeyInCfg } from "./tokens.ts";
 
 const DEFAULT_CONTACTS = 10;
 
@@ -59,7 +60,7 @@ route[THROUGH_ME] {
   if ($Ri =~ ":") $var(own) = "[" + $Ri + "]";
   $var(from) = $si;
   if ($si =~ ":") $var(from) = "[" + $si + "]";
-  append_hf("Path: <sip:path@$var(own):${port};transport=${(best?.transport ?? "UDP").toLowerCase()};lr;received=sip:$var(from):$sp%3Btransport%3D$pr>\r\n");
+  append_hf("Path: <sip:${peerKeyInCfg}@$var(own):${port};transport=${(best?.transport ?? "UDP").toLowerCase()};lr;received=sip:$var(from):$sp%3Btransport%3D$pr>\r\n");
   msg_apply_changes();
 }
 `;
@@ -95,8 +96,9 @@ route[LOCATION] {
 
 # From another replica, for a phone whose connection is here: it has asked the caller who he is.
 route[FROM_PEER] {
-  if (!dmq_is_from_node() || $(route_uri{uri.user}) != "path") return;
-  $var(backend) = 1;
-  route(PRELOADED_ROUTE);
+  if ($(route_uri{uri.user}) != "${peerKeyInCfg}" || !dmq_is_from_node()) return;
+  loose_route();
+  route(TO_PHONE);
+  exit;
 }
 `.split("\n");

@@ -5,7 +5,7 @@
  */
 import type { StructurePlan } from "../../ir/types.ts";
 import { PEER_PORT } from "../layout.ts";
-import { controlTokenInCfg } from "./tokens.ts";
+import { peerKeyInCfg } from "./tokens.ts";
 
 export const hasReplication = ({ registration }: StructurePlan): boolean => registration.mode === "Registrar";
 
@@ -19,7 +19,7 @@ export const replicationModules = (structure: StructurePlan): readonly string[] 
         'loadmodule "dmq.so"',
         `modparam("dmq", "server_address", "sip:SIPR_POD_IP:${PEER_PORT}")`,
         `modparam("dmq", "notification_address", "sip:SIPR_PEERS:${PEER_PORT}")`,
-        `modparam("dmq", "notification_channel", "${controlTokenInCfg}")`,
+        `modparam("dmq", "notification_channel", "${peerKeyInCfg}")`,
         // every address of the name; looked up anew as long as nobody is found
         'modparam("dmq", "multi_notify", 1)',
         'modparam("dmq", "num_workers", 2)',
@@ -49,7 +49,7 @@ export const peerRequests = (structure: StructurePlan): string =>
   hasReplication(structure)
     ? `
   if ($Rp == ${PEER_PORT}) {
-    if (is_method("KDMQ") && ($rU == "${controlTokenInCfg}" || dmq_is_from_node())) {
+    if (is_method("KDMQ") && ($rU == "${peerKeyInCfg}" || dmq_is_from_node())) {
       $sht(peers=>$si) = 1;
       dmq_handle_message();
     }

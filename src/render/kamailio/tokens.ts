@@ -27,6 +27,9 @@ export const controlTokenInCfg = CONTROL_TOKEN;
 const MASK_KEY = "SIPR_MASK_KEY";
 /** key of topology hiding: all replicas have the same */
 export const maskKeyInCfg = MASK_KEY;
+const PEER_KEY = "SIPR_PEER_KEY";
+/** by which replicas know each other */
+export const peerKeyInCfg = PEER_KEY;
 const MASK_ALPHABET = "SIPR_MASK_ALPHABET";
 export const maskAlphabetInCfg = MASK_ALPHABET;
 
@@ -39,7 +42,13 @@ export function renderControlSecret(token: string): Record<string, string> {
   if (!/^[A-Za-z0-9_-]{32,128}$/.test(token))
     refuse("the token of the control port", "(hidden)", "32 to 128 letters and digits");
   const mask = createHmac("sha256", token).update("topology hiding").digest("hex").slice(0, 32);
-  const tokens = { [CONTROL_TOKEN]: token, [MASK_KEY]: mask, [MASK_ALPHABET]: maskAlphabet(mask) };
+  const peer = createHmac("sha256", token).update("replicas").digest("hex").slice(0, 32);
+  const tokens = {
+    [CONTROL_TOKEN]: token,
+    [MASK_KEY]: mask,
+    [MASK_ALPHABET]: maskAlphabet(mask),
+    [PEER_KEY]: peer,
+  };
   const lines = Object.entries(tokens).map(([name, value]) => `#!substdef "!${name}!${value}!g"\n`);
   return { token, [CONTROL_FILE]: lines.join("") };
 }
