@@ -1,6 +1,7 @@
 /** `calls`, `end`, `top`, and the calls of one backend: gather, print, exit code. */
 import type { PbxBackend, SipRouter } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
+import { NOT_THERE, orWhen } from "../kamailio/ask.ts";
 import { parseDialogAnswer } from "../kamailio/parse.ts";
 import {
   addDetail,
@@ -13,7 +14,7 @@ import {
   type Call,
   type Filter,
 } from "./calls.ts";
-import { chosen, NOT_THERE, orWhen, printAll, worst, type Context, type WatchOptions } from "./gather.ts";
+import { chosen, printAll, worst, type Context, type WatchOptions } from "./gather.ts";
 import { nameResources } from "./names.ts";
 import { askAll, EXIT, reportUnanswered, styleOf, type Answer, type OutputOptions } from "./output.ts";
 import { renderTop, topJson } from "./top.ts";

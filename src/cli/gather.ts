@@ -1,7 +1,6 @@
 /** What the commands have in common: which routers, how answers are printed, which exit code. */
 import type { SipRouter } from "../api/index.ts";
-import { OperatorError } from "../errors.ts";
-import { parseDispatcherAnswer } from "../kamailio/parse.ts";
+import { readDestinations } from "../kamailio/ask.ts";
 import type { ObservedDestination } from "../kamailio/types.ts";
 import type { Fleet, FleetPod } from "./fleet.ts";
 import { chooseRouters, EXIT, outputOf, print, type CliIO, type OutputOptions } from "./output.ts";
@@ -17,20 +16,6 @@ export interface WatchOptions {
   readonly watch?: boolean;
   /** seconds */
   readonly interval: number;
-}
-
-export const NO_DESTINATIONS = /No Destination Sets/i;
-export const NOT_THERE = /not found|doesn't exist|No such/i;
-
-/** `otherwise` when Kamailio's fault says so. */
-export async function orWhen<Value>(fault: RegExp, otherwise: Value, answer: Promise<Value>): Promise<Value> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof OperatorError && error.code === "SIPR_RPC_FAULT" && fault.test(error.message))
-      return otherwise;
-    throw error;
-  }
 }
 
 export const worst = (codes: readonly number[]): number =>
@@ -54,5 +39,5 @@ export function printAll(
   });
 }
 
-export const destinationsOf = async (fleet: Fleet, pod: FleetPod): Promise<readonly ObservedDestination[]> =>
-  parseDispatcherAnswer(await orWhen<unknown>(NO_DESTINATIONS, { RECORDS: [] }, fleet.rpc(pod, "dispatcher.list")));
+export const destinationsOf = (fleet: Fleet, pod: FleetPod): Promise<readonly ObservedDestination[]> =>
+  readDestinations((method, ...params) => fleet.rpc(pod, method, params));

@@ -2,13 +2,14 @@
 import { randomBytes } from "node:crypto";
 import type { SipRouter } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
+import { NOT_THERE, orWhen } from "../kamailio/ask.ts";
 import { parseHtableAnswer, parseMtreeAnswer } from "../kamailio/parse.ts";
 import type { ObservedDestination } from "../kamailio/types.ts";
 import { PING_METHOD } from "../render/layout.ts";
 import { explain, lookupKeys, routeTable, rowCounts, type ExplainData, type Question } from "./explain.ts";
 import { explainJson, renderExplain } from "./explainView.ts";
 import { nameOf, type Fleet, type FleetPod } from "./fleet.ts";
-import { chosen, destinationsOf, NOT_THERE, orWhen, printAll, worst, type Context } from "./gather.ts";
+import { chosen, destinationsOf, printAll, worst, type Context } from "./gather.ts";
 import { nameResources } from "./names.ts";
 import { answered, askAll, EXIT, reportUnanswered, styleOf, type OutputOptions } from "./output.ts";
 import { destinationsToPing, isAlive, parsePing, pingParams, renderPing, type PingResult } from "./ping.ts";

@@ -1,6 +1,6 @@
 /** Reading back every pod and comparing it with what it must run, by the operator's own rule. */
 import { parseDataFiles } from "../render/files.ts";
-import type { DesiredData } from "../render/types.ts";
+import type { DataTable, DesiredData } from "../render/types.ts";
 import type { Control, PodReading } from "../kamailio/types.ts";
 import { readPod } from "../kamailio/readPod.ts";
 import { decidePod } from "../reload/decide.ts";
@@ -15,6 +15,8 @@ export interface PodVerification {
   readonly inSync: boolean;
   /** what differs */
   readonly differences: readonly string[];
+  /** what only the operator can read, and has not noted in the pod */
+  readonly unknown: readonly string[];
 }
 
 /** The operator's reader takes a Control; here the address is the fleet's business. */
@@ -34,11 +36,28 @@ const describe = (action: ReloadAction): string => {
   return `${action.reason}${at}`;
 };
 
+/**
+ * Reads only: which certificate a pod shows is known by the operator's note, or not at all. Not known is not in sync:
+ * the note comes with the operator's next reading.
+ */
 export async function verifyPod(fleet: Fleet, pod: FleetPod, desired: DesiredData): Promise<PodVerification> {
   const reading = await readPod(controlOf(fleet, pod), NO_ADDRESS, desired);
-  const decision = decidePod(desired, reading);
-  return { reading, inSync: decision.inSync, differences: [...new Set(decision.actions.map(describe))] };
+  const isUnknown = (table: DataTable): boolean => table.kind === "tls" && reading.tables[table.name] === undefined;
+  const tables = desired.tables.filter((table) => !isUnknown(table));
+  const unknown = desired.tables
+    .filter(isUnknown)
+    .map(() => "the operator has not noted that the wanted certificate is shown");
+  const decision = decidePod({ ...desired, tables }, reading);
+  const differences = [...new Set(decision.actions.map(describe))];
+  return { reading, inSync: decision.inSync && unknown.length === 0, differences, unknown };
 }
+
+const stateCell = ({ inSync, differences }: PodVerification): Cell =>
+  inSync
+    ? { text: "InSync", tone: "good" }
+    : differences.length > 0
+      ? { text: "Differs", tone: "bad" }
+      : { text: "Unknown", tone: "bad" };
 
 /** undefined: nothing has been written for this router yet */
 export async function desiredOf(fleet: Fleet, router: SipRouter): Promise<DesiredData | undefined> {
@@ -66,10 +85,10 @@ export const allInSync = (data: ReloadData): boolean =>
 export function renderReload(data: ReloadData, style: Style): string[] {
   const rows = data.answers.map((answer): Cell[] => {
     if ("error" in answer) return [answer.pod.name, { text: "NoAnswer", tone: "bad" }, "-", "-", "-"];
-    const { inSync, reading } = answer.value;
+    const { reading } = answer.value;
     return [
       answer.pod.name,
-      inSync ? { text: "InSync", tone: "good" } : { text: "Differs", tone: "bad" },
+      stateCell(answer.value),
       String(reading.destinations.length),
       String(reading.calls ?? "-"),
       reading.version ?? "-",
@@ -78,7 +97,7 @@ export function renderReload(data: ReloadData, style: Style): string[] {
   const good = answered(data.answers).filter(({ value }) => value.inSync).length;
   const summary = `SipRouter ${nameOf(data.router)}  ${good} of ${data.answers.length} pods read back with revision ${data.revision}`;
   const differing = answered(data.answers).flatMap(({ pod, value }) =>
-    value.differences.flatMap((one) => wrap(`${pod.name}: ${one}`, "  ", style.width)),
+    [...value.differences, ...value.unknown].flatMap((one) => wrap(`${pod.name}: ${one}`, "  ", style.width)),
   );
   return [...renderTable(columns, rows, style), ...differing, summary];
 }
@@ -92,5 +111,6 @@ export const reloadJson = (data: ReloadData): object => ({
     pod: pod.name,
     inSync: value.inSync,
     differences: value.differences,
+    unknown: value.unknown,
   })),
 });

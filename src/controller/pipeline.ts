@@ -1,6 +1,7 @@
 /** The real stages. */
 import { buildPlan } from "../ir/index.ts";
-import { parseDispatcherAnswer } from "../kamailio/parse.ts";
+import { readDestinations } from "../kamailio/ask.ts";
+import { proveCertificate } from "../kamailio/proveCertificate.ts";
 import { readPod } from "../kamailio/readPod.ts";
 import { namesToResolve, resolveBackend, resolveRouter } from "../model/index.ts";
 import { parseDataFiles, renderRouter } from "../render/index.ts";
@@ -14,7 +15,8 @@ export const defaultPipeline: Pipeline = {
   buildPlan,
   renderRouter,
   parseDataFiles,
-  readPod,
-  readDestinations: async (control, address) => parseDispatcherAnswer(await control.call(address, "dispatcher.list")),
+  readPod: (control, address, desired) => readPod(control, address, desired, proveCertificate),
+  readDestinations: (control, address) =>
+    readDestinations((method, ...params) => control.call(address, method, params)),
   generateControlSecret,
 };

@@ -9,33 +9,43 @@
  *   address is no address becomes a name (`permissions.domainDump`): the generation is one, and the only one.
  * - `htable.get` faults for a key that is not there.
  */
-import { OperatorError } from "../errors.ts";
 import type { DataTable, DesiredData } from "../render/types.ts";
+import { NOT_THERE, orWhen, readDestinations, type Call } from "./ask.ts";
 import {
   parseDialogAnswer,
-  parseDispatcherAnswer,
   parseDomainDump,
   parseHtableAnswer,
   parseMtreeAnswer,
   parseVersionAnswer,
 } from "./parse.ts";
-import { readCertificate } from "./readCertificate.ts";
 import type { Control, ControlAddress, PodReading } from "./types.ts";
 
-/** @throws OperatorError SIPR_RPC_UNREACHABLE, SIPR_RPC_FAULT, SIPR_RPC_MALFORMED */
-export const readPod = async (control: Control, address: ControlAddress, desired: DesiredData): Promise<PodReading> => {
+/** Which certificate a pod shows, for a table of kind tls: its generation; undefined when none is shown. */
+export type ProveCertificate = (call: Call, host: string, table: DataTable) => Promise<string | undefined>;
+
+/**
+ * Writes nothing itself.
+ * @param prove asked when the pod has no note that it shows the wanted certificate; without it, the table has no generation then
+ * @throws OperatorError SIPR_RPC_UNREACHABLE, SIPR_RPC_FAULT, SIPR_RPC_MALFORMED
+ */
+export const readPod = async (
+  control: Control,
+  address: ControlAddress,
+  desired: DesiredData,
+  prove?: ProveCertificate,
+): Promise<PodReading> => {
   const call = (method: string, ...params: (string | number)[]): Promise<unknown> =>
     control.call(address, method, params);
-  const destinations = await orWhen(/No Destination Sets/i, { RECORDS: [] }, call("dispatcher.list"));
+  const destinations = await readDestinations(call);
   const tables = await Promise.all(
-    desired.tables.map(async (table) => [table.name, await generationOf(call, address.host, table)] as const),
+    desired.tables.map(async (table) => [table.name, await generationOf(call, address.host, table, prove)] as const),
   );
   const drain = await orWhen(NOT_THERE, undefined, call("htable.get", "st", "drain"));
   const seeded = await orWhen(NOT_THERE, undefined, call("htable.get", "st", "seeded"));
   const calls = parseDialogAnswer(await call("dlg.stats_active"));
   const version = parseVersionAnswer(await call("core.version"));
   return {
-    destinations: parseDispatcherAnswer(destinations),
+    destinations,
     tables: Object.fromEntries(tables.filter((table): table is [string, string] => table[1] !== undefined)),
     ...(version === undefined ? {} : { version }),
     draining: parseHtableAnswer(drain) === 1,
@@ -44,41 +54,22 @@ export const readPod = async (control: Control, address: ControlAddress, desired
   };
 };
 
-const NOT_THERE = /doesn't exist|not found|No such/i;
-
-type Call = (method: string, ...params: (string | number)[]) => Promise<unknown>;
-
-/** The generation row of a table: its key is one that no call can look up. */
-async function generationOf(call: Call, host: string, table: DataTable): Promise<string | undefined> {
+/** The generation row of a table, its key is one that no call can look up; of a certificate the proof that is noted in the pod. */
+async function generationOf(
+  call: Call,
+  host: string,
+  table: DataTable,
+  prove: ProveCertificate | undefined,
+): Promise<string | undefined> {
   const { name, kind } = table;
-  if (kind === "tls") return certificateOf(call, host, table);
+  if (kind === "tls") {
+    const noted = parseHtableAnswer(await orWhen(NOT_THERE, undefined, call("htable.get", "st", "certificate")));
+    return noted === table.generation ? noted : prove?.(call, host, table);
+  }
   if (kind === "mtree") return parseMtreeAnswer(await orWhen(NOT_THERE, undefined, call("mtree.match", name, "*", 0)));
   if (kind === "htable") {
     const value = parseHtableAnswer(await orWhen(NOT_THERE, undefined, call("htable.get", name, "#generation")));
     return value === undefined ? undefined : String(value);
   }
   return parseDomainDump(await orWhen(NOT_THERE, undefined, call("permissions.domainDump")));
-}
-
-/**
- * What a handshake shows. A proof is noted in the pod, to be had without a handshake by the next reading; the note goes
- * with the process.
- */
-async function certificateOf(call: Call, host: string, { generation, port }: DataTable): Promise<string | undefined> {
-  const noted = parseHtableAnswer(await orWhen(NOT_THERE, undefined, call("htable.get", "st", "certificate")));
-  if (noted === generation) return generation;
-  const shown = await readCertificate(host, port ?? 5061);
-  if (shown === generation) await call("htable.sets", "st", "certificate", generation);
-  return shown;
-}
-
-/** `otherwise` when Kamailio's fault says so. */
-async function orWhen(fault: RegExp, otherwise: unknown, answer: Promise<unknown>): Promise<unknown> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof OperatorError && error.code === "SIPR_RPC_FAULT" && fault.test(error.message))
-      return otherwise;
-    throw error;
-  }
 }

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe } from "vitest";
 import type { RouterPlan } from "../../src/ir/index.ts";
 import { createControl, type ClosableControl } from "../../src/kamailio/control.ts";
+import { proveCertificate } from "../../src/kamailio/proveCertificate.ts";
 import { readPod } from "../../src/kamailio/readPod.ts";
 import type { DestinationState, PodReading } from "../../src/kamailio/types.ts";
 import { LocalKamailio } from "../support/sip/kamailio.ts";
@@ -57,7 +58,7 @@ export class Bench {
   }
 
   read(): Promise<PodReading> {
-    return readPod(this.control, this.kamailio.control, this.kamailio.files.desired);
+    return readPod(this.control, this.kamailio.control, this.kamailio.files.desired, proveCertificate);
   }
 
   async stateOf(peer: SipPeer): Promise<DestinationState | undefined> {

@@ -3,6 +3,7 @@ import { connect } from "node:tls";
 import { expect, test } from "vitest";
 import { hashOf, type Destination, type RouterPlan } from "../../src/ir/index.ts";
 import { createControl } from "../../src/kamailio/control.ts";
+import { proveCertificate } from "../../src/kamailio/proveCertificate.ts";
 import { readPod } from "../../src/kamailio/readPod.ts";
 import { syncPod, type ReloadAction } from "../../src/reload/index.ts";
 import { call, calleeDialog, callOnce, within } from "../support/sip/caller.ts";
@@ -147,7 +148,7 @@ withKamailio(
           control,
           address: bench.kamailio.control,
           desired,
-          read: () => readPod(control, bench.kamailio.control, desired),
+          read: () => readPod(control, bench.kamailio.control, desired, proveCertificate),
           filesSent: true,
           onAction: (action) => seen.push(action),
         });

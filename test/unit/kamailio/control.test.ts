@@ -3,6 +3,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import * as fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
+import { defaultPipeline } from "../../../src/controller/pipeline.ts";
 import { OperatorError } from "../../../src/errors.ts";
 import { canonicalBody, createControl, type ClosableControl } from "../../../src/kamailio/control.ts";
 import { readPod } from "../../../src/kamailio/readPod.ts";
@@ -155,6 +156,13 @@ test("a pod without any destination reads as an empty list, a table without gene
     draining: false,
     calls: 3,
   });
+});
+
+test("the operator's reading of destinations alone takes no destination for an empty list too", async () => {
+  const { control, address } = await faulty(({ id }, response) =>
+    response.end(JSON.stringify({ jsonrpc: "2.0", id, error: { code: 500, message: "No Destination Sets" } })),
+  );
+  expect(await defaultPipeline.readDestinations(control, address)).toEqual([]);
 });
 
 test("an unexpected fault of a reading is not taken for an empty pod", async () => {
