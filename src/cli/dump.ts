@@ -1,9 +1,10 @@
 /** `dump`: the destinations as every pod has them, merged, and where pods differ from each other or from what is wanted. Pure. */
 import type { PbxBackend, SipRouter } from "../api/index.ts";
+import { destinationId, isDrainTier, setIdOf, tierOf } from "../ir/setId.ts";
 import type { ObservedDestination } from "../kamailio/types.ts";
 import type { DesiredData } from "../render/types.ts";
 import { nameOf, podNameOf } from "./fleet.ts";
-import { hostOf, isDrainTier, nameResources, tierOf } from "./names.ts";
+import { hostOf, nameResources } from "./names.ts";
 import { answered, notAnswering, type Answer } from "./output.ts";
 import { renderTable, wrap, type Cell, type Column, type Style } from "./table.ts";
 import { stateTone } from "./status.ts";
@@ -42,12 +43,8 @@ export interface MergedDestination {
 export function mergeDestinations(data: DumpData): readonly MergedDestination[] {
   const pods = answered(data.answers);
   const naming = nameResources(data.router, data.backends);
-  const wanted =
-    data.desired === undefined ? undefined : new Set(data.desired.dispatcher.map((one) => `${one.setId} ${one.uri}`));
-  const keys = new Set([
-    ...(wanted ?? []),
-    ...pods.flatMap(({ value }) => value.map((one) => `${one.setId} ${one.uri}`)),
-  ]);
+  const wanted = data.desired === undefined ? undefined : new Set(data.desired.dispatcher.map(destinationId));
+  const keys = new Set([...(wanted ?? []), ...pods.flatMap(({ value }) => value.map(destinationId))]);
   return [...keys]
     .map((key): MergedDestination => {
       const [id = "", uri = ""] = key.split(" ");
@@ -69,7 +66,7 @@ export function mergeDestinations(data: DumpData): readonly MergedDestination[] 
         isDrainTier(setId) ? "draining" : "",
       ].filter((note) => note !== "");
       return {
-        set: naming.set(setId) || String(Math.floor(setId / 100)),
+        set: naming.set(setId) || String(setIdOf(setId)),
         setId,
         priority: tierOf(setId),
         backend: naming.backend(uri),

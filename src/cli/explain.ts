@@ -6,10 +6,11 @@ import { BlockList, isIPv6 } from "node:net";
 import type { PbxBackend, SipRouter, SipRouterSpec } from "../api/index.ts";
 import { buildRoutes } from "../ir/routes.ts";
 import { lookupRoute } from "../ir/lookup.ts";
+import { destinationId, isDrainTier, tierOf } from "../ir/setId.ts";
 import type { DataPlan, RouteEntry } from "../ir/types.ts";
 import type { ObservedDestination } from "../kamailio/types.ts";
 import { claimsOf, EXTERNAL, type Claim } from "../model/index.ts";
-import { isDrainTier, nameResources, tierOf } from "./names.ts";
+import { nameResources } from "./names.ts";
 import { answered, type Answer } from "./output.ts";
 
 export interface Question {
@@ -212,7 +213,7 @@ export function targetsOf(data: ExplainData, winner: RouteEntry): readonly Targe
   for (const { value } of pods)
     for (const one of value.destinations) {
       if (naming.set(one.setId) !== winner.set) continue;
-      const key = `${one.setId} ${one.uri}`;
+      const key = destinationId(one);
       const entry = all.get(key) ?? { one, active: 0, states: new Set() };
       entry.states.add(one.state);
       if ((one.state === "Active" || one.state === "Probing") && !isDrainTier(one.setId)) entry.active += 1;

@@ -1,4 +1,5 @@
 /** `route explain` as text and as data. Pure. */
+import { DRAIN_TIER } from "../ir/setId.ts";
 import { explain, type ExplainData } from "./explain.ts";
 import { nameOf } from "./fleet.ts";
 import { hostOf } from "./names.ts";
@@ -103,7 +104,7 @@ const targetRow = (one: Target): Cell[] => [
   one.order === 0 ? "-" : String(one.order),
   one.backend || "-",
   hostOf(one.uri),
-  one.priority === 99 ? "-" : String(one.priority),
+  one.priority === DRAIN_TIER ? "-" : String(one.priority),
   one.state === "Active" ? { text: one.state, tone: "good" } : { text: one.state, tone: "bad" },
   one.note,
   one.uri,

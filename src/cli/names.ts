@@ -1,6 +1,6 @@
 /** From what Kamailio says (set numbers, addresses) back to the names of resources. Pure. */
 import type { PbxBackend, SipRouter } from "../api/index.ts";
-import { DRAIN_TIER } from "../ir/types.ts";
+import { setIdOf } from "../ir/setId.ts";
 import { assignSetIds } from "../model/sets.ts";
 
 export interface Naming {
@@ -9,10 +9,6 @@ export interface Naming {
   /** names of the backends that have this address, "" when nobody has it; a host with any port when none fits exactly */
   backend(uri: string): string;
 }
-
-/** Kamailio's set id is id * 100 + priority. */
-export const tierOf = (kamailioSet: number): number => kamailioSet % 100;
-export const isDrainTier = (kamailioSet: number): boolean => tierOf(kamailioSet) === DRAIN_TIER;
 
 const parseUri = (uri: string): { host: string; port: string } | undefined => {
   const match = /^<?sips?:(?:[^@>]*@)?(\[[0-9A-Fa-f:.]+\]|[^:;>?]+)(?::([0-9]+))?/.exec(uri);
@@ -35,7 +31,7 @@ export function nameResources(router: SipRouter, backends: readonly PbxBackend[]
       note(byHost, address, backend.metadata.name);
     }
   return {
-    set: (kamailioSet) => sets.get(Math.floor(kamailioSet / 100)) ?? "",
+    set: (kamailioSet) => sets.get(setIdOf(kamailioSet)) ?? "",
     backend(uri) {
       const at = parseUri(uri);
       if (at === undefined) return "";

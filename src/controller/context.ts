@@ -1,5 +1,6 @@
 /** What the parts of one running controller share. */
 import { keyOf, type Key, type RawObject } from "../api/index.ts";
+import { destinationId } from "../ir/setId.ts";
 import type { PodReading } from "../kamailio/types.ts";
 import type { PodView } from "../kube/cluster.ts";
 import type { Snapshot } from "../model/types.ts";
@@ -7,7 +8,7 @@ import type { Mapper } from "./mapping.ts";
 import type { NameCache } from "./names.ts";
 import type { Observations } from "./observations.ts";
 import type { Queue } from "./queue.ts";
-import { destinationId, type RouterState } from "./state.ts";
+import type { RouterState } from "./state.ts";
 import type { Clock, ControllerOptions, Hooks, Log, Metrics, Pipeline, Tuning } from "./types.ts";
 
 export interface Context {

@@ -1,6 +1,7 @@
 /** One router from its spec to its objects: resolve, plan, render, secret, apply, prune. The pods are brought along by fleet.ts. */
 import type { Key, ObjectRef, RawObject, Reason } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
+import { destinationId, setIdOf } from "../ir/setId.ts";
 import type { RouterPlan } from "../ir/types.ts";
 import { dataName, controlName } from "../render/index.ts";
 import type { DesiredData, RenderedRouter } from "../render/types.ts";
@@ -16,7 +17,7 @@ import {
 import type { RunInfo, RunResult } from "./queue.ts";
 import { findGood, servedObjects, targetOf } from "./restore.ts";
 import { controlSecretOf } from "./secret.ts";
-import { destinationId, keepLastDestinations, newRouterState, sameTables, type RouterState } from "./state.ts";
+import { keepLastDestinations, newRouterState, sameTables, type RouterState } from "./state.ts";
 
 /** A spec that cannot be rendered stays so until it is edited; a look from time to time costs nothing. */
 const RENDER_RETRY_MS = 60_000;
@@ -237,7 +238,7 @@ function setsFromStatus(object: RawObject, desired: DesiredData): readonly SetIn
   return sets.map(({ name, id }) => ({
     name,
     id,
-    destinations: desired.dispatcher.filter((entry) => Math.floor(entry.setId / 100) === id),
+    destinations: desired.dispatcher.filter((entry) => setIdOf(entry.setId) === id),
   }));
 }
 

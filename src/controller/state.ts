@@ -155,8 +155,7 @@ export const newProgress = (uid: string, name: string, target: string): PodProgr
   message: "",
 });
 
-export const destinationId = (one: { readonly setId: number; readonly uri: string }): string =>
-  `${one.setId} ${one.uri}`;
+export { destinationId } from "../ir/setId.ts";
 
 export const sameTables = (a: readonly DataTable[] | undefined, b: readonly DataTable[]): boolean =>
   a !== undefined &&

@@ -1,7 +1,8 @@
 /** Backends to dispatcher destinations. */
 import { keyOf } from "../api/index.ts";
 import type { Endpoint, ResolvedMember, ResolvedSet } from "../model/index.ts";
-import { DRAIN_TIER, type Destination, type DispatcherSetPlan } from "./types.ts";
+import { destinationId, DRAIN_TIER, kamailioSetId } from "./setId.ts";
+import type { Destination, DispatcherSetPlan } from "./types.ts";
 
 export function buildSet(set: ResolvedSet): DispatcherSetPlan {
   const unique = new Map<string, Destination>();
@@ -9,7 +10,7 @@ export function buildSet(set: ResolvedSet): DispatcherSetPlan {
   for (const member of members)
     for (const endpoint of member.backend.endpoints) {
       const destination = destinationOf(set, member, endpoint);
-      const key = `${destination.setId} ${destination.uri}`;
+      const key = destinationId(destination);
       if (!unique.has(key)) unique.set(key, destination);
     }
   const destinations = [...unique.values()].toSorted((a, b) => a.setId - b.setId || compare(a.uri, b.uri));
@@ -24,7 +25,7 @@ function destinationOf(
 ): Destination {
   const tier = backend.adminState === "Draining" || !endpoint.ready ? DRAIN_TIER : priority;
   return {
-    setId: set.id * 100 + tier,
+    setId: kamailioSetId(set.id, tier),
     uri: uriOf(endpoint),
     host: endpoint.host,
     port: endpoint.port,

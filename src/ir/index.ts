@@ -6,3 +6,4 @@ export * from "./types.ts";
 export { buildPlan } from "./build.ts";
 export { canonicalJson, hashOf } from "./hash.ts";
 export { lookupRoute } from "./lookup.ts";
+export * from "./setId.ts";

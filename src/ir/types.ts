@@ -38,9 +38,8 @@ export interface StructurePlan {
 }
 
 /**
- * One dispatcher destination. Kamailio's set id is `set.id * 100 + priority`: a tier keeps its number when others come
- * or go, so that a destination that stays keeps its run-time state. Tier 99 holds what drains: probed and trusted as a
- * caller, never selected.
+ * One dispatcher destination. The set id is Kamailio's, one for each tier (setId.ts): a destination that stays keeps its
+ * run-time state.
  */
 export interface Destination {
   readonly setId: number;
@@ -68,8 +67,6 @@ export interface DispatcherSetPlan {
   readonly tiers: readonly number[];
   readonly destinations: readonly Destination[];
 }
-
-export const DRAIN_TIER = 99;
 
 /**
  * Which called numbers begin with `digits`: those of exactly `length` characters, all further ones decimal digits

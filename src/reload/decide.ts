@@ -5,6 +5,7 @@
  * Order: new destinations first, then what may leave while its tier still has another destination, then tables
  * (htable, address, mtree: what lookups refer to before the lookups), then removals that empty a tier.
  */
+import { destinationId } from "../ir/setId.ts";
 import type { ObservedDestination, PodReading } from "../kamailio/types.ts";
 import type { DataTable, DesiredData, DispatcherEntry } from "../render/types.ts";
 import type { PodDecision, ReloadAction } from "./types.ts";
@@ -18,10 +19,8 @@ export interface Hints {
   readonly inactive?: ReadonlySet<string>;
 }
 
-const idOf = (setId: number, uri: string): string => `${setId} ${uri}`;
-
 export function decidePod(desired: DesiredData, reading: PodReading, hints: Hints = {}): PodDecision {
-  const present = Map.groupBy(reading.destinations, (one) => idOf(one.setId, one.uri));
+  const present = Map.groupBy(reading.destinations, destinationId);
   const inactive = new Set([
     ...(hints.inactive ?? []),
     ...reading.destinations.filter((one) => one.state === "Inactive").map((one) => one.uri),
@@ -29,7 +28,7 @@ export function decidePod(desired: DesiredData, reading: PodReading, hints: Hint
   const added: ReloadAction[] = [];
   const corrected: ReloadAction[] = [];
   for (const entry of desired.dispatcher) {
-    const found = present.get(idOf(entry.setId, entry.uri));
+    const found = present.get(destinationId(entry));
     if (found === undefined) added.push(...addition(entry, inactive.has(entry.uri)));
     else {
       const corrections = correction(entry, found);
@@ -121,13 +120,11 @@ function removals(desired: DesiredData, reading: PodReading): { early: ReloadAct
   const early: ReloadAction[] = [];
   const late: ReloadAction[] = [];
   if (desired.dispatcher.length === 0) return { early, late };
-  const wanted = new Set(desired.dispatcher.map((entry) => idOf(entry.setId, entry.uri)));
-  const staying = new Set(
-    reading.destinations.filter((one) => wanted.has(idOf(one.setId, one.uri))).map((one) => one.setId),
-  );
+  const wanted = new Set(desired.dispatcher.map((entry) => destinationId(entry)));
+  const staying = new Set(reading.destinations.filter((one) => wanted.has(destinationId(one))).map((one) => one.setId));
   const gone = new Set<string>();
   for (const { setId, uri } of reading.destinations) {
-    const id = idOf(setId, uri);
+    const id = destinationId({ setId, uri });
     if (wanted.has(id) || gone.has(id)) continue;
     gone.add(id);
     const action: ReloadAction = { kind: "removeDestination", setId, uri, reason: "the destination is not wanted" };

@@ -1,10 +1,10 @@
 /** The whole status of a SipRouter. */
 import { routerConditionTypes, type SipRouterStatus } from "../api/index.ts";
+import { destinationId, isDrainTier } from "../ir/setId.ts";
 import { mergeConditions } from "./merge.ts";
 import { judgeRouter } from "./routerChecks.ts";
 import type { RouterInput, SetInput, SetStatus } from "./types.ts";
 
-const DRAIN_TIER = 99;
 const byName = (a: { name: string }, b: { name: string }): number => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
 
 export function buildRouterStatus(input: RouterInput): SipRouterStatus {
@@ -39,13 +39,13 @@ function setStatuses(input: RouterInput, sets: readonly SetInput[]): SetStatus[]
       .filter((pod) => pod.ready)
       .flatMap((pod) => pod.destinations ?? [])
       .filter((one) => one.state === "Active" || one.state === "Probing")
-      .filter((one) => one.setId % 100 !== DRAIN_TIER)
-      .map((one) => `${one.setId} ${one.uri}`),
+      .filter((one) => !isDrainTier(one.setId))
+      .map(destinationId),
   );
   return sets.toSorted(byName).map(({ name, id, destinations }) => ({
     name,
     id,
     destinations: destinations.length,
-    active: destinations.filter((one) => serving.has(`${one.setId} ${one.uri}`)).length,
+    active: destinations.filter((one) => serving.has(destinationId(one))).length,
   }));
 }

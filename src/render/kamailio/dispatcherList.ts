@@ -2,7 +2,7 @@
  * `dispatcher.list`: `setid uri flags priority attrs`. Kamailio loads an empty file as no destination at all and says
  * Ok: an empty list is refused.
  */
-import { hashOf } from "../../ir/index.ts";
+import { destinationId, hashOf } from "../../ir/index.ts";
 import type { DataPlan, Destination, DispatcherSetPlan } from "../../ir/types.ts";
 import type { DispatcherEntry } from "../types.ts";
 import { dispatcherAttrs, dispatcherLine, dispatcherUri, integer, refuse } from "./quote.ts";
@@ -15,7 +15,7 @@ export function buildEntries(data: DataPlan): readonly DispatcherEntry[] {
   const entries = data.sets.flatMap((set) => set.destinations.map((destination) => entryOf(set, destination)));
   if (entries.length === 0)
     refuse("dispatcherSets", [], "at least one backend: with an empty list Kamailio would forget every destination");
-  const ids = new Set(entries.map(({ setId, uri }) => `${setId} ${uri}`));
+  const ids = new Set(entries.map(destinationId));
   if (ids.size !== entries.length)
     refuse("dispatcherSets", "a destination twice in one tier", "each address once in a tier");
   return entries.toSorted((a, b) => a.setId - b.setId || (a.uri < b.uri ? -1 : 1));

@@ -8,7 +8,7 @@
  * a later whole second; whoever reloads has to read the generation back.
  */
 import type { DataPlan, DispatcherSetPlan, RouteEntry } from "../../ir/types.ts";
-import { hashOf } from "../../ir/index.ts";
+import { hashOf, kamailioSetId } from "../../ir/index.ts";
 import type { Algorithm } from "../../api/index.ts";
 import type { DataTable } from "../types.ts";
 import { dbTextField, integer, refuse } from "./quote.ts";
@@ -143,7 +143,7 @@ const algorithms: Record<Algorithm, number> = {
 const ruleOf = (set: DispatcherSetPlan): string =>
   set.tiers
     .toSorted((a, b) => a - b)
-    .map((tier) => `${integer(`set ${set.name}`, set.id * 100 + tier, 100)}=${algorithms[set.algorithm]}`)
+    .map((tier) => `${integer(`set ${set.name}`, kamailioSetId(set.id, tier), 100)}=${algorithms[set.algorithm]}`)
     .join(";");
 
 /** @returns the generation that the file of a table holds, or undefined when it holds none */
