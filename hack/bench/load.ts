@@ -75,6 +75,9 @@ export const placeCalls = async (options: LoadOptions): Promise<LoadResult> => {
     "-l",
     String(options.limit ?? options.calls),
     "-nostdin",
+    // a 180 that arrives after the 200 (two workers, two datagrams) ends no call
+    "-default_behaviors",
+    "all,-abortunexp",
     "-trace_stat",
     "-stf",
     join(folder, "stat.csv"),
