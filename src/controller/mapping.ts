@@ -5,6 +5,7 @@
 import type { Key, RawObject } from "../api/index.ts";
 import type { Change } from "../kube/cluster.ts";
 import { referencedSecrets } from "../model/references.ts";
+import { matchesSelector, type LabelSelector } from "../model/selector.ts";
 import { labels } from "../render/layout.ts";
 import { sameJson } from "../status/index.ts";
 
@@ -15,19 +16,10 @@ export interface Concerned {
   readonly observed: ReadonlySet<Key>;
 }
 
-type Selector = {
-  readonly matchLabels?: Readonly<Record<string, string>>;
-  readonly matchExpressions?: readonly {
-    readonly key: string;
-    readonly operator: string;
-    readonly values?: readonly string[];
-  }[];
-};
-
 /** What one SipRouter or PbxBackend names, in its own namespace. A spec that is not valid names what can be recognised. */
 export interface References {
   readonly backends: ReadonlySet<string>;
-  readonly selectors: readonly Selector[];
+  readonly selectors: readonly LabelSelector[];
   readonly services: ReadonlySet<string>;
   readonly secrets: ReadonlySet<string>;
 }
@@ -44,24 +36,11 @@ export function referencesOf(object: RawObject): References {
   return {
     backends: new Set(names.filter((name) => typeof name === "string")),
     selectors: sets.flatMap((set) =>
-      typeof set["selector"] === "object" && set["selector"] !== null ? [set["selector"] as Selector] : [],
+      typeof set["selector"] === "object" && set["selector"] !== null ? [set["selector"] as LabelSelector] : [],
     ),
     services: new Set(object.kind === "PbxBackend" && typeof service === "string" ? [service] : []),
     secrets: new Set(referencedSecrets(object)),
   };
-}
-
-export function matches(selector: Selector, own: Readonly<Record<string, string>>): boolean {
-  return (
-    Object.entries(selector.matchLabels ?? {}).every(([key, value]) => own[key] === value) &&
-    (selector.matchExpressions ?? []).every(({ key, operator, values }) => {
-      const has = Object.hasOwn(own, key);
-      if (operator === "Exists") return has;
-      if (operator === "DoesNotExist") return !has;
-      const listed = has && (values ?? []).includes(own[key] as string);
-      return operator === "In" ? listed : !listed;
-    })
-  );
 }
 
 /**
@@ -111,7 +90,7 @@ export function createMapper(): Mapper {
   const byService = new Reverse();
   const bySecret = new Reverse();
   /** namespace -> routers with selectors */
-  const selecting = new Map<string, Map<Key, readonly Selector[]>>();
+  const selecting = new Map<string, Map<Key, readonly LabelSelector[]>>();
   const backends = new Map<Key, RawObject>();
 
   const learn = (kind: string, namespace: string, name: string, object: RawObject | undefined): void => {
@@ -134,7 +113,7 @@ export function createMapper(): Mapper {
       else backends.set(key, object);
       return;
     }
-    const selectors = selecting.get(namespace) ?? new Map<Key, readonly Selector[]>();
+    const selectors = selecting.get(namespace) ?? new Map<Key, readonly LabelSelector[]>();
     if (after !== undefined && after.selectors.length > 0) selectors.set(key, after.selectors);
     else selectors.delete(key);
     if (selectors.size > 0) selecting.set(namespace, selectors);
@@ -145,7 +124,7 @@ export function createMapper(): Mapper {
     const { namespace, name } = backend.metadata;
     const users = new Set(byBackend.get(`${namespace}/${name}`));
     for (const [key, selectors] of selecting.get(namespace) ?? [])
-      if (selectors.some((selector) => matches(selector, backend.metadata.labels ?? {}))) users.add(key);
+      if (selectors.some((selector) => matchesSelector(selector, backend.metadata.labels ?? {}))) users.add(key);
     return users;
   };
 
@@ -161,7 +140,9 @@ export function createMapper(): Mapper {
     if (references.selectors.length === 0) return named;
     const selected = [...backends]
       .filter(([key]) => key.startsWith(`${namespace}/`))
-      .filter(([, object]) => references.selectors.some((selector) => matches(selector, object.metadata.labels ?? {})))
+      .filter(([, object]) =>
+        references.selectors.some((selector) => matchesSelector(selector, object.metadata.labels ?? {})),
+      )
       .map(([key]) => key);
     return [...named, ...selected];
   };
