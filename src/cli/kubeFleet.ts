@@ -8,6 +8,7 @@ import { createConnection, type Connection, type Query } from "../kube/connectio
 import { ApiError, isStatus } from "../kube/failure.ts";
 import { kindInfo, pathOf } from "../kube/kinds.ts";
 import { podView } from "../kube/views.ts";
+import { KAMAILIO_CONTAINER } from "../model/pod-template.ts";
 import { CONTROL_PORT } from "../model/ports.ts";
 import { reloadRequest, type Evidence, type Fleet, type FleetPod } from "./fleet.ts";
 import { objectEvidence } from "./evidence.ts";
@@ -130,9 +131,9 @@ export function createKubeFleet(options: KubeFleetOptions): Fleet {
       const objects = await Promise.all(kinds.map((kind) => list(kind, namespace, { labelSelector })));
       const logs = (objects[kinds.indexOf("Pod")] ?? []).map(async (pod): Promise<Evidence> => {
         const path = pathOf(kindInfo("Pod"), namespace, pod.metadata.name, "log");
-        const text = await request(connection, "GET", path, { query: { tailLines: 500, container: "kamailio" } }).catch(
-          String,
-        );
+        const text = await request(connection, "GET", path, {
+          query: { tailLines: 500, container: KAMAILIO_CONTAINER },
+        }).catch(String);
         return { name: `logs/${pod.metadata.name}.log`, content: String(text ?? "") };
       });
       return [...objects.flat().map((object) => objectEvidence(object)), ...(await Promise.all(logs))];

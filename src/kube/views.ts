@@ -1,5 +1,6 @@
 /** Kubernetes objects as the controller sees them. Pure. */
 import type { RawObject } from "../api/index.ts";
+import { KAMAILIO_CONTAINER } from "../model/pod-template.ts";
 import { annotations } from "../render/layout.ts";
 import type { PodView, WorkloadView } from "./cluster.ts";
 
@@ -35,7 +36,6 @@ interface DeploymentStatus {
   readonly conditions?: readonly StatusCondition[];
 }
 
-const CONTAINER = "kamailio";
 const words = (...parts: readonly (string | undefined)[]): string => parts.filter((part) => part).join(": ");
 
 const troubleOf = (status: PodStatus): string => {
@@ -55,7 +55,7 @@ const troubleOf = (status: PodStatus): string => {
 
 export const podView = (pod: RawObject): PodView => {
   const status: PodStatus = pod.status ?? {};
-  const container = status.containerStatuses?.find(({ name }) => name === CONTAINER);
+  const container = status.containerStatuses?.find(({ name }) => name === KAMAILIO_CONTAINER);
   return {
     namespace: pod.metadata.namespace,
     name: pod.metadata.name,

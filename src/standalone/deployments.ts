@@ -5,6 +5,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import type { Key, RawObject } from "../api/index.ts";
 import type { PodView, WorkloadView } from "../kube/cluster.ts";
+import { KAMAILIO_CONTAINER } from "../model/pod-template.ts";
 import { annotations } from "../render/layout.ts";
 import { chooseAddress, shareAddresses, type Claim, type Pool } from "./addresses.ts";
 import { routerOf, type OwnedObjects } from "./ownedObjects.ts";
@@ -14,7 +15,6 @@ import type { PodSpec, PodStatus, Runner } from "./runner/index.ts";
 /** Of a pod: which template it was made from, and for which router. */
 const TEMPLATE = "standalone.siprouter.dev/template";
 const ROUTER = "standalone.siprouter.dev/router";
-const KAMAILIO = "kamailio";
 
 interface DeploymentSpec {
   readonly replicas?: number;
@@ -185,7 +185,7 @@ function newPod(deployment: RawObject, router: Key, hash: string, ip: string, po
   let index = 0;
   while (used.has(`${name}-${hash.slice(0, 5)}-${index}`)) index += 1;
   const kamailio =
-    template.spec.containers.find((container) => container.name === KAMAILIO) ?? template.spec.containers[0];
+    template.spec.containers.find((container) => container.name === KAMAILIO_CONTAINER) ?? template.spec.containers[0];
   return {
     namespace,
     name: `${name}-${hash.slice(0, 5)}-${index}`,
