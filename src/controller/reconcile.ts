@@ -130,8 +130,9 @@ function tableWait(context: Context, state: RouterState, desired: DesiredData): 
 }
 
 async function ensureToken(context: Context, state: RouterState, object: RawObject): Promise<void> {
-  // Running pods know the first token: a Secret that was deleted is made again with the same one.
-  const generate = (): Record<string, string> => context.pipeline.generateControlSecret(state.token);
+  // Running pods know the first token: what was lost is made again with the same one.
+  const generate = (present?: Readonly<Record<string, string>>): Record<string, string> =>
+    context.pipeline.generateControlSecret(present?.["token"] || state.token);
   const data = await context.cluster.ensureSecret(controlSecretOf(object), generate);
   state.token = data["token"];
 }

@@ -195,9 +195,12 @@ export function createLocalCluster(options: LocalClusterOptions): LocalCluster {
     },
     async ensureSecret(secret, generate) {
       const existing = owned.get(refOf(secret));
-      if (existing !== undefined) return decodeData(existing);
-      const data = generate();
-      await store({ ...secret, data: encodeData(data) });
+      const present = existing === undefined ? {} : decodeData(existing);
+      const made = generate(present);
+      const missing = Object.entries(made).filter(([key]) => !present[key]);
+      if (existing !== undefined && missing.length === 0) return present;
+      const data = { ...present, ...Object.fromEntries(missing) };
+      await store({ ...(existing ?? secret), data: encodeData(data) });
       return data;
     },
     touchPod: (pod) => runner.syncVolumes((record) => record.uid === pod.uid),

@@ -265,9 +265,10 @@ export function createFakeCluster(options: FakeClusterOptions): FakeCluster {
     async ensureSecret(secret, generate) {
       const { namespace, name } = secret.metadata;
       const live = objects.get(idOf("Secret", namespace, name));
-      if (live !== undefined) return live["stringData"] as Record<string, string>;
-      write(`create Secret ${namespace}/${name}`);
-      const stringData = generate();
+      const present = (live?.["stringData"] ?? {}) as Record<string, string>;
+      const stringData = { ...generate(present), ...present };
+      if (Object.keys(stringData).length === Object.keys(present).length) return present;
+      write(`${live === undefined ? "create" : "mend"} Secret ${namespace}/${name}`);
       store({ ...secret, stringData });
       return stringData;
     },

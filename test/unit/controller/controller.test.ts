@@ -46,6 +46,18 @@ describe("a router from nothing", () => {
     expect(bench.cluster.events.map((event) => event.reason)).toContain("Accepted");
   });
 
+  test("a key that the control Secret lost is made again by the token that is there, also by a new operator", async () => {
+    await started();
+    await bench.clock.until(ready);
+    const whole = bench.cluster.get("Secret", "default", "edge-control") as RawObject;
+    const { token } = whole["stringData"] as { token: string };
+    await bench.stop();
+    bench.cluster.put({ ...whole, stringData: { token } });
+    await bench.start();
+    await bench.clock.until(() => bench.cluster.writes.includes("mend Secret default/edge-control"));
+    expect(bench.cluster.get("Secret", "default", "edge-control")?.["stringData"]).toEqual(whole["stringData"]);
+  });
+
   test("a second operator on the same cluster finds everything right: no write, no event, no change of a pod", async () => {
     await started();
     await bench.clock.until(ready);
