@@ -2,6 +2,7 @@ import { afterAll, beforeEach, expect, test } from "vitest";
 import type { RouterPlan } from "../../src/ir/index.ts";
 import { call, request, within, type RequestInput } from "../support/sip/caller.ts";
 import { challengeIn, credentialsFor, ha1Of } from "../support/sip/digestLogin.ts";
+import { readRegistrations } from "../../src/kamailio/registrations.ts";
 import { LocalKamailio } from "../support/sip/kamailio.ts";
 import { callIdOf, header, headers, writeMessage, writeReply, type SipMessage } from "../support/sip/message.ts";
 import { answering, type Behaviour, type SipPeer } from "../support/sip/peer.ts";
@@ -146,6 +147,27 @@ withKamailio(
       const { status, callId } = await dial("1003");
       expect(status).toBe(200);
       expect((await reached(phone, callId)).uri).toBe("sip:1003@192.168.77.7:5060");
+    });
+
+    test("who is registered can be read back, all or one user", async () => {
+      await register(phone, "1003", { contact: "<sip:1003@192.168.77.7:5060>" });
+      await register(phoneTcp, "1006");
+      const address = bench.kamailio.control;
+      const all = await readRegistrations(bench.control, address);
+      const behindNat = {
+        user: "1003",
+        contact: "sip:1003@192.168.77.7:5060",
+        received: `sip:${phone.host}:${phone.port}`,
+        connected: false,
+      };
+      expect(all).toContainEqual(expect.objectContaining(behindNat));
+      expect(all).toContainEqual(expect.objectContaining({ user: "1006", connected: true }));
+      const [one, ...more] = await readRegistrations(bench.control, address, "1003");
+      expect([one?.contact, more]).toEqual([behindNat.contact, []]);
+      expect(one?.expiresSeconds).toBeGreaterThan(50);
+      expect(one?.expiresSeconds).toBeLessThanOrEqual(60);
+      expect(await readRegistrations(bench.control, address, "1999")).toEqual([]);
+      await register(phoneTcp, "1006", { expires: 0 });
     });
 
     test("all phones of a user ring; when one answers the others stop", async () => {

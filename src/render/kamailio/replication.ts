@@ -23,7 +23,7 @@ export const replicationModules = (structure: StructurePlan): readonly string[] 
         // every address of the name; looked up anew as long as nobody is found
         'modparam("dmq", "multi_notify", 1)',
         'modparam("dmq", "num_workers", 2)',
-        'modparam("dmq", "ping_interval", 5)',
+        'modparam("dmq", "ping_interval", 10)',
       ]
     : [];
 
@@ -36,7 +36,7 @@ export const replicatedLocation = [
   'modparam("dmq_usrloc", "batch_msg_contacts", 50)',
   'modparam("dmq_usrloc", "batch_msg_size", 30000)',
   'modparam("dmq_usrloc", "batch_usleep", 20000)',
-  // addresses of the others, who are heard of every 5 s
+  // addresses of the others, who are heard of every 10 s
   'modparam("htable", "htable", "peers=>size=6;autoexpire=60;")',
 ] as const;
 
