@@ -17,6 +17,8 @@ export { renderProcess, type KamailioProcess, type ProcessEnv } from "./process.
 
 /** of the API server: for all values of a ConfigMap */
 const CONFIG_MAP_BYTES = 1024 * 1024;
+/** of the API server, too */
+const SECRET_BYTES = 1024 * 1024;
 
 /** @throws OperatorError SIPR_RENDER_REFUSED when the plan cannot be written safely, or its data do not fit */
 export function renderRouter(plan: RouterPlan): RenderedRouter {
@@ -30,6 +32,13 @@ export function renderRouter(plan: RouterPlan): RenderedRouter {
         remedy:
           "Use ranges that begin and end at a power of ten (1000-1999 is one row, 1001-1998 is 44), or share the routes among several routers.",
       },
+    );
+  const secretBytes = Object.values(files.secret).reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  if (secretBytes > SECRET_BYTES)
+    throw new OperatorError(
+      "SIPR_RENDER_REFUSED",
+      `SipRouter ${plan.namespace}/${plan.name}: its users make files of ${secretBytes} bytes, and a Secret holds ${SECRET_BYTES}.`,
+      { remedy: "Share the users among several routers." },
     );
   return { files, objects: renderObjects(plan, files) };
 }

@@ -186,6 +186,14 @@ const resolved = (data: Record<string, string>) => {
 };
 
 describe("the Secret of users", () => {
+  test("more users than a Secret holds are refused, not half of them written", () => {
+    const users = Array.from({ length: 25_000 }, (_, index) => ({ user: `user-${index}`, ha1: HA1 }));
+    expect(() => renderRouter(plan({ credentials: { salt: "s", users } }))).toThrow(/a Secret holds 1048576/);
+    expect(
+      renderRouter(plan({ credentials: { salt: "s", users: users.slice(0, 15_000) } })).objects.length,
+    ).toBeGreaterThan(0);
+  });
+
   const password = 'gr8 secret: ä\\"';
 
   test("passwords become hashes, in a Secret and nowhere else", () => {
