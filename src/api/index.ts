@@ -8,5 +8,6 @@ export * from "./dialplan.ts";
 export * from "./pbx-backend.ts";
 export * from "./sip-router.ts";
 export * from "./objects.ts";
+export * from "./ports.ts";
 export * from "./kinds.ts";
 export * from "./parse.ts";

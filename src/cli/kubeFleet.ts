@@ -1,6 +1,6 @@
 /** A fleet in a cluster, read with the rights of the kubeconfig's user. */
 import type { KubeConfig } from "@kubernetes/client-node";
-import type { PbxBackend, RawObject, SipRouter } from "../api/index.ts";
+import { CONTROL_PORT, type PbxBackend, type RawObject, type SipRouter } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
 import { createControl } from "../kamailio/control.ts";
 import type { ControlAddress } from "../kamailio/types.ts";
@@ -9,7 +9,6 @@ import { ApiError, isStatus } from "../kube/failure.ts";
 import { kindInfo, pathOf } from "../kube/kinds.ts";
 import { podView } from "../kube/views.ts";
 import { KAMAILIO_CONTAINER } from "../model/pod-template.ts";
-import { CONTROL_PORT } from "../model/ports.ts";
 import { reloadRequest, type Evidence, type Fleet, type FleetPod } from "./fleet.ts";
 import { objectEvidence } from "./evidence.ts";
 import { openForward, type Forward } from "./portForward.ts";

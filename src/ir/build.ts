@@ -1,6 +1,6 @@
 /** A resolved router to its plan. */
-import type { SipRouterSpec, Transport } from "../api/index.ts";
-import { CONTROL_PORT, type ResolvedRouter } from "../model/index.ts";
+import { CONTROL_PORT, type SipRouterSpec, type Transport } from "../api/index.ts";
+import type { ResolvedRouter } from "../model/index.ts";
 import { buildCaps, hasCaps } from "./caps.ts";
 import { buildSet } from "./destinations.ts";
 import { deepFreeze } from "./freeze.ts";

@@ -1,2 +1,1 @@
-/** Kamailio's own HTTP listener in each pod: RPC, health and metrics. Never on a SIP port. */
-export const CONTROL_PORT = 9060;
+export { CONTROL_PORT } from "../api/index.ts";
