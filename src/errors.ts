@@ -10,7 +10,6 @@ export const errorTable = {
   SIPR_STATE_LOCKED: "Another instance holds the state folder.",
   SIPR_PORT_IN_USE: "A listener's address and port are in use by another process.",
   SIPR_KAMAILIO_MISSING: "The kamailio program was not found.",
-  SIPR_KAMAILIO_START: "Kamailio did not start.",
   SIPR_RPC_UNREACHABLE: "A Kamailio's control port did not answer.",
   SIPR_RPC_FAULT: "A Kamailio answered a control request with an error.",
   SIPR_RPC_MALFORMED: "A Kamailio's answer was not understood.",

@@ -2,8 +2,7 @@
  * reload: `decide` is pure: from what must run and what does run to the next action, with its reason; `execute` performs
  * one action. Used one pod at a time.
  */
-import type { PodReading } from "../kamailio/types.ts";
-import type { DesiredData, DispatcherEntry } from "../render/types.ts";
+import type { DispatcherEntry } from "../render/types.ts";
 
 export type ReloadAction =
   | { readonly kind: "addDestination"; readonly entry: DispatcherEntry; readonly reason: string }
@@ -26,5 +25,3 @@ export interface PodDecision {
   /** in the order in which they must be done; empty when in sync */
   readonly actions: readonly ReloadAction[];
 }
-
-export type DecidePod = (desired: DesiredData, reading: PodReading) => PodDecision;
