@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** Wiring: the only file that touches `process`. */
+/** Wiring of the operator: beside kubectl-sip.ts the only file that touches `process`. */
 import { text } from "node:stream/consumers";
 import { Command } from "commander";
 import type { CommandIO } from "./commands/io.ts";

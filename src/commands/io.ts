@@ -1,4 +1,4 @@
-/** What a command may use of its process: passed in by `main.ts`, the only file that touches `process`. */
+/** What a command may use of its process: passed in by `main.ts`, which touches `process`. */
 export interface CommandIO {
   stdout(line: string): void;
   stderr(line: string): void;

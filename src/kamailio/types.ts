@@ -21,7 +21,7 @@ export interface ObservedDestination {
 /** What one running Kamailio runs, read back. */
 export interface PodReading {
   readonly destinations: readonly ObservedDestination[];
-  /** table name -> generation row; absent when the table has none */
+  /** table name -> its generation row, or the generation of the certificate that is shown; absent when there is none */
   readonly tables: Readonly<Record<string, string>>;
   readonly version?: string;
   readonly draining: boolean;

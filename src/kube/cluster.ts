@@ -70,7 +70,7 @@ export interface Cluster {
    * last apply (and whose cached copy still holds it) is not sent.
    */
   apply(objects: readonly RawObject[]): Promise<void>;
-  /** deletes the router's owned objects of the given kinds that are not in `keep` */
+  /** deletes the router's owned objects that are not in `keep`; pods are their Deployment's */
   prune(router: Key, keep: readonly ObjectRef[]): Promise<void>;
   /**
    * Creates a Secret with generated values if it does not exist; never overwrites, never logs; returns its data decoded.

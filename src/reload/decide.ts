@@ -3,7 +3,7 @@
  * afterwards, whether it is done.
  *
  * Order: new destinations first, then what may leave while its tier still has another destination, then tables
- * (htable, address, mtree: what lookups refer to before the lookups), then removals that empty a tier.
+ * (tls, htable, address, mtree: what lookups refer to before the lookups), then removals that empty a tier.
  */
 import { destinationId } from "../ir/setId.ts";
 import type { ObservedDestination, PodReading } from "../kamailio/types.ts";

@@ -20,7 +20,7 @@ export async function executeAction(
   if (call !== undefined) await control.call(address, ...call);
 }
 
-/** Kamailio modules dispatcher, mtree, htable and permissions, sections "RPC Commands". */
+/** Kamailio modules dispatcher, mtree, htable, permissions and tls, sections "RPC Commands". */
 function callOf(action: ReloadAction, tables: readonly DataTable[]): Call | undefined {
   switch (action.kind) {
     case "addDestination": {

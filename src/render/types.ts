@@ -16,7 +16,7 @@ export interface DispatcherEntry {
 
 /**
  * A data table that has a file and a reload RPC. `generation` is the hash of the table's content and is itself a row of
- * the table: reading it back proves which content a pod runs.
+ * the table (a certificate's is shown in a handshake): reading it back proves which content a pod runs.
  */
 export interface DataTable {
   readonly name: string;
@@ -37,7 +37,7 @@ export interface DesiredData {
 
 /** The files of a router. Keys are file names without folder: they become ConfigMap keys. */
 export interface RenderedFiles {
-  /** `kamailio.cfg`; depends on structure only */
+  /** `kamailio.cfg`, the drain script, with TLS its settings; depends on structure only */
   readonly structure: Readonly<Record<string, string>>;
   readonly structureHash: string;
   /** `dispatcher.list`, the db_text tables, ...; reloadable */

@@ -111,7 +111,7 @@ const routerMetrics = (registers: Registry[]): Omit<Metrics, keyof QueueMetrics>
   });
   const latency = new Gauge({
     name: "siprouter_destination_latency_seconds",
-    help: "Last OPTIONS round trip as the pod measured it.",
+    help: "Round trip of OPTIONS, the moving average of the pod.",
     labelNames: [...perPod, "set", "destination"],
     registers,
   });
