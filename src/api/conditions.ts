@@ -66,6 +66,7 @@ export const reasons = {
   NoPods: "No pod is ready yet.",
   Available: "At least one pod is ready and every set has an active destination.",
   SetDown: "A set has no active destination.",
+  MediaProxyDown: "No instance of the media proxy answers.",
   Unobserved: "No pod has reported dispatcher states yet.",
   Ready: "Accepted, resolved, programmed and rolled out.",
   RolloutProgressing: "The Deployment is being rolled out.",

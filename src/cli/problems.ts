@@ -33,6 +33,7 @@ export const remedies: Readonly<Partial<Record<Reason, string>>> = {
   ReloadFailed: "Look at the pod named and at the operator's log; compare the pods with: kubectl sip dump",
   NotOwned: "Rename the SipRouter, or remove the object named if nobody needs it.",
   NoPods: "Look at the pods' events: kubectl describe pods -l siprouter.dev/router=ROUTER",
+  MediaProxyDown: "Start an rtpengine that spec.mediaProxy names, or correct its address.",
   SetDown: "Bring a PBX of the set back; ask them all now with: kubectl sip ping",
   Unobserved: "Wait for the first reading; if this stays, look at the operator's log.",
   RolloutProgressing: "Wait for the Deployment; if this stays, look at the new pods' events.",

@@ -111,7 +111,8 @@ function compare(
 ): void {
   context.metrics.pod(state.key, pod.name, reading);
   const changed = tellBackends(context, state, before, reading);
-  if (changed || before === undefined) context.queues.status.add(routerStatusKey(state.key));
+  const media = JSON.stringify(before?.mediaProxies) !== JSON.stringify(reading.mediaProxies);
+  if (changed || media || before === undefined) context.queues.status.add(routerStatusKey(state.key));
   const progress = state.pods.get(pod.uid);
   const desired = targetOf(state);
   const right = desired !== undefined && decidePod(desired, reading).inSync;

@@ -1,5 +1,6 @@
 /** Status and Events of one object, computed whole from what is known now and written only when it differs. */
 import type { Key, ObjectRef, PodState, RawObject } from "../api/index.ts";
+import { destinationId } from "../ir/setId.ts";
 import type { DestinationState } from "../kamailio/types.ts";
 import type { PodView, WorkloadView } from "../kube/cluster.ts";
 import { podSelector } from "../render/index.ts";
@@ -16,7 +17,7 @@ import {
   type PodInput,
 } from "../status/index.ts";
 import { findIn, type Context } from "./context.ts";
-import { destinationId, isKnown, type RouterState } from "./state.ts";
+import { isKnown, type RouterState } from "./state.ts";
 
 /** @param key "SipRouter namespace/name" or "PbxBackend namespace/name" */
 export async function reportStatus(context: Context, key: Key): Promise<undefined> {
@@ -87,6 +88,7 @@ function podInput(context: Context, state: RouterState, pod: PodView): PodInput 
             ? ""
             : ((stopped ? state.halt?.message : progress?.message) ?? ""),
     ...(reading === undefined ? {} : { destinations: reading.destinations }),
+    ...(reading?.mediaProxies === undefined ? {} : { mediaProxies: reading.mediaProxies }),
   };
 }
 

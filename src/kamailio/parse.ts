@@ -99,3 +99,9 @@ export function parseDomainDump(result: unknown): string | undefined {
   if (more.length > 0 || !isFields(item) || item["domain_name"] !== "generation") return undefined;
   return typeof item["tag"] === "string" ? item["tag"] : undefined;
 }
+
+/** `rtpengine.ping` with one socket: what came of it. */
+export function parsePingAnswer(result: unknown): string | undefined {
+  const status = isFields(result) ? result["status"] : undefined;
+  return typeof status === "string" ? status : undefined;
+}

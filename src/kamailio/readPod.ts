@@ -18,6 +18,7 @@ import {
   parseMtreeAnswer,
   parseVersionAnswer,
 } from "./parse.ts";
+import { readMediaProxies } from "./readMedia.ts";
 import type { Control, ControlAddress, PodReading } from "./types.ts";
 
 /** Which certificate a pod shows, for a table of kind tls: its generation; undefined when none is shown. */
@@ -43,12 +44,14 @@ export const readPod = async (
   const drain = await orWhen(NOT_THERE, undefined, call("htable.get", "st", "drain"));
   const seeded = await orWhen(NOT_THERE, undefined, call("htable.get", "st", "seeded"));
   const calls = parseDialogAnswer(await call("dlg.stats_active"));
+  const mediaProxies = await readMediaProxies(call, desired.mediaProxies ?? []);
   const version = parseVersionAnswer(await call("core.version"));
   return {
     destinations,
     tables: Object.fromEntries(tables.filter((table): table is [string, string] => table[1] !== undefined)),
     ...(version === undefined ? {} : { version }),
     draining: parseHtableAnswer(drain) === 1,
+    ...(mediaProxies.length === 0 ? {} : { mediaProxies }),
     ...(parseHtableAnswer(seeded) === 1 ? {} : { fresh: true }),
     calls,
   };

@@ -25,6 +25,8 @@ export interface PodReading {
   readonly tables: Readonly<Record<string, string>>;
   readonly version?: string;
   readonly draining: boolean;
+  /** instances of the media proxy, and whether they answered a ping */
+  readonly mediaProxies?: readonly { readonly socket: string; readonly answers: boolean }[];
   /** started and not yet told which destinations do not answer, as the other pods know */
   readonly fresh?: boolean;
   /** active dialogs */

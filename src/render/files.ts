@@ -6,6 +6,7 @@ import { parseCertificate, renderCertificate } from "./kamailio/certificate.ts";
 import { buildEntries, DISPATCHER_FILE, parseDispatcherList, renderDispatcherList } from "./kamailio/dispatcherList.ts";
 import { parseCaps, renderCaps } from "./kamailio/caps.ts";
 import { DRAIN_FILE, renderDrainScript } from "./kamailio/drain.ts";
+import { mediaSockets, parseMediaFile, renderMediaFile } from "./kamailio/media.ts";
 import { refuse } from "./kamailio/quote.ts";
 import { parseSecurityTables, renderSecurityTables } from "./kamailio/securityTables.ts";
 import { parseGeneration, renderTables, tableShapes } from "./kamailio/tables.ts";
@@ -32,6 +33,7 @@ export const renderFiles = (plan: RouterPlan): RenderedFiles => {
     data: {
       [DISPATCHER_FILE]: renderDispatcherList(entries),
       ...Object.fromEntries(tables.map(({ table, text }) => [table.file, text])),
+      ...renderMediaFile(plan.structure),
     },
     secret: Object.fromEntries(
       security.flatMap(({ secret }) => (secret === undefined ? [] : [[secret.file, secret.text]])),
@@ -39,6 +41,7 @@ export const renderFiles = (plan: RouterPlan): RenderedFiles => {
     desired: desiredOf(
       entries,
       tables.map(({ table }) => table),
+      mediaSockets(plan.structure),
     ),
   };
 };
@@ -50,23 +53,32 @@ export const renderFiles = (plan: RouterPlan): RenderedFiles => {
 export const parseDataFiles = (data: Readonly<Record<string, string>>): DesiredData => {
   const list = data[DISPATCHER_FILE];
   if (list === undefined) return refuse("the data files", Object.keys(data), `a file ${DISPATCHER_FILE}`);
-  return desiredOf(parseDispatcherList(list), [
-    ...Object.values(tableShapes).map((shape) => {
-      const { name, kind, file } = shape;
-      const generation = parseGeneration(shape, data[file] ?? "");
-      if (generation === undefined)
-        return refuse("the data files", Object.keys(data), `a file ${file} with its generation`);
-      return { name, kind, file, generation };
-    }),
-    ...parseSecurityTables(data),
-    ...parseTrunkTable(data),
-    ...parseCaps(data),
-    ...parseCertificate(data),
-  ]);
+  return desiredOf(
+    parseDispatcherList(list),
+    [
+      ...Object.values(tableShapes).map((shape) => {
+        const { name, kind, file } = shape;
+        const generation = parseGeneration(shape, data[file] ?? "");
+        if (generation === undefined)
+          return refuse("the data files", Object.keys(data), `a file ${file} with its generation`);
+        return { name, kind, file, generation };
+      }),
+      ...parseSecurityTables(data),
+      ...parseTrunkTable(data),
+      ...parseCaps(data),
+      ...parseCertificate(data),
+    ],
+    parseMediaFile(data),
+  );
 };
 
-const desiredOf = (dispatcher: readonly DispatcherEntry[], tables: readonly DataTable[]): DesiredData => ({
+const desiredOf = (
+  dispatcher: readonly DispatcherEntry[],
+  tables: readonly DataTable[],
+  mediaProxies: readonly string[],
+): DesiredData => ({
   revision: hashOf({ dispatcher, tables }),
   dispatcher,
   tables,
+  ...(mediaProxies.length === 0 ? {} : { mediaProxies }),
 });

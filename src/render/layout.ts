@@ -65,6 +65,8 @@ export const rpcMethods = [
   "permissions.addressReload",
   "permissions.domainDump",
   "permissions.subnetDump",
+  "rtpengine.ping",
+  "rtpengine.show",
   "stats.fetch",
   "stats.get_statistics",
   "tls.info",

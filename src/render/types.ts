@@ -33,6 +33,8 @@ export interface DesiredData {
   readonly revision: string;
   readonly dispatcher: readonly DispatcherEntry[];
   readonly tables: readonly DataTable[];
+  /** control sockets of the media proxy, as Kamailio names them; not part of the revision */
+  readonly mediaProxies?: readonly string[];
 }
 
 /** The files of a router. Keys are file names without folder: they become ConfigMap keys. */

@@ -98,12 +98,26 @@ const programmedMessage = (input: RouterInput): string =>
 
 type AvailableInput = Omit<RouterInput, "sets"> & { readonly sets: readonly SetStatus[] };
 
+/** Pods for which no instance of the media proxy answers: they refuse calls with SDP. */
+const mediaProxyDown: Check<AvailableInput> = (input) => {
+  const without = readyPods(input).filter(
+    ({ mediaProxies = [] }) => mediaProxies.length > 0 && mediaProxies.every(({ answers }) => !answers),
+  );
+  if (without.length === 0) return undefined;
+  const sockets = (without[0]?.mediaProxies ?? []).map(({ socket }) => socket);
+  return no(
+    "MediaProxyDown",
+    `No media proxy answers ${listNames(without.map((pod) => pod.name))}: ${listNames(sockets)}.`,
+  );
+};
+
 const available: readonly Check<AvailableInput>[] = [
   (input) => (readyPods(input).length > 0 ? undefined : no("NoPods", "No pod is ready: no call is served.")),
   (input) =>
     readyPods(input).some((pod) => pod.destinations !== undefined)
       ? undefined
       : unknown("Unobserved", "No ready pod has reported its dispatcher states yet."),
+  mediaProxyDown,
   ({ sets }) => {
     const down = sets.filter((set) => set.active === 0).map((set) => set.name);
     if (down.length === 0) return undefined;

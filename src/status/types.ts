@@ -2,7 +2,7 @@
  * status: ordered chains of pure checks, each `(input) -> {status, reason, message}`; merge keeps transition times.
  */
 import type { Condition, Key, PodState, RawObject, Reason } from "../api/index.ts";
-import type { ObservedDestination } from "../kamailio/types.ts";
+import type { ObservedDestination, PodReading } from "../kamailio/types.ts";
 import type { WorkloadView } from "../kube/cluster.ts";
 import type { Endpoint, Issue } from "../model/types.ts";
 
@@ -24,6 +24,7 @@ export interface PodInput {
   readonly message: string;
   /** of the last reading; undefined when it has not been read, or not for a while */
   readonly destinations?: readonly ObservedDestination[];
+  readonly mediaProxies?: PodReading["mediaProxies"];
 }
 
 /** A dispatcher set of what serves now. */

@@ -146,6 +146,19 @@ withKamailio(
       await end(dialog);
     });
 
+    test("a reading says which instances answer", async () => {
+      const [first, second] = relays as [Rtpengine, Rtpengine];
+      const answers = async (): Promise<readonly boolean[]> =>
+        ((await bench.read()).mediaProxies ?? []).map((one) => one.answers);
+      expect(await answers()).toEqual([true, true]);
+      await first.stop();
+      await until("one is missed", async () => String(await answers()) === "false,true");
+      await second.stop();
+      await until("both are missed", async () => String(await answers()) === "false,false");
+      await Promise.all([first.start(), second.start()]);
+      await until("both are back", async () => String(await answers()) === "true,true");
+    });
+
     test("an instance that is down is passed over; when all are, calls are refused and nothing of them is left", async () => {
       pbx.behaviour = talking(callee);
       const [first, second] = relays as [Rtpengine, Rtpengine];

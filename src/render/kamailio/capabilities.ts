@@ -6,6 +6,8 @@
 export const capabilities = {
   /** dispatcher `ds_retain_latency_stats`: latency survives `dispatcher.reload` */
   retainLatency: { lacking: ["KAMAILIO_5_6"] },
+  /** rtpengine `ping_interval`: instances are pinged by a timer, and only by it; 5.x asks one that was down again when a call comes */
+  mediaPings: { lacking: ["KAMAILIO_5_6", "KAMAILIO_5_7", "KAMAILIO_5_8"] },
 } as const;
 
 export type Capability = keyof typeof capabilities;

@@ -5,6 +5,7 @@
  * and the next one asked.
  */
 import type { StructurePlan } from "../../ir/types.ts";
+import { whereAvailable } from "./capabilities.ts";
 import { cfgText, refuse } from "./quote.ts";
 import { RETRY_AFTER } from "./replies.ts";
 
@@ -42,6 +43,7 @@ modparam("rtpengine", "rtpengine_tout_ms", 400)
 modparam("rtpengine", "rtpengine_retr", 1)
 modparam("rtpengine", "rtpengine_disable_tout", 10)
 modparam("rtpengine", "setid_default", 1)
+${whereAvailable("mediaPings", ['modparam("rtpengine", "ping_interval", 5)']).join("\n")}
 
 # flag 1: the INVITE has an offer; without one the offer comes with its answer, and the answer with the ACK
 route[MEDIA_OFFER] {
@@ -88,6 +90,24 @@ failure_route[MEDIA_END] {
 }
 `.split("\n");
 }
+
+/** Among the data files: what the operator asks each pod about. Kamailio does not read it. */
+const MEDIA_FILE = "media-proxies";
+
+/** As `rtpengine_sock` has them. */
+export const mediaSockets = ({ rtpengine = [] }: StructurePlan): readonly string[] => rtpengine.map(socketOf);
+
+export const renderMediaFile = (structure: StructurePlan): Readonly<Record<string, string>> =>
+  relays(structure)
+    ? {
+        [MEDIA_FILE]: mediaSockets(structure)
+          .map((socket) => `${socket}\n`)
+          .join(""),
+      }
+    : {};
+
+export const parseMediaFile = (data: Readonly<Record<string, string>>): readonly string[] =>
+  (data[MEDIA_FILE] ?? "").split("\n").filter((line) => /^udp6?:[0-9A-Za-z.:[\]-]{1,64}$/.test(line));
 
 /** `udp:host:port`; of IPv6: `udp6:[host]:port`. */
 function socketOf(address: string): string {

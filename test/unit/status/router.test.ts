@@ -146,6 +146,16 @@ describe("the status of a router", () => {
     expect(buildRouterStatus(input(more)).active).toBe("0/2");
   });
 
+  test("a pod whose media proxies all are silent makes the router unavailable, one of two does not", () => {
+    const proxies = (...answers: boolean[]) =>
+      answers.map((one, at) => ({ socket: `udp:192.0.2.${at}:2223`, answers: one }));
+    const up = { destinations: [seen(100, 1, "Active")], mediaProxies: proxies(true, false) };
+    expect(shown({ pods: [pod("edge-a", up)] })).toContain("Available True Available");
+    const more = { pods: [pod("edge-a", up), pod("edge-b", { ...up, mediaProxies: proxies(false, false) })] };
+    expect(shown(more)).toEqual(expect.arrayContaining(["Available False MediaProxyDown", "Ready True Ready"]));
+    expect(message("Available", more)).toMatch(/edge-b.*udp:192\.0\.2\.0:2223/);
+  });
+
   test("what drains is a destination but not an active one; a pod that is not ready does not count", () => {
     const sets = [{ name: "pbx", id: 1, destinations: [destination(199, 1), destination(100, 2)] }];
     const pods = [
