@@ -1,6 +1,5 @@
 /** Parsers of what Kamailio 5.6 to 6.1 answers. Pure. */
 import { OperatorError } from "../errors.ts";
-import type { DispatcherEntry } from "../render/types.ts";
 import type { DestinationState, ObservedDestination } from "./types.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -56,14 +55,6 @@ function latencyOf({ AVG: average, EST: last, MAX: max }: Fields): Pick<Observed
   if (typeof average !== "number" || typeof last !== "number" || typeof max !== "number" || max === 0) return {};
   return { latencyMs: { average, max, last } };
 }
-
-/** Whether a running destination is the desired one: same set, address, attributes, and disabled or not alike. */
-export const sameDestination = (desired: DispatcherEntry, observed: ObservedDestination): boolean =>
-  desired.setId === observed.setId &&
-  desired.uri === observed.uri &&
-  desired.priority === observed.priority &&
-  desired.attrs === observed.attrs &&
-  ((desired.flags & 4) !== 0) === (observed.state === "Disabled");
 
 /** `mtree.match`: 6.x and 5.6 answer one object for mode 0, a list for mode 2. */
 export function parseMtreeAnswer(result: unknown): string | undefined {

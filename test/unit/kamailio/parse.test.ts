@@ -10,7 +10,6 @@ import {
   parseHtableAnswer,
   parseMtreeAnswer,
   parseVersionAnswer,
-  sameDestination,
 } from "../../../src/kamailio/parse.ts";
 
 const folder = join(import.meta.dirname, "answers");
@@ -57,19 +56,4 @@ test("any JSON is either understood or refused with SIPR_RPC_MALFORMED", () => {
       refused(() => [parseMtreeAnswer(value), parseHtableAnswer(value), parseVersionAnswer(value)]);
     }),
   );
-});
-
-test("a destination is the desired one only when set, address, attributes and being disabled agree", () => {
-  const desired = { setId: 100, uri: "sip:192.0.2.1:5060;transport=udp", flags: 0, priority: 0, attrs: "" };
-  const observed = { setId: 100, uri: desired.uri, state: "Inactive", flags: "IP", priority: 0, attrs: "" } as const;
-  expect(sameDestination(desired, observed)).toBe(true);
-  expect(sameDestination({ ...desired, flags: 4 }, { ...observed, state: "Disabled" })).toBe(true);
-  for (const other of [
-    { setId: 101 },
-    { uri: "sip:192.0.2.1:5061;transport=udp" },
-    { attrs: "rweight=2" },
-    { flags: 4 },
-    { priority: 1 },
-  ])
-    expect(sameDestination({ ...desired, ...other }, observed), JSON.stringify(other)).toBe(false);
 });
