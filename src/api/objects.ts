@@ -47,7 +47,17 @@ export interface ObjectRef {
   name: string;
 }
 
+export const refOf = (object: RawObject): ObjectRef => ({
+  kind: object.kind,
+  namespace: object.metadata.namespace,
+  name: object.metadata.name,
+});
+
 /** "namespace/name": the key of a router or a backend in queues and maps. */
 export type Key = string;
 export const keyOf = (object: { metadata: { namespace: string; name: string } }): Key =>
   `${object.metadata.namespace}/${object.metadata.name}`;
+export const splitKey = (key: Key): { namespace: string; name: string } => {
+  const slash = key.indexOf("/");
+  return { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
+};

@@ -2,12 +2,12 @@
 import { gzipSync } from "node:zlib";
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import type { AdminState, PbxBackend, SipRouter } from "../api/index.ts";
+import { keyOf, type AdminState, type PbxBackend, type SipRouter } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
 import { callsOfBackend } from "./callCommands.ts";
 import type { Context } from "./gather.ts";
 import { maskText, objectEvidence } from "./evidence.ts";
-import { nameOf, type Evidence } from "./fleet.ts";
+import type { Evidence } from "./fleet.ts";
 import {
   answered,
   askAll,
@@ -56,7 +56,7 @@ async function verifyRouter(context: Context, router: SipRouter, deadline: numbe
   for (;;) {
     const desired = await desiredOf(fleet, router);
     if (desired === undefined)
-      throw new OperatorError("SIPR_USAGE", `SipRouter ${nameOf(router)} has no data yet: nothing of it runs.`, {
+      throw new OperatorError("SIPR_USAGE", `SipRouter ${keyOf(router)} has no data yet: nothing of it runs.`, {
         remedy: `Look at what is wrong: kubectl sip status ${router.metadata.name}`,
       });
     const pods = (await fleet.pods(router)).filter((pod) => !pod.terminating);
@@ -64,7 +64,7 @@ async function verifyRouter(context: Context, router: SipRouter, deadline: numbe
     const data = { router, revision: desired.revision, answers };
     const good = answered(answers).filter(({ value }) => value.inSync).length;
     if (io.columns !== undefined && good !== told)
-      io.stderr(`${nameOf(router)}: ${good} of ${pods.length} pods run revision ${desired.revision}`);
+      io.stderr(`${keyOf(router)}: ${good} of ${pods.length} pods run revision ${desired.revision}`);
     told = good;
     if (allInSync(data) || context.now() >= deadline) return data;
     if (!(await awaitNext(0.5, io.signal))) return data;
@@ -81,11 +81,11 @@ export interface DrainOptions {
 
 async function findBackend({ fleet }: Context, name: string): Promise<PbxBackend> {
   const backends = await fleet.backends();
-  const found = backends.filter((one) => one.metadata.name === name || nameOf(one) === name);
+  const found = backends.filter((one) => one.metadata.name === name || keyOf(one) === name);
   const [first] = found;
   if (first === undefined) {
     const known = backends
-      .map((one) => nameOf(one))
+      .map((one) => keyOf(one))
       .slice(0, 8)
       .join(", ");
     throw new OperatorError("SIPR_USAGE", `There is no PbxBackend ${name} in ${fleet.source}.`, {
@@ -95,7 +95,7 @@ async function findBackend({ fleet }: Context, name: string): Promise<PbxBackend
   if (found.length > 1)
     throw new OperatorError(
       "SIPR_USAGE",
-      `There are ${found.length} PbxBackends ${name}: ${found.map((one) => nameOf(one)).join(", ")}.`,
+      `There are ${found.length} PbxBackends ${name}: ${found.map((one) => keyOf(one)).join(", ")}.`,
       {
         remedy: "Name one of them with its namespace.",
       },
@@ -106,11 +106,11 @@ async function findBackend({ fleet }: Context, name: string): Promise<PbxBackend
 async function setState(context: Context, name: string, state: AdminState): Promise<PbxBackend> {
   const backend = await findBackend(context, name);
   if ((backend.spec.adminState ?? "Enabled") === state) {
-    context.io.stdout(`PbxBackend ${nameOf(backend)} is ${state} already`);
+    context.io.stdout(`PbxBackend ${keyOf(backend)} is ${state} already`);
     return backend;
   }
   await context.fleet.setAdminState(backend, state);
-  context.io.stdout(`PbxBackend ${nameOf(backend)}: spec.adminState is ${state} now`);
+  context.io.stdout(`PbxBackend ${keyOf(backend)}: spec.adminState is ${state} now`);
   return backend;
 }
 

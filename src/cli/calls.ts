@@ -3,9 +3,8 @@
  * backend, the route) is asked only for the page that is shown (`dlg.dlg_list`). Pure.
  */
 import { OperatorError } from "../errors.ts";
-import type { SipRouter } from "../api/index.ts";
+import { keyOf, type SipRouter } from "../api/index.ts";
 import type { FleetPod } from "./fleet.ts";
-import { nameOf } from "./fleet.ts";
 import { userOf, type Naming } from "./names.ts";
 import { answered, notAnswering, type Answer } from "./output.ts";
 import { duration } from "./stats.ts";
@@ -138,7 +137,7 @@ export function renderCalls(data: CallsData, style: Style): string[] {
     : [];
   const next = offset + page.length;
   return [
-    `SipRouter ${nameOf(data.router)}  ${matched.length}${filtered} calls  ${byState.join(", ")}`.trimEnd(),
+    `SipRouter ${keyOf(data.router)}  ${matched.length}${filtered} calls  ${byState.join(", ")}`.trimEnd(),
     ...(page.length === 0 ? [] : renderTable(columns, rows, style)),
     ...(byBackend.length === 0 ? [] : [`by backend: ${byBackend.join(", ")}`]),
     ...(whole

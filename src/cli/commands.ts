@@ -1,7 +1,8 @@
 /** `status`, `stats`, `dump`: gather, print, exit code. */
+import { keyOf } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
 import { disagrees, dumpJson, mergeDestinations, renderDump, type DumpData } from "./dump.ts";
-import { nameOf, type Fleet, type FleetPod } from "./fleet.ts";
+import type { Fleet, FleetPod } from "./fleet.ts";
 import { chosen, destinationsOf, printAll, worst, type Context, type WatchOptions } from "./gather.ts";
 import {
   askAll,
@@ -69,14 +70,14 @@ export async function stats(
       })),
     );
     const views = all.map(({ router: one, answers }): StatsData => {
-      const earlier = before?.answers.get(nameOf(one));
+      const earlier = before?.answers.get(keyOf(one));
       return {
         router: one,
         answers,
         before: earlier === undefined ? undefined : { answers: earlier, seconds: (at - (before?.at ?? at)) / 1000 },
       };
     });
-    before = { at, answers: new Map(all.map((one) => [nameOf(one.router), one.answers])) };
+    before = { at, answers: new Map(all.map((one) => [keyOf(one.router), one.answers])) };
     const first = round === 0 && (options.rate === true || options.watch === true);
     if (!first || options.watch === true)
       frame(options.watch === true, io, () =>

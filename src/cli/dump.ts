@@ -1,9 +1,9 @@
 /** `dump`: the destinations as every pod has them, merged, and where pods differ from each other or from what is wanted. Pure. */
-import type { PbxBackend, SipRouter } from "../api/index.ts";
+import { keyOf, type PbxBackend, type SipRouter } from "../api/index.ts";
 import { destinationId, isDrainTier, setIdOf, tierOf } from "../ir/setId.ts";
 import type { ObservedDestination } from "../kamailio/types.ts";
 import type { DesiredData } from "../render/types.ts";
-import { nameOf, podNameOf } from "./fleet.ts";
+import { podNameOf } from "./fleet.ts";
 import { hostOf, nameResources } from "./names.ts";
 import { answered, notAnswering, type Answer } from "./output.ts";
 import { renderTable, wrap, type Cell, type Column, type Style } from "./table.ts";
@@ -133,7 +133,7 @@ const number = (value: number | undefined): string => (value === undefined ? "-"
 export function renderDump(data: DumpData, style: Style, perPod: boolean): string[] {
   const merged = mergeDestinations(data);
   const { revision } = data.router.status ?? {};
-  const title = `SipRouter ${nameOf(data.router)}  pods ${answered(data.answers).length}/${data.answers.length}${revision === undefined ? "" : `  revision ${revision}`}`;
+  const title = `SipRouter ${keyOf(data.router)}  pods ${answered(data.answers).length}/${data.answers.length}${revision === undefined ? "" : `  revision ${revision}`}`;
   if (perPod) {
     const rows = answered(data.answers).flatMap(({ pod }) =>
       merged.flatMap((one) =>

@@ -1,7 +1,7 @@
 /** `route explain` as text and as data. Pure. */
+import { keyOf } from "../api/index.ts";
 import { DRAIN_TIER } from "../ir/setId.ts";
 import { explain, type ExplainData } from "./explain.ts";
-import { nameOf } from "./fleet.ts";
 import { hostOf } from "./names.ts";
 import { answered, notAnswering } from "./output.ts";
 import { paint, renderTable, wrap, type Cell, type Column, type Style } from "./table.ts";
@@ -40,7 +40,7 @@ export function renderExplain(data: ExplainData, style: Style): string[] {
   const { winner, number, source, candidates, targets, pods } = explain(data);
   const { question, router } = data;
   const at = question.domain === undefined ? "" : `@${question.domain}`;
-  const head = `${question.number}${at} at SipRouter ${nameOf(router)}`;
+  const head = `${question.number}${at} at SipRouter ${keyOf(router)}`;
   const set = router.spec.dispatcherSets.find((one) => one.name === winner?.set);
   const verdict =
     winner === undefined
@@ -114,7 +114,7 @@ export const explainJson = (data: ExplainData): object => {
   const { winner, ...rest } = explain(data);
   return {
     question: data.question,
-    router: nameOf(data.router),
+    router: keyOf(data.router),
     route: winner ?? null,
     ...rest,
     notAnswering: notAnswering(data.answers),

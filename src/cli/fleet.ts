@@ -3,7 +3,7 @@
  * a standalone (`stateFleet.ts`). A command is a function from gathered data to text or JSON; reading and writing is at
  * the edge.
  */
-import type { AdminState, ObjectRef, PbxBackend, RawObject, SipRouter } from "../api/index.ts";
+import type { AdminState, PbxBackend, SipRouter } from "../api/index.ts";
 
 /** One Kamailio of a router. */
 export interface FleetPod {
@@ -49,13 +49,7 @@ export interface Evidence {
   readonly content: string;
 }
 
-export const nameOf = (object: RawObject): string => `${object.metadata.namespace}/${object.metadata.name}`;
 export const podNameOf = (pod: FleetPod): string => `${pod.namespace}/${pod.name}`;
-export const refOf = (object: RawObject): ObjectRef => ({
-  kind: object.kind,
-  namespace: object.metadata.namespace,
-  name: object.metadata.name,
-});
 
 /** on a SipRouter: its change makes the operator read back every pod */
 export const reloadRequest = "siprouter.dev/reload-requested-at";

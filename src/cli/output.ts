@@ -2,9 +2,9 @@
 import { dump } from "js-yaml";
 import type { CommandIO } from "../commands/io.ts";
 import { OperatorError } from "../errors.ts";
-import { nameOf, podNameOf, type FleetPod } from "./fleet.ts";
+import { podNameOf, type FleetPod } from "./fleet.ts";
 import { plain, type Style } from "./table.ts";
-import type { RawObject } from "../api/index.ts";
+import { keyOf, type RawObject } from "../api/index.ts";
 
 export interface CliIO extends CommandIO {
   /** columns of the terminal that standard output is; undefined: it is none */
@@ -103,14 +103,14 @@ export function chooseRouters<Router extends RawObject>(
   source: string,
 ): readonly Router[] {
   const found =
-    name === undefined ? routers : routers.filter((router) => router.metadata.name === name || nameOf(router) === name);
+    name === undefined ? routers : routers.filter((router) => router.metadata.name === name || keyOf(router) === name);
   if (found.length > 0) return found;
   if (name === undefined)
     throw new OperatorError("SIPR_USAGE", `There is no SipRouter in ${source}.`, {
       remedy: "Name another namespace with -n, all of them with -A, or other labels with -l.",
     });
   const known = routers
-    .map((router) => nameOf(router))
+    .map((router) => keyOf(router))
     .slice(0, 8)
     .join(", ");
   throw new OperatorError("SIPR_USAGE", `There is no SipRouter ${name} in ${source}.`, {

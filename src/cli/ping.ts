@@ -1,8 +1,8 @@
 /** `ping`: OPTIONS to each destination from each pod, now. Pure. */
-import type { SipRouter } from "../api/index.ts";
+import { keyOf, type SipRouter } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
 import type { ObservedDestination } from "../kamailio/types.ts";
-import { nameOf, type FleetPod } from "./fleet.ts";
+import type { FleetPod } from "./fleet.ts";
 import { hostOf, type Naming } from "./names.ts";
 import { renderTable, type Cell, type Column, type Style } from "./table.ts";
 
@@ -83,7 +83,7 @@ export function renderPing(router: SipRouter, results: readonly PingResult[], st
   });
   const failed = results.filter((one) => !one.alive).length;
   return [
-    `SipRouter ${nameOf(router)}`,
+    `SipRouter ${keyOf(router)}`,
     ...renderTable(columns, rows, style),
     failed === 0 ? `all ${results.length} answered` : `${failed} of ${results.length} did not answer`,
   ];

@@ -1,6 +1,6 @@
 /** What is wrong with a fleet, worst first, each with what to do about it. Pure. */
-import type { Condition, PbxBackend, Reason, SipRouter } from "../api/index.ts";
-import { nameOf, type FleetPod } from "./fleet.ts";
+import { keyOf, type Condition, type PbxBackend, type Reason, type SipRouter } from "../api/index.ts";
+import type { FleetPod } from "./fleet.ts";
 
 export interface Problem {
   /** "SipRouter default/edge" */
@@ -51,7 +51,7 @@ const order: readonly string[] = ["Accepted", "ResolvedRefs", "Programmed", "Ava
 /** `Ready` repeats the others: it counts only when nothing else explains it. A backend nobody uses is no problem. */
 function conditionProblems(object: SipRouter | PbxBackend): Problem[] {
   const conditions: readonly Condition[] = object.status?.conditions ?? [];
-  const label = `${object.kind} ${nameOf(object)}`;
+  const label = `${object.kind} ${keyOf(object)}`;
   if (conditions.length === 0) {
     const remedy = "Check that the operator runs, and that it watches this namespace.";
     return [
@@ -77,7 +77,7 @@ function stale(object: SipRouter | PbxBackend): Problem[] {
   if (observed < 0 || observed >= generation) return [];
   const message = `The status is of generation ${observed}, the object is at ${generation}.`;
   const remedy = "Wait; if this stays, check that the operator runs.";
-  return [{ object: `${object.kind} ${nameOf(object)}`, what: "status is old", message, remedy, severe: false }];
+  return [{ object: `${object.kind} ${keyOf(object)}`, what: "status is old", message, remedy, severe: false }];
 }
 
 function podProblems(router: SipRouter, pods: readonly FleetPod[]): Problem[] {

@@ -1,6 +1,6 @@
 /** `route explain` and `ping`: gather, print, exit code. */
 import { randomBytes } from "node:crypto";
-import type { SipRouter } from "../api/index.ts";
+import { keyOf, type SipRouter } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
 import { NOT_THERE, orWhen } from "../kamailio/ask.ts";
 import { parseHtableAnswer, parseMtreeAnswer } from "../kamailio/parse.ts";
@@ -8,7 +8,7 @@ import type { ObservedDestination } from "../kamailio/types.ts";
 import { PING_METHOD } from "../render/layout.ts";
 import { explain, lookupKeys, routeTable, rowCounts, type ExplainData, type Question } from "./explain.ts";
 import { explainJson, renderExplain } from "./explainView.ts";
-import { nameOf, type Fleet, type FleetPod } from "./fleet.ts";
+import type { Fleet, FleetPod } from "./fleet.ts";
 import { chosen, destinationsOf, printAll, worst, type Context } from "./gather.ts";
 import { nameResources } from "./names.ts";
 import { answered, askAll, EXIT, reportUnanswered, styleOf, type OutputOptions } from "./output.ts";
@@ -91,7 +91,7 @@ export async function ping(
     shown.push(router);
     if (results.some(({ alive }) => !alive)) codes.push(EXIT.failed);
     views.push({
-      data: { router: nameOf(router), results },
+      data: { router: keyOf(router), results },
       lines: () => renderPing(router, results, styleOf(options, io)),
     });
   }

@@ -3,13 +3,13 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
 import { CORE_SCHEMA, load } from "js-yaml";
-import { CONTROL_PORT, type PbxBackend, type RawObject, type SipRouter } from "../api/index.ts";
+import { CONTROL_PORT, keyOf, type PbxBackend, type RawObject, type SipRouter } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
 import { createControl } from "../kamailio/control.ts";
 import { labels } from "../render/layout.ts";
 import { controlName, dataName } from "../render/objects-names.ts";
 import { maskText, objectEvidence } from "./evidence.ts";
-import { nameOf, type Evidence, type Fleet, type FleetPod } from "./fleet.ts";
+import type { Evidence, Fleet, FleetPod } from "./fleet.ts";
 import { parseSelector } from "./labelSelector.ts";
 
 export interface StateFleetOptions {
@@ -153,8 +153,8 @@ export async function createStateFleet(options: StateFleetOptions): Promise<Flee
       return map?.["data"] as Record<string, string> | undefined;
     },
     async setAdminState(backend, adminState) {
-      const remedy = `Set spec.adminState: ${adminState} in the file that defines PbxBackend ${nameOf(backend)}; it takes effect as soon as the file is saved.`;
-      throw cannotWrite(`PbxBackend ${nameOf(backend)} was not changed`, remedy);
+      const remedy = `Set spec.adminState: ${adminState} in the file that defines PbxBackend ${keyOf(backend)}; it takes effect as soon as the file is saved.`;
+      throw cannotWrite(`PbxBackend ${keyOf(backend)} was not changed`, remedy);
     },
     // a standalone reads back every pod all the time: there is nothing to ask for
     requestReload: async () => undefined,

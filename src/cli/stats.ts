@@ -1,7 +1,6 @@
 /** `stats`: counters of each pod and their sum. Pure. */
-import type { SipRouter } from "../api/index.ts";
+import { keyOf, type SipRouter } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
-import { nameOf } from "./fleet.ts";
 import { answered, notAnswering, type Answer } from "./output.ts";
 import { renderTable, type Cell, type Column, type Style } from "./table.ts";
 
@@ -168,7 +167,7 @@ export function renderStats(data: StatsData, style: Style): string[] {
   const rows = statsRows(data);
   const sum = row("all", sumStats(rows.map(({ stats }) => stats)), sumRate(rows));
   return [
-    `SipRouter ${nameOf(data.router)}  pods ${rows.length}/${data.answers.length}`,
+    `SipRouter ${keyOf(data.router)}  pods ${rows.length}/${data.answers.length}`,
     ...renderTable(
       columns,
       [...rows.map(({ pod, stats, callsPerSecond }) => row(pod, stats, callsPerSecond)), sum],

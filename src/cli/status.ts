@@ -1,7 +1,7 @@
 /** `status`: routers, sets, backends and pods as a tree, what is wrong first. Pure. */
-import type { BackendState, PbxBackend, SipRouter } from "../api/index.ts";
+import { keyOf, type BackendState, type PbxBackend, type SipRouter } from "../api/index.ts";
 import { matchesSelector } from "../model/selector.ts";
-import { nameOf, type FleetPod } from "./fleet.ts";
+import type { FleetPod } from "./fleet.ts";
 import { findProblems, type Problem } from "./problems.ts";
 import { cut, paint, plain, wrap, type Style, type Tone } from "./table.ts";
 
@@ -109,7 +109,7 @@ function routerNode({ router, pods }: StatusData["fleets"][number], backends: re
   const { status } = router;
   const state = ready === undefined ? "no status" : ready.status === "True" ? "Ready" : `not Ready (${ready.reason})`;
   const parts = [
-    `SipRouter ${nameOf(router)}`,
+    `SipRouter ${keyOf(router)}`,
     state,
     `pods ${pods.filter((pod) => pod.ready).length}/${router.spec.replicas ?? 2}`,
     status?.active === undefined ? "" : `destinations ${status.active}`,
@@ -149,10 +149,10 @@ export function renderStatus(data: StatusData, style: Style): string[] {
       data.backends
         .filter((backend) => backend.metadata.namespace === router.metadata.namespace)
         .filter((backend) => router.spec.dispatcherSets.some((set) => inSet(set, backend)))
-        .map((backend) => nameOf(backend)),
+        .map((backend) => keyOf(backend)),
     ),
   );
-  const unused = data.backends.filter((backend) => !used.has(nameOf(backend))).map((backend) => nameOf(backend));
+  const unused = data.backends.filter((backend) => !used.has(keyOf(backend))).map((backend) => keyOf(backend));
   return [
     ...(problems.length === 0
       ? []

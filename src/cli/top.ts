@@ -1,7 +1,6 @@
 /** `top`: who has the most calls now. Pure. */
-import type { SipRouter } from "../api/index.ts";
+import { keyOf, type SipRouter } from "../api/index.ts";
 import type { Call } from "./calls.ts";
-import { nameOf } from "./fleet.ts";
 import { renderTable, type Column, type Style } from "./table.ts";
 
 export interface TopData {
@@ -46,7 +45,7 @@ export function renderTop(data: TopData, style: Style): string[] {
   const total = data.calls.length;
   const share = (calls: number): string => `${Math.round((calls / Math.max(1, total)) * 100)}%`;
   return [
-    `SipRouter ${nameOf(data.router)}  ${total} calls`,
+    `SipRouter ${keyOf(data.router)}  ${total} calls`,
     ...lists(data)
       .filter(({ counts }) => counts.length > 0)
       .flatMap(({ title, counts }) => {

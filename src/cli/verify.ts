@@ -5,8 +5,8 @@ import type { Control, PodReading } from "../kamailio/types.ts";
 import { readPod } from "../kamailio/readPod.ts";
 import { decidePod } from "../reload/decide.ts";
 import type { ReloadAction } from "../reload/types.ts";
-import type { SipRouter } from "../api/index.ts";
-import { nameOf, type Fleet, type FleetPod } from "./fleet.ts";
+import { keyOf, type SipRouter } from "../api/index.ts";
+import type { Fleet, FleetPod } from "./fleet.ts";
 import { answered, notAnswering, type Answer } from "./output.ts";
 import { renderTable, wrap, type Cell, type Column, type Style } from "./table.ts";
 
@@ -95,7 +95,7 @@ export function renderReload(data: ReloadData, style: Style): string[] {
     ];
   });
   const good = answered(data.answers).filter(({ value }) => value.inSync).length;
-  const summary = `SipRouter ${nameOf(data.router)}  ${good} of ${data.answers.length} pods read back with revision ${data.revision}`;
+  const summary = `SipRouter ${keyOf(data.router)}  ${good} of ${data.answers.length} pods read back with revision ${data.revision}`;
   const differing = answered(data.answers).flatMap(({ pod, value }) =>
     [...value.differences, ...value.unknown].flatMap((one) => wrap(`${pod.name}: ${one}`, "  ", style.width)),
   );

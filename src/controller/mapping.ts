@@ -2,7 +2,7 @@
  * Which routers and backends a change concerns. `referencesOf` is pure; the index keeps what every router and backend
  * names, so that one change costs the same among a thousand routers.
  */
-import type { Key, RawObject } from "../api/index.ts";
+import { splitKey, type Key, type RawObject } from "../api/index.ts";
 import type { Change } from "../kube/cluster.ts";
 import { referencedSecrets } from "../model/references.ts";
 import { matchesSelector, type LabelSelector } from "../model/selector.ts";
@@ -135,7 +135,7 @@ export function createMapper(): Mapper {
 
   const backendsOf = (router: Key, references: References | undefined): readonly Key[] => {
     if (references === undefined) return [];
-    const namespace = router.slice(0, router.indexOf("/"));
+    const { namespace } = splitKey(router);
     const named = [...references.backends].map((name) => `${namespace}/${name}`).filter((key) => backends.has(key));
     if (references.selectors.length === 0) return named;
     const selected = [...backends]

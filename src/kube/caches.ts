@@ -2,7 +2,7 @@
  * The copies of the cluster's objects, and over them the answers to this process' own writes until the watch brings
  * them: what was written is read back at once.
  */
-import { keyOf } from "../api/index.ts";
+import { splitKey, keyOf } from "../api/index.ts";
 import type { Key, RawObject } from "../api/index.ts";
 import { labels, MANAGED_BY } from "../render/layout.ts";
 import type { Snapshot } from "../model/types.ts";
@@ -76,8 +76,7 @@ export class Caches {
   }
 
   owned(kind: string, router: Key): readonly RawObject[] {
-    const slash = router.indexOf("/");
-    const [namespace, name] = [router.slice(0, slash), router.slice(slash + 1)];
+    const { namespace, name } = splitKey(router);
     return this.list(kind).filter(
       ({ metadata }) => metadata.namespace === namespace && metadata.labels?.[labels.router] === name,
     );

@@ -1,7 +1,7 @@
 /** One PbxBackend: what is wrong with it, and the endpoints it stands for. */
-import type { Key, RawObject } from "../api/index.ts";
+import { refOf, type Key, type RawObject } from "../api/index.ts";
 import { resolveEndpoints } from "./endpoints.ts";
-import { refOf, sortIssues } from "./issue.ts";
+import { sortIssues } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import { parseBackend } from "./parse.ts";
 import { backendSecretIssues } from "./secrets.ts";

@@ -1,7 +1,14 @@
 /** Where the SIP traffic of a backend goes at this moment: its address, its name's addresses, or its Service's pods. */
 import { isIP } from "node:net";
-import { backendPort, type PbxBackend, type PbxBackendSpec, type RawObject, type Transport } from "../api/index.ts";
-import { compare, quote, refOf, unresolved, wrong } from "./issue.ts";
+import {
+  backendPort,
+  refOf,
+  type PbxBackend,
+  type PbxBackendSpec,
+  type RawObject,
+  type Transport,
+} from "../api/index.ts";
+import { compare, quote, unresolved, wrong } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import { parseBackend } from "./parse.ts";
 import type { Endpoint, Issue, Snapshot } from "./types.ts";

@@ -1,12 +1,6 @@
 /** Making, sorting and printing issues. */
-import type { ObjectRef, RawObject, Reason } from "../api/index.ts";
+import type { ObjectRef, Reason } from "../api/index.ts";
 import type { Issue } from "./types.ts";
-
-export const refOf = (object: RawObject): ObjectRef => ({
-  kind: object.kind,
-  namespace: object.metadata.namespace,
-  name: object.metadata.name,
-});
 
 /** Wrong until the object itself is edited. */
 export const wrong = (object: ObjectRef, path: string, reason: Reason, message: string): Issue => ({

@@ -2,12 +2,13 @@
 import {
   parsePbxBackend,
   parseSipRouter,
+  refOf,
   type Parsed,
   type PbxBackend,
   type RawObject,
   type SipRouter,
 } from "../api/index.ts";
-import { refOf, wrong } from "./issue.ts";
+import { wrong } from "./issue.ts";
 import type { Issue } from "./types.ts";
 
 export type ParsedObject<Kind> = { readonly object: Kind } | { readonly issues: readonly Issue[] };

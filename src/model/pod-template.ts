@@ -2,8 +2,8 @@
  * spec.kamailio.podTemplate: what a user may add to the pods. Everything else belongs to the operator: it must be able
  * to find its pods, reach their control port, and drain them.
  */
-import type { SipRouter } from "../api/index.ts";
-import { refOf, wrong } from "./issue.ts";
+import { refOf, type SipRouter } from "../api/index.ts";
+import { wrong } from "./issue.ts";
 import type { Issue } from "./types.ts";
 
 /** the container that the operator makes */

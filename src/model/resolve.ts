@@ -1,7 +1,7 @@
 /** One SipRouter with everything it names, or what is wrong with it. */
-import type { Key, SipRouter } from "../api/index.ts";
+import { refOf, type Key, type SipRouter } from "../api/index.ts";
 import { resolveCredentials } from "./credentials.ts";
-import { refOf, sortIssues, unresolved } from "./issue.ts";
+import { sortIssues, unresolved } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import { parseRouter } from "./parse.ts";
 import { podTemplateIssues } from "./pod-template.ts";

@@ -1,6 +1,6 @@
 /** Secrets that a spec names: there, and with the keys that are needed. Their values are never put into a message. */
-import type { ObjectRef, PbxBackend, SipRouter } from "../api/index.ts";
-import { refOf, unresolved } from "./issue.ts";
+import { refOf, type ObjectRef, type PbxBackend, type SipRouter } from "../api/index.ts";
+import { unresolved } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import type { Issue, Snapshot } from "./types.ts";
 

@@ -1,7 +1,15 @@
 /** Dispatcher sets: their ids and the backends in them. */
-import type { Algorithm, Key, ObjectRef, RawObject, SipRouter, SipRouterSpec } from "../api/index.ts";
+import {
+  refOf,
+  type Algorithm,
+  type Key,
+  type ObjectRef,
+  type RawObject,
+  type SipRouter,
+  type SipRouterSpec,
+} from "../api/index.ts";
 import { resolveBackend } from "./backend.ts";
-import { compare, refOf, unresolved } from "./issue.ts";
+import { compare, unresolved } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import { matchesSelector } from "./selector.ts";
 import type { Issue, ResolvedMember, ResolvedSet, Snapshot } from "./types.ts";

@@ -1,7 +1,7 @@
 /** Certificates of TLS listeners: readable, with the key that belongs to them. */
 import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
-import type { SipRouter } from "../api/index.ts";
-import { refOf, unresolved, wrong } from "./issue.ts";
+import { refOf, type SipRouter } from "../api/index.ts";
+import { unresolved, wrong } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import type { Issue, ResolvedTls, Snapshot } from "./types.ts";
 

@@ -1,6 +1,6 @@
 /** The Secret of a trunk: the user and the password with which the router answers the trunk's challenges. */
-import type { PbxBackend } from "../api/index.ts";
-import { refOf, unresolved } from "./issue.ts";
+import { refOf, type PbxBackend } from "../api/index.ts";
+import { unresolved } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import type { Issue, Login, Snapshot } from "./types.ts";
 

@@ -1,5 +1,6 @@
 /** Prometheus metrics. Queues have client-go's names, so that usual dashboards work; the rest is `siprouter_*`. */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
+import { splitKey, type Key } from "../api/index.ts";
 import type { Metrics } from "../controller/types.ts";
 
 export interface OperatorMetrics {
@@ -13,9 +14,9 @@ export interface OperatorMetrics {
 const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const states = ["Active", "Inactive", "Probing", "Disabled"] as const;
 
-const split = (key: string): { namespace: string; router: string } => {
-  const slash = key.indexOf("/");
-  return { namespace: key.slice(0, slash), router: key.slice(slash + 1) };
+const split = (key: Key): { namespace: string; router: string } => {
+  const { namespace, name } = splitKey(key);
+  return { namespace, router: name };
 };
 
 export const createMetrics = (version: string): OperatorMetrics => {

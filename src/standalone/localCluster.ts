@@ -5,14 +5,14 @@
  * STATE/lock, STATE/status/…yaml, STATE/events.jsonl, STATE/objects/… (owner only), STATE/pods/<namespace>/<pod>/.
  */
 import { join } from "node:path";
-import { keyOf, type Key, type ObjectRef, type RawObject } from "../api/index.ts";
+import { keyOf, refOf, type Key, type ObjectRef, type RawObject } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
 import type { Change, Cluster } from "../kube/cluster.ts";
 import { snapshotOf } from "../model/snapshot.ts";
 import type { Claim, Pool } from "./addresses.ts";
 import { createDeployments, podView } from "./deployments.ts";
 import { OwnedObjects, routerOf } from "./ownedObjects.ts";
-import { describeRef, refOf, type ParsedResources, type ResourceError } from "./resources.ts";
+import { describeRef, type ParsedResources, type ResourceError } from "./resources.ts";
 import { createRunner, type PodRecord, type PodStatus } from "./runner/index.ts";
 import { StatusFiles } from "./statusFiles.ts";
 import { UserObjects } from "./userObjects.ts";

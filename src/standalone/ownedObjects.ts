@@ -5,10 +5,10 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Key, ObjectRef, RawObject } from "../api/index.ts";
+import { refOf, type Key, type ObjectRef, type RawObject } from "../api/index.ts";
 import type { Change } from "../kube/cluster.ts";
 import { labels } from "../render/layout.ts";
-import { describeRef, refOf } from "./resources.ts";
+import { describeRef } from "./resources.ts";
 import { readFileIfThere, writeFileAtomic } from "./runner/index.ts";
 
 export class OwnedObjects {

@@ -4,7 +4,7 @@
  * line.
  */
 import { CORE_SCHEMA, load, mergeTag, YAMLException } from "js-yaml";
-import type { ObjectMeta, ObjectRef, RawObject } from "../api/index.ts";
+import { refOf, type ObjectMeta, type ObjectRef, type RawObject } from "../api/index.ts";
 
 const schema = CORE_SCHEMA.withTags(mergeTag);
 export const DEFAULT_NAMESPACE = "default";
@@ -35,11 +35,6 @@ export interface ParsedResources {
 }
 
 export const describeRef = (ref: ObjectRef): string => `${ref.kind} ${ref.namespace}/${ref.name}`;
-export const refOf = (object: RawObject): ObjectRef => ({
-  kind: object.kind,
-  namespace: object.metadata.namespace,
-  name: object.metadata.name,
-});
 export const describeError = (error: ResourceError): string => `${error.file}:${error.line}: ${error.message}`;
 
 /**

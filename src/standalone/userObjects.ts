@@ -3,9 +3,9 @@
  * and status, remembered over a restart.
  */
 import { createHash } from "node:crypto";
-import type { ObjectRef, RawObject } from "../api/index.ts";
+import { refOf, type ObjectRef, type RawObject } from "../api/index.ts";
 import type { Change } from "../kube/cluster.ts";
-import { describeRef, refOf } from "./resources.ts";
+import { describeRef } from "./resources.ts";
 
 /** Stable: the same object has the same uid after a restart. */
 export function uidOf(ref: ObjectRef): string {

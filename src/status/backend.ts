@@ -1,5 +1,6 @@
 /** The whole status of a PbxBackend. */
 import {
+  splitKey,
   backendConditionTypes,
   type BackendConditionType,
   type BackendState,
@@ -27,11 +28,10 @@ export function buildBackendStatus(input: BackendInput): PbxBackendStatus {
   };
 }
 
-const nameOf = (key: string): string => key.slice(key.indexOf("/") + 1);
 const takesCalls = (one: ObservedDestination): boolean => one.state === "Active" || one.state === "Probing";
 
 function routerEntry(use: BackendUse, before: readonly RouterEntry[] | undefined, now: string): RouterEntry {
-  const name = nameOf(use.router);
+  const name = splitKey(use.router).name;
   const read = use.pods.filter((pod) => pod !== undefined && pod.length > 0) as (readonly ObservedDestination[])[];
   const state = stateOf(read.flat());
   const old = before?.find((entry) => entry.name === name);
@@ -71,7 +71,7 @@ function reportsOf(uses: readonly BackendUse[]): readonly Report[] {
   return uses.flatMap(({ router, pods }) => {
     const probed = pods.flatMap((pod) => (pod ?? []).filter(isProbed));
     if (probed.length === 0) return [];
-    return [{ router: nameOf(router), answers: probed.some(takesCalls), silent: !probed.every(takesCalls) }];
+    return [{ router: splitKey(router).name, answers: probed.some(takesCalls), silent: !probed.every(takesCalls) }];
   });
 }
 
