@@ -6,6 +6,7 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { integer } from "./quote.ts";
 import { MAX_RPC_BODY, PING_METHOD, rpcMethods } from "../layout.ts";
+import { limitDump } from "./registrar.ts";
 import { controlTokenInCfg } from "./tokens.ts";
 
 const value = '("[^"\\\\]*"|-?[0-9]+)';
@@ -86,7 +87,7 @@ route[CONTROL_RPC] {
     route(CONTROL_MTREE);
     exit;
   }
-  jsonrpc_dispatch();
+${limitDump(structure)}  jsonrpc_dispatch();
 }
 
 # mtree frees what it replaces while another process may still read it (its guard is not in shared memory, 5.6 to 6.1):

@@ -12,6 +12,16 @@ const DEFAULT_CONTACTS = 10;
 
 export const isRegistrar = ({ registration }: StructurePlan): boolean => registration.mode === "Registrar";
 
+/** Of the control port: a list that does not fit private memory is never answered, and its process is lost. */
+export const limitDump = (structure: StructurePlan): string =>
+  isRegistrar(structure)
+    ? `  if ($rb =~ '"method":"ul\\.dump"' && $stat(location_contacts) > 2000) {
+    xhttp_reply("413", "Content Too Large", "text/plain", "more phones are registered than can be listed\\n");
+    exit;
+  }
+`
+    : "";
+
 /** Line of `request_route`, before anybody is asked who he is. */
 export const fromPeer = (structure: StructurePlan): string => (isRegistrar(structure) ? "\n  route(FROM_PEER);" : "");
 
