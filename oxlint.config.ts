@@ -36,8 +36,11 @@ export const pure = [
   "reload/decide*.ts",
 ];
 
-const onlyMain = "Only src/main.ts touches the process: take what you need as an argument (commands/io.ts).";
+const onlyMain =
+  "Only src/main.ts and src/kubectl-sip.ts touch the process: take what you need as an argument (commands/io.ts).";
 const noIo = "Pure modules do no I/O: move the effect to the caller.";
+const noClock = "Pure modules take `now` as an argument.";
+const noChance = "Pure modules are deterministic.";
 const processGlobal = { name: "process", message: onlyMain };
 const processProperty = { object: "globalThis", property: "process", message: onlyMain };
 const processModules = [
@@ -52,6 +55,11 @@ const orderPattern = (folder: string, allowed: readonly string[], up: string) =>
 });
 const purePaths = [
   { name: "node:net", allowImportNames: ["isIP", "isIPv4", "isIPv6", "BlockList", "SocketAddress"], message: noIo },
+  {
+    name: "node:crypto",
+    allowImportNames: ["createHash", "createHmac", "createPrivateKey", "createPublicKey", "X509Certificate"],
+    message: noChance,
+  },
 ];
 const purePatterns = [
   { group: ["node:*", "node:*/**", "!node:crypto", "!node:net"], message: noIo },
@@ -100,6 +108,15 @@ export default defineConfig({
         "no-console": "error",
       },
     },
+    {
+      files: ["src/*"],
+      rules: {
+        "no-restricted-imports": [
+          "error",
+          { patterns: [{ group: ["*", "*/**"], message: "A file of src/ belongs in one of its folders." }] },
+        ],
+      },
+    },
     ...Object.entries(importOrder).flatMap(([folder, allowed]) => [
       {
         files: [`src/${folder}/**`],
@@ -134,13 +151,15 @@ export default defineConfig({
           "error",
           processGlobal,
           ...["setTimeout", "setInterval", "setImmediate", "fetch"].map((name) => ({ name, message: noIo })),
+          ...["Date", "performance"].map((name) => ({ name, message: noClock })),
+          { name: "crypto", message: noChance },
         ],
         "no-restricted-properties": [
           "error",
           processProperty,
-          { object: "Date", property: "now", message: "Pure modules take `now` as an argument." },
-          { object: "performance", property: "now", message: "Pure modules take `now` as an argument." },
-          { object: "Math", property: "random", message: "Pure modules are deterministic." },
+          ...["Date", "performance"].map((property) => ({ object: "globalThis", property, message: noClock })),
+          { object: "globalThis", property: "crypto", message: noChance },
+          { object: "Math", property: "random", message: noChance },
         ],
       },
     },

@@ -35,6 +35,7 @@ export const conditionOf = (status: unknown, type: string): Condition | undefine
   conditionsOf(status).find((condition) => condition.type === type);
 
 /** API times have whole seconds. */
+// oxlint-disable-next-line no-restricted-globals -- of the time it is given
 export const timeOf = (milliseconds: number): string => new Date(milliseconds).toISOString().replace(/\.\d{3}Z$/, "Z");
 
 /** Equal as JSON: the order of fields and absent fields do not count. */
