@@ -155,8 +155,6 @@ export const newProgress = (uid: string, name: string, target: string): PodProgr
   message: "",
 });
 
-export { destinationId } from "../ir/setId.ts";
-
 export const sameTables = (a: readonly DataTable[] | undefined, b: readonly DataTable[]): boolean =>
   a !== undefined &&
   JSON.stringify(a.map((one) => [one.name, one.generation])) ===

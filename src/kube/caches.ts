@@ -2,8 +2,7 @@
  * The copies of the cluster's objects, and over them the answers to this process' own writes until the watch brings
  * them: what was written is read back at once.
  */
-import { splitKey, keyOf } from "../api/index.ts";
-import type { Key, RawObject } from "../api/index.ts";
+import { keyOf, splitKey, type Key, type RawObject } from "../api/index.ts";
 import { labels, MANAGED_BY } from "../render/layout.ts";
 import type { Snapshot } from "../model/types.ts";
 import type { OperatorShell } from "./operator.ts";

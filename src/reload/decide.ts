@@ -7,11 +7,10 @@
  */
 import { destinationId } from "../ir/setId.ts";
 import type { ObservedDestination, PodReading } from "../kamailio/types.ts";
+import { DISABLED_FLAG } from "../render/layout.ts";
 import type { DataTable, DesiredData, DispatcherEntry } from "../render/types.ts";
 import type { PodDecision, ReloadAction } from "./types.ts";
 
-/** Kamailio's dispatcher flag DS_DISABLED_DST. */
-const DISABLED = 4;
 const tableOrder: readonly DataTable["kind"][] = ["tls", "htable", "address", "mtree"];
 
 export interface Hints {
@@ -59,7 +58,7 @@ function seed(entry: DispatcherEntry, found: readonly ObservedDestination[], hin
   return [stateOf(entry, "ip", "the destination is known not to answer")];
 }
 
-const isDisabled = (entry: DispatcherEntry): boolean => (entry.flags & DISABLED) !== 0;
+const isDisabled = (entry: DispatcherEntry): boolean => (entry.flags & DISABLED_FLAG) !== 0;
 
 const stateOf = (entry: DispatcherEntry, state: string, reason: string): ReloadAction => ({
   kind: "setState",

@@ -14,7 +14,7 @@ export const RUN_DIR = "/run/sip-router";
 /** UDP, between the replicas of a router */
 export const PEER_PORT = 9061;
 
-export { CONTROL_PORT } from "../model/ports.ts";
+export { CONTROL_PORT } from "../api/ports.ts";
 
 export const labels = {
   router: "siprouter.dev/router",
@@ -81,6 +81,9 @@ export const rpcMethods = [
  * one parameter that may hold CR LF).
  */
 export const PING_METHOD = "tm.t_uac_wait_block";
+
+/** Flag of a dispatcher destination, DS_DISABLED_DST: no calls, no OPTIONS. */
+export const DISABLED_FLAG = 4;
 
 /** Bytes of a request body; the longest that the operator writes is a destination of 1,000 bytes. */
 export const MAX_RPC_BODY = 4096;

@@ -3,10 +3,10 @@
  * objects it held before, and objects that vanish (a file cut short, swapped or removed by an editor) are given a moment
  * to come back.
  */
-import { refOf } from "../api/index.ts";
 import { watch, type FSWatcher } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join, relative } from "node:path";
+import { refOf } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
 import {
   describeRef,

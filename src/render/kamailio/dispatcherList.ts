@@ -4,12 +4,11 @@
  */
 import { destinationId, hashOf } from "../../ir/index.ts";
 import type { DataPlan, Destination, DispatcherSetPlan } from "../../ir/types.ts";
+import { DISABLED_FLAG } from "../layout.ts";
 import type { DispatcherEntry } from "../types.ts";
 import { dispatcherAttrs, dispatcherLine, dispatcherUri, integer, refuse } from "./quote.ts";
 
 export const DISPATCHER_FILE = "dispatcher.list";
-/** DS_DISABLED_DST: no calls, no OPTIONS */
-export const DISABLED_FLAG = 4;
 
 export function buildEntries(data: DataPlan): readonly DispatcherEntry[] {
   const entries = data.sets.flatMap((set) => set.destinations.map((destination) => entryOf(set, destination)));

@@ -1,1 +1,0 @@
-export { CONTROL_PORT } from "../api/index.ts";
