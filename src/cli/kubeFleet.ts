@@ -1,6 +1,6 @@
 /** A fleet in a cluster, read with the rights of the kubeconfig's user. */
 import type { KubeConfig } from "@kubernetes/client-node";
-import { CONTROL_PORT, type PbxBackend, type RawObject, type SipRouter } from "../api/index.ts";
+import { compare, CONTROL_PORT, type PbxBackend, type RawObject, type SipRouter } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
 import { createControl } from "../kamailio/control.ts";
 import type { ControlAddress } from "../kamailio/types.ts";
@@ -144,8 +144,6 @@ export function createKubeFleet(options: KubeFleetOptions): Fleet {
     },
   };
 }
-
-const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /** Requests of a person: the remedies of the operator's own requests do not fit. */
 async function request(

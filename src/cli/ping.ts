@@ -1,5 +1,5 @@
 /** `ping`: OPTIONS to each destination from each pod, now. Pure. */
-import { keyOf, type SipRouter } from "../api/index.ts";
+import { compare, keyOf, type SipRouter } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
 import type { ObservedDestination } from "../kamailio/types.ts";
 import type { FleetPod } from "./fleet.ts";
@@ -88,5 +88,3 @@ export function renderPing(router: SipRouter, results: readonly PingResult[], st
     failed === 0 ? `all ${results.length} answered` : `${failed} of ${results.length} did not answer`,
   ];
 }
-
-const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -1,5 +1,5 @@
 /** Backends to dispatcher destinations. */
-import { keyOf } from "../api/index.ts";
+import { compare, keyOf } from "../api/index.ts";
 import type { Endpoint, ResolvedMember, ResolvedSet } from "../model/index.ts";
 import { destinationId, DRAIN_TIER, kamailioSetId } from "./setId.ts";
 import type { Destination, DispatcherSetPlan } from "./types.ts";
@@ -40,5 +40,3 @@ function destinationOf(
 /** RFC 3261 19.1: an IPv6 host is in brackets. */
 const uriOf = ({ host, port, transport }: Endpoint): string =>
   `sip:${host.includes(":") ? `[${host}]` : host}:${port};transport=${transport.toLowerCase()}`;
-
-const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

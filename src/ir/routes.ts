@@ -2,7 +2,7 @@
  * Routes to rows of the lookup table. Precedence, documented: the called domain before no domain; exact extension before
  * range before prefix; among ranges the narrower, among prefixes the longer one; what is left is `external`.
  */
-import type { SipRouterSpec } from "../api/index.ts";
+import { compare, type SipRouterSpec } from "../api/index.ts";
 import { claimsOf, EXTERNAL, MAX_TENANTS, scopesOf, type Claim, type Scope } from "../model/index.ts";
 import { hashOf } from "./hash.ts";
 import { blocksOfRange, compactTable } from "./blocks.ts";
@@ -113,8 +113,6 @@ const strip = ({ route, set, callers, strip: digits, prefix }: Action): Action =
 
 /** Names of routes are unique, and none is called as the external rule. */
 const sameAction = (a: Action, b: Action): boolean => a.route === b.route;
-
-const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 const compareEntries = (a: RouteEntry, b: RouteEntry): number =>
   a.tenant - b.tenant ||

@@ -1,4 +1,5 @@
 /** Who is registered with a Kamailio that keeps the locations of users (module usrloc, `ul.dump` and `ul.lookup`). */
+import { compare } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
 import type { Control, ControlAddress } from "./types.ts";
 
@@ -80,7 +81,6 @@ function parseUser(record: unknown): readonly Registration[] {
 
 const sorted = (all: readonly Registration[]): readonly Registration[] =>
   all.toSorted((a, b) => compare(a.user, b.user) || compare(a.contact, b.contact));
-const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 function parseCount(result: unknown): number {
   const value = isFields(result) ? result["usrloc.location_contacts"] : undefined;

@@ -1,7 +1,8 @@
 /** The Secret of `authentication`: one key per user, its value the password, or `ha1:` and the hash. */
+import { quote } from "../api/quote.ts";
 import { createHash } from "node:crypto";
 import { refOf, type SipRouter } from "../api/index.ts";
-import { quote, unresolved } from "./issue.ts";
+import { unresolved } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import type { Credentials, Issue, Snapshot } from "./types.ts";
 

@@ -1,14 +1,16 @@
 /** Where the SIP traffic of a backend goes at this moment: its address, its name's addresses, or its Service's pods. */
+import { quote } from "../api/quote.ts";
 import { isIP } from "node:net";
 import {
   backendPort,
   refOf,
+  compare,
   type PbxBackend,
   type PbxBackendSpec,
   type RawObject,
   type Transport,
 } from "../api/index.ts";
-import { compare, quote, unresolved, wrong } from "./issue.ts";
+import { unresolved, wrong } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import { parseBackend } from "./parse.ts";
 import type { Endpoint, Issue, Snapshot } from "./types.ts";

@@ -1,5 +1,5 @@
 /** Making, sorting and printing issues. */
-import type { ObjectRef, Reason } from "../api/index.ts";
+import { compare, type ObjectRef, type Reason } from "../api/index.ts";
 import type { Issue } from "./types.ts";
 
 /** Wrong until the object itself is edited. */
@@ -26,9 +26,6 @@ export const describeIssue = (issue: Issue): string => {
   return `${kind} ${namespace}/${name}${issue.path === "" ? "" : ` ${issue.path}`}: ${issue.message}`;
 };
 
-/** Text from a spec, for use in a message: at most 60 characters, control characters escaped. */
-export const quote = (text: string): string => JSON.stringify(text.length > 60 ? `${text.slice(0, 57)}...` : text);
-
 const natural = new Intl.Collator("en", { numeric: true });
 
 /** Sorted by object, what blocks first, then path; exact duplicates dropped. */
@@ -50,6 +47,3 @@ export function sortIssues(issues: readonly Issue[]): readonly Issue[] {
       compare(a.message, b.message),
   );
 }
-
-/** Order by code unit: independent of locale. */
-export const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

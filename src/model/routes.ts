@@ -1,6 +1,6 @@
 /** Routes: what each claims, and where two claim the same. */
-import { refOf, type SipRouter, type SipRouterSpec } from "../api/index.ts";
-import { compare, wrong } from "./issue.ts";
+import { refOf, compare, type SipRouter, type SipRouterSpec } from "../api/index.ts";
+import { wrong } from "./issue.ts";
 import { describeClaim, parseExtension, type Claim } from "./numbers.ts";
 import type { Issue } from "./types.ts";
 

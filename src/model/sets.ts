@@ -1,6 +1,7 @@
 /** Dispatcher sets: their ids and the backends in them. */
 import {
   refOf,
+  compare,
   type Algorithm,
   type Key,
   type ObjectRef,
@@ -9,7 +10,7 @@ import {
   type SipRouterSpec,
 } from "../api/index.ts";
 import { resolveBackend } from "./backend.ts";
-import { compare, unresolved } from "./issue.ts";
+import { unresolved } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import { matchesSelector } from "./selector.ts";
 import type { Issue, ResolvedMember, ResolvedSet, Snapshot } from "./types.ts";

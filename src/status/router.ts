@@ -1,11 +1,9 @@
 /** The whole status of a SipRouter. */
-import { routerConditionTypes, type SipRouterStatus } from "../api/index.ts";
+import { byName, routerConditionTypes, type SipRouterStatus } from "../api/index.ts";
 import { destinationId, isDrainTier } from "../ir/setId.ts";
 import { mergeConditions } from "./merge.ts";
 import { judgeRouter } from "./routerChecks.ts";
 import type { RouterInput, SetInput, SetStatus } from "./types.ts";
-
-const byName = (a: { name: string }, b: { name: string }): number => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
 
 export function buildRouterStatus(input: RouterInput): SipRouterStatus {
   const stored = input.object.status as SipRouterStatus | undefined;
