@@ -1,4 +1,6 @@
-/** What a command may use of its process: passed in by `main.ts`, which touches `process`. */
+/**
+ * commands: one file for each command of `sip-router-operator`; wiring, and the words the user sees. This is what a command
+ * may use of its process: passed in by `main.ts`, which touches `process`. */
 export interface CommandIO {
   stdout(line: string): void;
   stderr(line: string): void;

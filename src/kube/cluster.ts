@@ -1,6 +1,7 @@
 /**
- * The small cluster interface behind which the operator runs: the Kubernetes API (`kube/`), or an in-memory store with
- * local processes (`standalone/`). Reads are from caches and synchronous; writes are promises.
+ * kube: the operator's view of a cluster and its writes. This interface is all that the controller knows of it; behind it
+ * is the Kubernetes API (kubeCluster.ts), or an in-memory store with local processes (`standalone/`). Reads are from
+ * caches and synchronous; writes are promises.
  */
 import type { Key, ObjectRef, RawObject } from "../api/index.ts";
 import type { Snapshot } from "../model/types.ts";

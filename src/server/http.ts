@@ -1,5 +1,5 @@
 /**
- * The health and metrics port. GET /healthz: the process works; /readyz: it can do its job (503 and the reasons as lines
+ * server: what the operator tells about itself, by its log, its metrics and this health and metrics port. GET /healthz: the process works; /readyz: it can do its job (503 and the reasons as lines
  * of text else); /metrics: Prometheus text format. Carries no secret and takes no input.
  */
 import { createServer } from "node:http";

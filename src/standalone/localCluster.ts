@@ -1,5 +1,5 @@
 /**
- * The {@link Cluster} without a cluster: user objects from a folder of YAML, the operator's own objects in the state
+ * standalone: the {@link Cluster} without a cluster. User objects from a folder of YAML, the operator's own objects in the state
  * folder, Deployments as local processes.
  *
  * STATE/lock, STATE/status/…yaml, STATE/events.jsonl, STATE/objects/… (owner only), STATE/pods/<namespace>/<pod>/.

@@ -1,4 +1,7 @@
-/** `kamailio.cfg`, from structure only. */
+/**
+ * render/kamailio: `kamailio.cfg` and the files it reads. One file for each feature, with its routes; what a router does
+ * not use is not in its text. This is the whole `kamailio.cfg`, from structure only.
+ */
 import type { StructurePlan } from "../../ir/types.ts";
 import { renderBalance } from "./balance.ts";
 import { renderControl } from "./control.ts";
