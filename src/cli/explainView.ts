@@ -1,5 +1,5 @@
 /** `route explain` as text and as data. Pure. */
-import { keyOf } from "../api/index.ts";
+import { keyOf, type Algorithm } from "../api/index.ts";
 import { DRAIN_TIER } from "../ir/setId.ts";
 import { explain, type ExplainData } from "./explain.ts";
 import { hostOf } from "./names.ts";
@@ -7,7 +7,7 @@ import { answered, notAnswering } from "./output.ts";
 import { paint, renderTable, wrap, type Cell, type Column, type Style } from "./table.ts";
 import type { Target } from "./explain.ts";
 
-const algorithmNote: Readonly<Record<string, string>> = {
+const algorithmNote: Readonly<Record<Algorithm, string>> = {
   RoundRobin: "by turns",
   Weighted: "shared by weight",
   Priority: "in order",
