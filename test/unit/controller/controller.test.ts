@@ -278,6 +278,7 @@ describe("what is wrong", () => {
       await bench.clock.until(() => bench.inSync());
       bench.cluster.deletePod(name);
       await bench.clock.until(() => bench.inSync() && everywhere(3).every((count) => count === 1), 6000);
+      expect(everywhere(3)).toEqual([1, 1, 1]);
     });
 
     test("an operator that is started anew still knows the last good revision", async () => {
