@@ -12,3 +12,4 @@ export * from "./objects.ts";
 export * from "./ports.ts";
 export * from "./kinds.ts";
 export * from "./parse.ts";
+export * from "./secretData.ts";

@@ -4,7 +4,7 @@
  * An object whose applied form is what it was at the last apply, and whose cached copy still holds it, is not sent. An
  * object of that name that belongs to somebody else is never touched.
  */
-import { keyOf } from "../api/index.ts";
+import { decodeSecretData, encodeSecretData, keyOf } from "../api/index.ts";
 import type { Key, ObjectRef, RawObject } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
 import { FIELD_MANAGER, labels, MANAGED_BY } from "../render/layout.ts";
@@ -49,15 +49,6 @@ const notOwned = (live: RawObject, wanted: RawObject): OperatorError => {
     { remedy: `Rename the SipRouter, or delete or rename the ${live.kind}.` },
   );
 };
-
-const toBase64 = (value: string): string => Buffer.from(value, "utf8").toString("base64");
-const decoded = (secret: RawObject): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries((secret["data"] as Record<string, string> | undefined) ?? {}).map(([key, value]) => [
-      key,
-      Buffer.from(value, "base64").toString("utf8"),
-    ]),
-  );
 
 type Generate = (present?: Readonly<Record<string, string>>) => Record<string, string>;
 
@@ -176,7 +167,7 @@ export class Applier {
     const body = {
       ...secret,
       type: "Opaque",
-      data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, toBase64(value)])),
+      data: encodeSecretData(data),
     };
     try {
       const path = pathOf(kindInfo("Secret"), namespace);
@@ -196,14 +187,14 @@ export class Applier {
   /** Keys that are there stay as they are; a key that is missing is made, and an orphan gets its owner back. */
   async #adopt(live: RawObject, wanted: RawObject, generate: Generate): Promise<Record<string, string>> {
     if (!isOurs(live, wanted)) throw notOwned(live, wanted);
-    const data = decoded(live);
+    const data = decodeSecretData(live);
     const made = generate(data);
     const missing = Object.keys(made).filter((key) => !data[key]);
     if (missing.length === 0 && controllerOf(live)) return data;
     const { namespace, name } = live.metadata;
     const body = {
       metadata: { resourceVersion: live.metadata.resourceVersion, ownerReferences: wanted.metadata.ownerReferences },
-      data: Object.fromEntries(missing.map((key) => [key, toBase64(made[key] ?? "")])),
+      data: encodeSecretData(Object.fromEntries(missing.map((key) => [key, made[key] ?? ""]))),
     };
     const path = pathOf(kindInfo("Secret"), namespace, name);
     const answer = (await this.#connection.request("PATCH", path, {
@@ -213,6 +204,6 @@ export class Applier {
     })) as RawObject;
     this.#caches.wrote(answer);
     this.#log.info({ kind: "Secret", object: keyOf(live), action: "update", keys: missing }, "applied");
-    return decoded(answer);
+    return decodeSecretData(answer);
   }
 }

@@ -1,5 +1,5 @@
 /** The Kubernetes objects of one router. Pure. */
-import { API_VERSION, type ObjectMeta, type RawObject } from "../api/index.ts";
+import { encodeSecretData, API_VERSION, type ObjectMeta, type RawObject } from "../api/index.ts";
 import type { RouterPlan } from "../ir/types.ts";
 import { hasReplication } from "./kamailio/replication.ts";
 import { annotations, labels, MANAGED_BY, PEER_PORT } from "./layout.ts";
@@ -60,9 +60,7 @@ const credentialsSecret = (plan: RouterPlan, files: RenderedFiles): RawObject =>
   kind: "Secret",
   metadata: metadata(plan, credentialsName(plan.name)),
   type: "Opaque",
-  data: Object.fromEntries(
-    Object.entries(files.secret).map(([file, text]) => [file, Buffer.from(text, "utf8").toString("base64")]),
-  ),
+  data: encodeSecretData(files.secret),
 });
 
 const dataConfig = (plan: RouterPlan, files: RenderedFiles): RawObject => ({

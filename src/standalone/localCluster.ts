@@ -5,7 +5,15 @@
  * STATE/lock, STATE/status/…yaml, STATE/events.jsonl, STATE/objects/… (owner only), STATE/pods/<namespace>/<pod>/.
  */
 import { join } from "node:path";
-import { keyOf, refOf, type Key, type ObjectRef, type RawObject } from "../api/index.ts";
+import {
+  decodeSecretData,
+  encodeSecretData,
+  keyOf,
+  refOf,
+  type Key,
+  type ObjectRef,
+  type RawObject,
+} from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
 import type { Change, Cluster } from "../kube/cluster.ts";
 import { snapshotOf } from "../model/snapshot.ts";
@@ -195,12 +203,12 @@ export function createLocalCluster(options: LocalClusterOptions): LocalCluster {
     },
     async ensureSecret(secret, generate) {
       const existing = owned.get(refOf(secret));
-      const present = existing === undefined ? {} : decodeData(existing);
+      const present = existing === undefined ? {} : decodeSecretData(existing);
       const made = generate(present);
       const missing = Object.entries(made).filter(([key]) => !present[key]);
       if (existing !== undefined && missing.length === 0) return present;
       const data = { ...present, ...Object.fromEntries(missing) };
-      await store({ ...(existing ?? secret), data: encodeData(data) });
+      await store({ ...(existing ?? secret), data: encodeSecretData(data) });
       return data;
     },
     touchPod: (pod) => runner.syncVolumes((record) => record.uid === pod.uid),
@@ -271,13 +279,3 @@ function mounted(record: PodRecord): ObjectRef[] {
   }
   return refs;
 }
-
-const encodeData = (data: Readonly<Record<string, string>>): Record<string, string> =>
-  Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value, "utf8").toString("base64")]));
-const decodeData = (secret: RawObject): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries((secret["data"] ?? {}) as Record<string, string>).map(([key, value]) => [
-      key,
-      Buffer.from(value, "base64").toString("utf8"),
-    ]),
-  );
