@@ -1,6 +1,5 @@
 /** From the command line to a fleet. */
 import { resolve } from "node:path";
-import type { KubeConfig } from "@kubernetes/client-node";
 import { OperatorError } from "../errors.ts";
 import type { Fleet } from "./fleet.ts";
 import type { CliIO } from "./output.ts";
@@ -16,6 +15,9 @@ export interface ConnectOptions {
   /** seconds */
   readonly requestTimeout: number;
 }
+
+const remedy =
+  "Name a kubeconfig with --kubeconfig or KUBECONFIG, a context with --context, or a standalone's folder with --state.";
 
 /** Throws OperatorError SIPR_USAGE. */
 export async function openFleet(options: ConnectOptions, io: CliIO): Promise<Fleet> {
@@ -35,7 +37,8 @@ export async function openFleet(options: ConnectOptions, io: CliIO): Promise<Fle
     });
   }
   // the client of the API server takes long to load: not for a standalone
-  const kubeConfig = await loadKubeConfig(options);
+  const { loadKubeConfig } = await import("../kube/kubeConfig.ts");
+  const kubeConfig = loadKubeConfig(options, remedy);
   const { createKubeFleet } = await import("./kubeFleet.ts");
   const own = kubeConfig.getContextObject(kubeConfig.getCurrentContext())?.namespace ?? "default";
   return createKubeFleet({
@@ -45,35 +48,4 @@ export async function openFleet(options: ConnectOptions, io: CliIO): Promise<Fle
     direct: options.direct ?? false,
     timeoutMs,
   });
-}
-
-async function loadKubeConfig(options: ConnectOptions): Promise<KubeConfig> {
-  const client = await import("@kubernetes/client-node");
-  const config = new client.KubeConfig();
-  const remedy =
-    "Name a kubeconfig with --kubeconfig or KUBECONFIG, a context with --context, or a standalone's folder with --state.";
-  try {
-    if (options.kubeconfig === undefined) config.loadFromDefault();
-    else config.loadFromFile(options.kubeconfig);
-  } catch (error) {
-    const which = options.kubeconfig ?? "of the environment";
-    throw new OperatorError(
-      "SIPR_USAGE",
-      `The kubeconfig ${which} cannot be used: ${error instanceof Error ? error.message : String(error)}`,
-      { remedy, cause: error },
-    );
-  }
-  if (options.context !== undefined) {
-    const known = config.getContexts().map(({ name }) => name);
-    if (!known.includes(options.context))
-      throw new OperatorError("SIPR_USAGE", `The kubeconfig has no context ${options.context}.`, {
-        remedy: `Use one of: ${known.join(", ")}.`,
-      });
-    config.setCurrentContext(options.context);
-  }
-  // what the client falls back to when nothing is configured
-  const server = config.getCurrentCluster()?.server;
-  if (server === undefined || server === "http://localhost:8080")
-    throw new OperatorError("SIPR_USAGE", "No cluster is named.", { remedy });
-  return config;
 }

@@ -6,10 +6,11 @@ import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { hostname } from "node:os";
 import { randomUUID } from "node:crypto";
-import { KubeConfig } from "@kubernetes/client-node";
+import type { KubeConfig } from "@kubernetes/client-node";
 import { startController } from "../controller/controller.ts";
 import { OperatorError } from "../errors.ts";
 import { createControl } from "../kamailio/control.ts";
+import { loadKubeConfig } from "../kube/kubeConfig.ts";
 import { createKubeCluster } from "../kube/kubeCluster.ts";
 import type { KubeCluster } from "../kube/kubeCluster.ts";
 import { LeaderElection } from "../kube/leader.ts";
@@ -19,7 +20,7 @@ import { createLog } from "../server/log.ts";
 import type { Logger } from "../server/log.ts";
 import { createMetrics } from "../server/metrics.ts";
 import type { OperatorMetrics } from "../server/metrics.ts";
-import type { Command, CommandIO } from "./io.ts";
+import { aborted, checkLogLevel, type Command, type CommandIO } from "./io.ts";
 
 export interface RunOptions {
   readonly kubeconfig?: string;
@@ -36,33 +37,11 @@ export interface RunOptions {
 const LEASE = "sip-router-operator";
 /** where the API server's own addresses are when the pod has a service account */
 const IN_CLUSTER_NAMESPACE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
-const levels = ["trace", "debug", "info", "warn", "error"];
 
 const usage = (message: string, remedy: string): OperatorError => new OperatorError("SIPR_USAGE", message, { remedy });
 
-/** Throws OperatorError SIPR_USAGE. */
-const loadKubeConfig = (options: RunOptions): KubeConfig => {
-  const config = new KubeConfig();
-  try {
-    if (options.kubeconfig === undefined) config.loadFromDefault();
-    else config.loadFromFile(options.kubeconfig);
-  } catch (error) {
-    const which = options.kubeconfig ?? "of the environment";
-    throw usage(
-      `The kubeconfig ${which} cannot be used: ${String(error)}`,
-      "Name a readable kubeconfig with --kubeconfig.",
-    );
-  }
-  if (options.context !== undefined) config.setCurrentContext(options.context);
-  const server = config.getCurrentCluster()?.server;
-  if (server === undefined || server === "http://localhost:8080") {
-    throw usage(
-      options.context === undefined ? "No cluster is named." : `The kubeconfig has no context ${options.context}.`,
-      "Name a kubeconfig with --kubeconfig (and a context of it with --context), set KUBECONFIG, or run in a cluster.",
-    );
-  }
-  return config;
-};
+const noCluster =
+  "Name a kubeconfig with --kubeconfig (and a context of it with --context), set KUBECONFIG, or run in a cluster.";
 
 const leaseNamespace = (options: RunOptions, config: KubeConfig): string => {
   if (options.leaderElectNamespace !== undefined) return options.leaderElectNamespace;
@@ -76,12 +55,6 @@ const portOf = (text: string): number => {
     throw usage(`--metrics-port ${text} is not a port.`, "Give a number from 0 to 65535.");
   return port;
 };
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 
 const notReady = (cluster: KubeCluster, metrics: OperatorMetrics): readonly string[] => {
   const troubles = cluster.troubles();
@@ -124,11 +97,10 @@ const lead = async (
 };
 
 export const run: Command<RunOptions> = async (options, io) => {
-  if (!levels.includes(options.logLevel))
-    throw usage(`--log-level ${options.logLevel} is unknown.`, `Use one of ${levels.join(", ")}.`);
+  checkLogLevel(options.logLevel);
   const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
   const log = createLog(options.logLevel, io.stderr);
-  const kubeConfig = loadKubeConfig(options);
+  const kubeConfig = loadKubeConfig(options, noCluster);
   const metrics = createMetrics(version);
   const namespaces = options.namespace ?? [];
   const cluster = createKubeCluster({

@@ -4,14 +4,13 @@
  */
 import { resolve } from "node:path";
 import { startController } from "../controller/controller.ts";
-import { OperatorError } from "../errors.ts";
 import { createControl } from "../kamailio/control.ts";
 import { createLog } from "../server/log.ts";
 import { findKamailio, resolvePool } from "../standalone/environment.ts";
 import { createLocalCluster, type LocalCluster } from "../standalone/localCluster.ts";
 import { lockState } from "../standalone/lock.ts";
 import { describeError, describeRef, type ResourceError } from "../standalone/resources.ts";
-import type { Command, CommandIO } from "./io.ts";
+import { aborted, checkLogLevel, type Command, type CommandIO } from "./io.ts";
 
 export interface StandaloneOptions {
   readonly resources: string;
@@ -21,21 +20,11 @@ export interface StandaloneOptions {
   readonly logLevel: string;
 }
 
-const levels = ["trace", "debug", "info", "warn", "error"];
 /** What a Kamailio process may see of this one's environment. */
 const passedOn = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH"];
 
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((done) => {
-    if (signal.aborted) done();
-    else signal.addEventListener("abort", () => done(), { once: true });
-  });
-
 export const standalone: Command<StandaloneOptions> = async (options, io) => {
-  if (!levels.includes(options.logLevel))
-    throw new OperatorError("SIPR_USAGE", `--log-level ${options.logLevel} is unknown.`, {
-      remedy: `Use one of ${levels.join(", ")}.`,
-    });
+  checkLogLevel(options.logLevel);
   const pool = resolvePool(options.addresses);
   const path = io.env["PATH"] ?? "";
   const kamailio = await findKamailio(options.kamailio, path, io.cwd);
