@@ -15,7 +15,7 @@ import type { KamailioProgram } from "../../test/support/sip/programs.ts";
 import { until } from "../../test/support/until.ts";
 import { measureLatency, startLatencyPbx } from "./latency.ts";
 import { percentile, placeCalls, startPbx } from "./load.ts";
-import { cpuSeconds, memoryBytes } from "./process-cpu.ts";
+import { cpuSeconds, memoryBytes } from "./processCpu.ts";
 
 const PBX = ["127.80.0.21", "127.80.0.22"] as const;
 const CALLER = "127.80.0.9";

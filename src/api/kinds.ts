@@ -1,8 +1,8 @@
 /** What there is to say about each kind as a whole: its names, subresources, printer columns and rules of the object. */
 import type { z } from "zod";
 import type { Rule } from "./rules.ts";
-import { pbxBackendSpec, pbxBackendStatus } from "./pbx-backend.ts";
-import { sipRouterSpec, sipRouterStatus } from "./sip-router.ts";
+import { pbxBackendSpec, pbxBackendStatus } from "./pbxBackend.ts";
+import { sipRouterSpec, sipRouterStatus } from "./sipRouter.ts";
 
 export interface PrinterColumn {
   readonly name: string;

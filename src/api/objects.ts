@@ -1,6 +1,6 @@
 /** Whole objects: apiVersion, kind, metadata, spec, status. */
-import type { PbxBackendSpec, PbxBackendStatus } from "./pbx-backend.ts";
-import type { SipRouterSpec, SipRouterStatus } from "./sip-router.ts";
+import type { PbxBackendSpec, PbxBackendStatus } from "./pbxBackend.ts";
+import type { SipRouterSpec, SipRouterStatus } from "./sipRouter.ts";
 
 export const GROUP = "siprouter.dev";
 export const VERSION = "v1alpha1";

@@ -8,11 +8,11 @@ import { createConnection, type Connection, type Query } from "../kube/connectio
 import { ApiError, isStatus } from "../kube/failure.ts";
 import { kindInfo, pathOf } from "../kube/kinds.ts";
 import { podView } from "../kube/views.ts";
-import { KAMAILIO_CONTAINER } from "../model/pod-template.ts";
+import { KAMAILIO_CONTAINER } from "../model/podTemplate.ts";
 import { reloadRequest, type Evidence, type Fleet, type FleetPod } from "./fleet.ts";
 import { objectEvidence } from "./evidence.ts";
 import { openForward, type Forward } from "./portForward.ts";
-import { controlName, dataName, podSelector } from "../render/objects-names.ts";
+import { controlName, dataName, podSelector } from "../render/objects/names.ts";
 
 export interface KubeFleetOptions {
   readonly kubeConfig: KubeConfig;

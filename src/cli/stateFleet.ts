@@ -7,7 +7,7 @@ import { CONTROL_PORT, keyOf, type PbxBackend, type RawObject, type SipRouter } 
 import { OperatorError } from "../errors.ts";
 import { createControl } from "../kamailio/control.ts";
 import { labels } from "../render/layout.ts";
-import { controlName, dataName } from "../render/objects-names.ts";
+import { controlName, dataName } from "../render/objects/names.ts";
 import { maskText, objectEvidence } from "./evidence.ts";
 import type { Evidence, Fleet, FleetPod } from "./fleet.ts";
 import { parseSelector } from "./labelSelector.ts";

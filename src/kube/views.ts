@@ -1,6 +1,6 @@
 /** Kubernetes objects as the controller sees them. Pure. */
 import type { RawObject } from "../api/index.ts";
-import { KAMAILIO_CONTAINER } from "../model/pod-template.ts";
+import { KAMAILIO_CONTAINER } from "../model/podTemplate.ts";
 import { annotations } from "../render/layout.ts";
 import type { PodView, WorkloadView } from "./cluster.ts";
 

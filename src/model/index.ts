@@ -10,4 +10,4 @@ export { namesToResolve } from "./endpoints.ts";
 export { describeIssue, sortIssues } from "./issue.ts";
 export { parseExtension, type Claim } from "./numbers.ts";
 export { claimsOf, EXTERNAL, MAX_TENANTS, scopesOf, type RouteClaim, type Scope } from "./routes.ts";
-export { KAMAILIO_CONTAINER, VOLUME_PREFIX } from "./pod-template.ts";
+export { KAMAILIO_CONTAINER, VOLUME_PREFIX } from "./podTemplate.ts";

@@ -4,7 +4,7 @@ import { resolveCredentials } from "./credentials.ts";
 import { sortIssues, unresolved } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import { parseRouter } from "./parse.ts";
-import { podTemplateIssues } from "./pod-template.ts";
+import { podTemplateIssues } from "./podTemplate.ts";
 import { routeConflicts } from "./routes.ts";
 import { routerSecretIssues } from "./secrets.ts";
 import { resolveTls } from "./tls.ts";

@@ -4,15 +4,15 @@
 import { OperatorError } from "../errors.ts";
 import type { RouterPlan } from "../ir/types.ts";
 import { renderFiles } from "./files.ts";
-import { renderObjects } from "./objects.ts";
+import { renderObjects } from "./objects/index.ts";
 import type { RenderedRouter } from "./types.ts";
 
 export * from "./layout.ts";
 export * from "./types.ts";
 export { DEFAULT_IMAGE } from "./image.ts";
 export { parseDataFiles, renderFiles } from "./files.ts";
-export { renderObjects } from "./objects.ts";
-export { COMPONENT, controlName, credentialsName, dataName, podSelector, structureName } from "./objects-names.ts";
+export { renderObjects } from "./objects/index.ts";
+export { COMPONENT, controlName, credentialsName, dataName, podSelector, structureName } from "./objects/names.ts";
 export { renderProcess, type KamailioProcess, type ProcessEnv } from "./process.ts";
 
 /** of the API server: for all values of a ConfigMap */

@@ -5,7 +5,7 @@ import { DRAIN_FILE } from "./kamailio/drain.ts";
 import { integer } from "./kamailio/quote.ts";
 import { hasReplication } from "./kamailio/replication.ts";
 import { commandLineTokens, peerTokens } from "./kamailio/tokens.ts";
-import { peersName } from "./objects-names.ts";
+import { peersName } from "./objects/names.ts";
 import { RUN_DIR, STRUCTURE_DIR, TLS_DIR } from "./layout.ts";
 
 /** One environment variable: exactly one of `value`, `fieldPath` (downward API) and `secretKey` (key of the Secret `<router>-control`). */
@@ -57,7 +57,10 @@ export const renderProcess = (plan: RouterPlan): KamailioProcess => ({
     `${RUN_DIR}/kamailio.pid`,
     "-m",
     integer("kamailio.shmMemoryMiB", plan.structure.shmMemoryMiB, 32, 65_536),
-    ...Object.entries({ ...commandLineTokens, ...(replicated(plan) ? peerTokens : {}) }).flatMap(([token, value]) => ["--substdef", `!${token}!${value}!g`]),
+    ...Object.entries({ ...commandLineTokens, ...(replicated(plan) ? peerTokens : {}) }).flatMap(([token, value]) => [
+      "--substdef",
+      `!${token}!${value}!g`,
+    ]),
   ],
   env: [
     { name: "POD_IP", fieldPath: "status.podIP" },

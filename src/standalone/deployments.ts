@@ -5,7 +5,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import type { Key, RawObject } from "../api/index.ts";
 import type { PodView, WorkloadView } from "../kube/cluster.ts";
-import { KAMAILIO_CONTAINER } from "../model/pod-template.ts";
+import { KAMAILIO_CONTAINER } from "../model/podTemplate.ts";
 import { annotations } from "../render/layout.ts";
 import { chooseAddress, shareAddresses, type Claim, type Pool } from "./addresses.ts";
 import { routerOf, type OwnedObjects } from "./ownedObjects.ts";

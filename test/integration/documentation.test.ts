@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { blocksOf, commandsOf } from "../../hack/check-docs.ts";
+import { blocksOf, commandsOf } from "../../hack/checkDocs.ts";
 import { startApiServer, type TestApiServer } from "../support/apiserver.ts";
 import { type NodeAgent, startNodeAgent } from "../support/nodeAgent.ts";
 import { until } from "../support/until.ts";

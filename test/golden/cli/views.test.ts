@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { blocksOf } from "../../../hack/check-docs.ts";
+import { blocksOf } from "../../../hack/checkDocs.ts";
 import { renderCalls, selectCalls } from "../../../src/cli/calls.ts";
 import { renderDump } from "../../../src/cli/dump.ts";
 import { renderExplain } from "../../../src/cli/explainView.ts";

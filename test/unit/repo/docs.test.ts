@@ -1,7 +1,7 @@
 /** The documentation holds, and the checker that says so refuses what it must. */
 import { resolve } from "node:path";
 import { describe, expect, test } from "vitest";
-import { blocksOf, checkCommands, checkDocs, checkPage, commandsOf } from "../../../hack/check-docs.ts";
+import { blocksOf, checkCommands, checkDocs, checkPage, commandsOf } from "../../../hack/checkDocs.ts";
 
 const fence = "```";
 const page = (language: string, text: string): string => `Text.\n\n${fence}${language}\n${text}\n${fence}\n`;
@@ -15,7 +15,7 @@ test("the documentation shows only commands that are run, valid resources and li
 describe("check of the documentation", () => {
   test("a command that nothing runs is named with its place", () => {
     expect(checkPage("a.md", page("sh", "make test # all\nmake tea"), ran, anywhere)).toEqual([
-      'a.md:3: nothing runs "make tea" (hack/documented-commands.ts)',
+      'a.md:3: nothing runs "make tea" (hack/documentedCommands.ts)',
     ]);
   });
 

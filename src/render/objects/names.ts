@@ -1,5 +1,5 @@
 /** Names and labels of a router's objects. Pure. */
-import { labels } from "./layout.ts";
+import { labels } from "../layout.ts";
 
 /** value of `app.kubernetes.io/component` on everything that belongs to the Kamailio pods */
 export const COMPONENT = "kamailio";

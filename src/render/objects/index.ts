@@ -1,11 +1,11 @@
 /** The Kubernetes objects of one router. Pure. */
-import { encodeSecretData, API_VERSION, type ObjectMeta, type RawObject } from "../api/index.ts";
-import type { RouterPlan } from "../ir/types.ts";
-import { hasReplication } from "./kamailio/replication.ts";
-import { annotations, labels, MANAGED_BY, PEER_PORT } from "./layout.ts";
-import { credentialsName, dataName, peersName, podSelector, structureName } from "./objects-names.ts";
-import { podTemplate } from "./objects-pod.ts";
-import type { RenderedFiles } from "./types.ts";
+import { encodeSecretData, API_VERSION, type ObjectMeta, type RawObject } from "../../api/index.ts";
+import type { RouterPlan } from "../../ir/types.ts";
+import { hasReplication } from "../kamailio/replication.ts";
+import { annotations, labels, MANAGED_BY, PEER_PORT } from "../layout.ts";
+import { credentialsName, dataName, peersName, podSelector, structureName } from "./names.ts";
+import { podTemplate } from "./pod.ts";
+import type { RenderedFiles } from "../types.ts";
 
 /** In apply order: what a pod needs before the Deployment. The control Secret is not among them: it is made once. */
 export function renderObjects(plan: RouterPlan, files: RenderedFiles): readonly RawObject[] {

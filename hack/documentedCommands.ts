@@ -1,5 +1,5 @@
-/** Commands of the documentation's shell blocks, and what runs each: checked by check-docs.ts in both directions. */
-import type { RunBy } from "./check-docs.ts";
+/** Commands of the documentation's shell blocks, and what runs each: checked by checkDocs.ts in both directions. */
+import type { RunBy } from "./checkDocs.ts";
 
 const documentation: RunBy = { by: "test/integration/documentation.test.ts" };
 const operator = "npm exec --no -- sip-router-operator";

@@ -1,8 +1,8 @@
 /**
- * A user's podTemplate on top of the operator's. What the operator owns was refused before (model/pod-template.ts), and
+ * A user's podTemplate on top of the operator's. What the operator owns was refused before (model/podTemplate.ts), and
  * stays as it is here: lists are extended, the operator's items first.
  */
-import { KAMAILIO_CONTAINER } from "../model/index.ts";
+import { KAMAILIO_CONTAINER } from "../../model/index.ts";
 
 interface Named {
   readonly name: string;

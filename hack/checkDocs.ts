@@ -1,12 +1,12 @@
 /**
  * Holds the documentation to what exists: every command in a shell block is run by a test or by CI (see
- * documented-commands.ts), every YAML block parses and its resources are valid, every relative link leads somewhere.
+ * documentedCommands.ts), every YAML block parses and its resources are valid, every relative link leads somewhere.
  */
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { loadAll } from "js-yaml";
 import { pbxBackendSpec, sipRouterSpec } from "../src/api/index.ts";
-import { documentedCommands } from "./documented-commands.ts";
+import { documentedCommands } from "./documentedCommands.ts";
 
 export interface Block {
   readonly language: string;
@@ -73,7 +73,7 @@ export function checkPage(
     if (shell.has(block.language))
       for (const command of commandsOf(block))
         if (!Object.hasOwn(commands, command))
-          problems.push(`${at}: nothing runs "${command}" (hack/documented-commands.ts)`);
+          problems.push(`${at}: nothing runs "${command}" (hack/documentedCommands.ts)`);
     if (block.language === "yaml") problems.push(...yamlProblems(block).map((problem) => `${at}: ${problem}`));
     if (block.language === "")
       problems.push(`${at}: a block without a language is not checked; name one (text, sh, yaml)`);
@@ -94,10 +94,10 @@ export function checkCommands(
   read: (path: string) => string | undefined,
 ): string[] {
   return Object.entries(commands).flatMap(([command, { by, as }]) => {
-    if (!shown.has(command)) return [`hack/documented-commands.ts: no page shows "${command}"`];
+    if (!shown.has(command)) return [`hack/documentedCommands.ts: no page shows "${command}"`];
     return read(by)?.includes(as ?? command)
       ? []
-      : [`hack/documented-commands.ts: ${by} does not run "${as ?? command}"`];
+      : [`hack/documentedCommands.ts: ${by} does not run "${as ?? command}"`];
   });
 }
 

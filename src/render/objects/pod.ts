@@ -1,11 +1,11 @@
 /** The pod template of a router's Deployment. Pure. */
-import type { RouterPlan } from "../ir/types.ts";
-import { KAMAILIO_CONTAINER, VOLUME_PREFIX } from "../model/index.ts";
-import { annotations, CONTROL_DIR, DATA_DIR, labels, MANAGED_BY, RUN_DIR, STRUCTURE_DIR, TLS_DIR } from "./layout.ts";
-import { mergePodTemplate, type PodTemplate } from "./objects-merge.ts";
-import { controlName, credentialsName, dataName, podSelector, structureName } from "./objects-names.ts";
-import { renderProcess, type ProcessEnv } from "./process.ts";
-import type { RenderedFiles } from "./types.ts";
+import type { RouterPlan } from "../../ir/types.ts";
+import { KAMAILIO_CONTAINER, VOLUME_PREFIX } from "../../model/index.ts";
+import { annotations, CONTROL_DIR, DATA_DIR, labels, MANAGED_BY, RUN_DIR, STRUCTURE_DIR, TLS_DIR } from "../layout.ts";
+import { mergePodTemplate, type PodTemplate } from "./merge.ts";
+import { controlName, credentialsName, dataName, podSelector, structureName } from "./names.ts";
+import { renderProcess, type ProcessEnv } from "../process.ts";
+import type { RenderedFiles } from "../types.ts";
 
 /** Of nobody in the image: Kamailio needs no entry in its passwd. */
 const UID = 65532;
