@@ -124,7 +124,9 @@ export const registration = z.strictObject({
     .min(1)
     .max(100)
     .optional()
-    .describe("Most phones that one user may register with the router, in the mode Registrar (Kamailio: `max_contacts`). Default: 10."),
+    .describe(
+      "Most phones that one user may register with the router, in the mode Registrar (Kamailio: `max_contacts`). Default: 10.",
+    ),
 });
 
 export const kamailio = z.strictObject({
