@@ -2,7 +2,7 @@
  * Which pods of one router may be worked on now. Pure. One pod first; once it is read back right the others follow in
  * batches that grow with the number of pods that are right; a pod that came out wrong stops the rest.
  */
-import type { PodState } from "../api/index.ts";
+import { byName, type PodState } from "../api/index.ts";
 
 export interface FleetPod {
   readonly name: string;
@@ -47,4 +47,4 @@ const byTurn = (a: FleetPod, b: FleetPod): number =>
   Number(b.state === "Stale") - Number(a.state === "Stale") ||
   Number(b.first === true) - Number(a.first === true) ||
   Number(b.ready) - Number(a.ready) ||
-  (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+  byName(a, b);
