@@ -35,6 +35,8 @@ export const renderSecurity = (structure: StructurePlan): readonly string[] =>
     'loadmodule "counters.so"',
     // sanity_reply() answers, where the answer may be sent
     'modparam("sanity", "noreply", 1)',
+    // else a failed check ends the script before it
+    'modparam("sanity", "autodrop", 0)',
     'modparam("counters", "script_counter", "sipr.scanners_dropped Requests of known scanners, dropped")',
     'modparam("counters", "script_counter", "sipr.small_options_dropped OPTIONS shorter than their answer, dropped")',
     ...(structure.accessControl ? accessModules : []),
