@@ -4,7 +4,7 @@
  *
  *   node hack/bench/change.ts                 prints a table and writes .cache/bench/change.json
  *
- * BENCH_CHANGES (200) makes it shorter. Some destinations do not answer: afterwards no replica may have forgotten that.
+ * BENCH_CHANGES (200) and BENCH_DESTINATIONS (3,200) make it shorter. Some destinations do not answer: afterwards no replica may have forgotten that.
  */
 import { createSocket, type Socket } from "node:dgram";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -17,7 +17,6 @@ import { parseDispatcherAnswer } from "../../src/kamailio/parse.ts";
 import { OperatorProcess } from "../../test/integration/kube/process.ts";
 import { startApiServer } from "../../test/support/apiserver.ts";
 import { startNodeAgent } from "../../test/support/nodeAgent.ts";
-import { until } from "../../test/support/until.ts";
 import { Sidecar, uriOf, type Destination } from "./change/sidecar.ts";
 
 const CHANGES = Number(process.env["BENCH_CHANGES"] ?? 200);
@@ -34,6 +33,9 @@ interface Result {
   readonly p95: number;
   readonly p99: number;
   readonly max: number;
+  /** known by all replicas not to answer before the changes */
+  readonly dead: number;
+  /** of these, how often one was taken for alive afterwards: looked at after every twentieth change */
   readonly forgotten: number;
   readonly lostOfTen: number;
 }
@@ -101,12 +103,20 @@ interface Fleet {
 
 /** Each change is awaited, then the next; alive destinations are moved to the other port and back. */
 const measure = async (fleet: Fleet, destinations: readonly Destination[]): Promise<Result> => {
-  const dead = destinations.filter((_, index) => isDead(index)).map(uriOf);
+  const silent = destinations.filter((_, index) => isDead(index)).map(uriOf);
   const movable = destinations.filter((_, index) => !isDead(index));
   const now = new Map(movable.map((one) => [one.name, one.port]));
+  const known = async (): Promise<string[]> => {
+    const all = await fleet.states();
+    return silent.filter((uri) => all.every((states) => states.get(uri) === false));
+  };
+  let dead = await known();
+  for (let tries = 0; dead.length < silent.length && tries < 15; tries += 1) {
+    await wait(1000);
+    dead = await known();
+  }
   const knows = async (): Promise<number> =>
     (await fleet.states()).reduce((sum, states) => sum + dead.filter((uri) => states.get(uri) !== false).length, 0);
-  await until(`${fleet.what}: the dead are known`, async () => (await knows()) === 0, 60_000);
   const times: number[] = [];
   let forgotten = 0;
   for (let index = 0; index < (fleet.timed ? CHANGES : 0); index += 1) {
@@ -144,6 +154,7 @@ const measure = async (fleet: Fleet, destinations: readonly Destination[]): Prom
     what: fleet.what,
     destinations: destinations.length,
     changes: times.length,
+    dead: dead.length,
     ...summary(times),
     forgotten,
     lostOfTen: Math.max(...missing),
@@ -248,7 +259,7 @@ const row = (cells: readonly string[]): string =>
   cells.map((cell, index) => (index === 0 ? cell.padEnd(32) : cell.padStart(12))).join("");
 const results: Result[] = [];
 try {
-  for (const count of [3, 200]) {
+  for (const count of (process.env["BENCH_DESTINATIONS"] ?? "3,200").split(",").map(Number)) {
     const destinations = destinationsOf(count);
     const stopAnswers = await answerOptions(
       destinations.filter((_, index) => !isDead(index)).map((one) => one.address),
@@ -276,13 +287,14 @@ try {
   await server.stop();
   rmSync(folder, { recursive: true, force: true });
 }
-say(row(["", "destinations", "p50 ms", "p95 ms", "p99 ms", "max ms", "forgotten", "lost of 10"]));
+say(row(["", "destinations", "p50 ms", "p95 ms", "p99 ms", "max ms", "dead", "forgotten", "lost of 10"]));
 for (const one of results)
   say(
     row([
       one.what,
       String(one.destinations),
       ...[one.p50, one.p95, one.p99, one.max].map((time) => time.toFixed(1)),
+      String(one.dead),
       String(one.forgotten),
       String(one.lostOfTen),
     ]),

@@ -111,7 +111,8 @@ export class Sidecar {
     this.#watch?.abort();
     if (this.#child !== undefined && this.#child.exitCode === null) {
       const exit = once(this.#child, "exit");
-      this.#child.kill("SIGKILL");
+      // its first process ends the others
+      this.#child.kill("SIGTERM");
       await exit;
     }
     rmSync(this.#folder, { recursive: true });
