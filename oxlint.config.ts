@@ -16,13 +16,14 @@ export const importOrder: Record<string, readonly string[]> = {
   render: ["errors.ts", "api/**", "model/**", "ir/**"],
   kamailio: ["errors.ts", "api/**", ...contracts],
   reload: ["errors.ts", "api/**", ...contracts, "kamailio/**"],
-  status: ["errors.ts", "api/**", ...contracts, "kamailio/types.ts", "reload/types.ts", "kube/cluster.ts"],
-  kube: ["errors.ts", "api/**", "model/**", ...contracts, "kamailio/types.ts"],
-  controller: [...effects, "kube/cluster.ts"],
-  standalone: [...effects, "kube/cluster.ts", "controller/**"],
-  server: ["errors.ts", "api/**", "kamailio/types.ts", "controller/**"],
-  commands: [...effects, "kube/**", "controller/**", "standalone/**", "server/**"],
-  cli: [...effects, "kube/**", "commands/io.ts", "commands/render.ts"],
+  status: ["errors.ts", "api/**", ...contracts, "kamailio/types.ts", "reload/types.ts", "cluster/**"],
+  cluster: ["errors.ts", "api/**", ...contracts],
+  kube: ["errors.ts", "log.ts", "api/**", "model/**", ...contracts, "kamailio/types.ts", "cluster/**"],
+  controller: [...effects, "log.ts", "cluster/**"],
+  standalone: [...effects, "log.ts", "cluster/**", "controller/**"],
+  server: ["errors.ts", "log.ts", "api/**", "kamailio/types.ts", "controller/**"],
+  commands: [...effects, "log.ts", "cluster/**", "kube/**", "controller/**", "standalone/**", "server/**"],
+  cli: [...effects, "cluster/**", "kube/**", "commands/io.ts", "commands/render.ts"],
 };
 /** No I/O, no clock, no chance: `now` comes in as an argument. */
 export const pure = [

@@ -1,12 +1,15 @@
-/** The command line of `kubectl sip`: names, options, help with examples. */
+/**
+ * cli: `kubectl sip`. Here the names, options and help of its commands. A command (`commands/`) asks a fleet (`fleet/`), gives
+ * the answers to a pure view (`views/`) and prints that as text or data (`print/`).
+ */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { isIP } from "node:net";
 import { OperatorError } from "../errors.ts";
 import { renderCompletion, shells, type CommandShape } from "./completion.ts";
-import { openFleet, type ConnectOptions } from "./connect.ts";
-import { EXIT, type CliIO, type OutputOptions } from "./output.ts";
-import { plain } from "./table.ts";
-import type { Context } from "./gather.ts";
+import { openFleet, type ConnectOptions } from "./fleet/connect.ts";
+import { EXIT, type CliIO, type OutputOptions } from "./print/output.ts";
+import { plain } from "./print/table.ts";
+import type { Context } from "./commands/context.ts";
 
 const whole =
   (least: number, most: number) =>
@@ -128,7 +131,9 @@ export function buildProgram(version: string, withFleet: WithFleet, alone: Alone
     "after",
     examples("kubectl sip status", "kubectl sip status edge --watch", "kubectl sip status -A --check"),
   );
-  act(status, async (context, [router], options) => (await import("./commands.ts")).status(context, router, options));
+  act(status, async (context, [router], options) =>
+    (await import("./commands/view.ts")).status(context, router, options),
+  );
 
   const dump = connected("dump", "destinations as every pod has them, merged; disagreements are marked")
     .argument("[router]")
@@ -139,7 +144,7 @@ export function buildProgram(version: string, withFleet: WithFleet, alone: Alone
     "after",
     examples("kubectl sip dump edge", "kubectl sip dump edge --set trunks --per-pod", "kubectl sip dump edge -o json"),
   );
-  act(dump, async (context, [router], options) => (await import("./commands.ts")).dump(context, router, options));
+  act(dump, async (context, [router], options) => (await import("./commands/view.ts")).dump(context, router, options));
 
   const stats = watch(
     connected("stats", "calls, calls per second, replies by class, memory: each pod and the sum")
@@ -154,7 +159,9 @@ export function buildProgram(version: string, withFleet: WithFleet, alone: Alone
       "kubectl sip stats edge --no-rate -o json",
     ),
   );
-  act(stats, async (context, [router], options) => (await import("./commands.ts")).stats(context, router, options));
+  act(stats, async (context, [router], options) =>
+    (await import("./commands/view.ts")).stats(context, router, options),
+  );
 
   const calls = watch(
     connected("calls", "live calls, the oldest first").alias("online").argument("[router]").addOption(output()),
@@ -174,11 +181,11 @@ export function buildProgram(version: string, withFleet: WithFleet, alone: Alone
     ),
   );
   act(calls, async (context, [router], options) =>
-    (await import("./callCommands.ts")).listCalls(context, router, options),
+    (await import("./commands/calls.ts")).listCalls(context, router, options),
   );
 
   const end = connected("end", "end one call: BYE to both sides").argument("<id>", "from the column ID of calls");
-  act(end, async (context, [id]) => (await import("./callCommands.ts")).endCall(context, id ?? ""));
+  act(end, async (context, [id]) => (await import("./commands/calls.ts")).endCall(context, id ?? ""));
 
   const top = watch(
     connected("top", "backends, routes, callers and called numbers with the most calls")
@@ -186,7 +193,7 @@ export function buildProgram(version: string, withFleet: WithFleet, alone: Alone
       .addOption(output()),
   ).option("--limit <number>", "lines of each list", whole(1, 1000), 10);
   act(top, async (context, [router], options) =>
-    (await import("./callCommands.ts")).topCalls(context, router, options),
+    (await import("./commands/calls.ts")).topCalls(context, router, options),
   );
 
   const route = program.command("route").description("the dialplan");
@@ -205,7 +212,7 @@ export function buildProgram(version: string, withFleet: WithFleet, alone: Alone
     ),
   );
   act(explain, async (context, [number, router], options: OutputOptions & { domain?: string; source?: string }) =>
-    (await import("./routeCommands.ts")).routeExplain(
+    (await import("./commands/routes.ts")).routeExplain(
       context,
       router,
       { number: number ?? "", domain: options.domain, source: options.source },
@@ -219,7 +226,7 @@ export function buildProgram(version: string, withFleet: WithFleet, alone: Alone
     .option("--router <name>", "only from this router");
   ping.addHelpText("after", examples("kubectl sip ping", "kubectl sip ping freepbx-1 --router edge"));
   act(ping, async (context, [backend], options) =>
-    (await import("./routeCommands.ts")).ping(context, backend, options),
+    (await import("./commands/routes.ts")).ping(context, backend, options),
   );
 
   const reload = connected("reload", "have every pod read back and put right; ends when all run the current revision")
@@ -227,7 +234,9 @@ export function buildProgram(version: string, withFleet: WithFleet, alone: Alone
     .addOption(output())
     .option("--timeout <seconds>", "longest wait", seconds, 120);
   reload.addHelpText("after", examples("kubectl sip reload edge"));
-  act(reload, async (context, [router], options) => (await import("./actions.ts")).reload(context, router, options));
+  act(reload, async (context, [router], options) =>
+    (await import("./commands/change.ts")).reload(context, router, options),
+  );
 
   const drain = connected("drain", "no new calls to a backend; waits until its calls are over")
     .argument("<backend>")
@@ -235,17 +244,17 @@ export function buildProgram(version: string, withFleet: WithFleet, alone: Alone
     .option("--timeout <seconds>", "longest wait", seconds, 3600);
   drain.addHelpText("after", examples("kubectl sip drain freepbx-1", "kubectl sip undrain freepbx-1"));
   act(drain, async (context, [backend], options) =>
-    (await import("./actions.ts")).drain(context, backend ?? "", options),
+    (await import("./commands/change.ts")).drain(context, backend ?? "", options),
   );
   const undrain = connected("undrain", "a drained (or disabled) backend takes calls again").argument("<backend>");
-  act(undrain, async (context, [backend]) => (await import("./actions.ts")).undrain(context, backend ?? ""));
+  act(undrain, async (context, [backend]) => (await import("./commands/change.ts")).undrain(context, backend ?? ""));
 
   const diagnose = connected("diagnose", "one archive for a bug report, without secrets; lists what it holds")
     .argument("[router]")
     .option("--to <file>", "write it here (.tar.gz); without it, only the list");
   diagnose.addHelpText("after", examples("kubectl sip diagnose edge", "kubectl sip diagnose edge --to edge.tar.gz"));
   act(diagnose, async (context, [router], options) =>
-    (await import("./actions.ts")).diagnose(context, router, options),
+    (await import("./commands/change.ts")).diagnose(context, router, options),
   );
 
   const files = "YAML files or folders; - for standard input";

@@ -2,10 +2,10 @@
 import { keyOf, type Key, type RawObject } from "../api/index.ts";
 import { destinationId } from "../ir/setId.ts";
 import type { PodReading } from "../kamailio/types.ts";
-import type { PodView } from "../kube/cluster.ts";
+import type { PodView } from "../cluster/index.ts";
 import type { Snapshot } from "../model/types.ts";
 import type { Mapper } from "./mapping.ts";
-import type { NameCache } from "./names.ts";
+import type { NameCache } from "./dns.ts";
 import type { Observations } from "./observations.ts";
 import type { Queue } from "./queue.ts";
 import type { RouterState } from "./state.ts";

@@ -1,15 +1,15 @@
 /** Wires queues, caches and the observation loop together; everything with an effect is passed in. */
 import { keyOf, type Key, type RawObject } from "../api/index.ts";
-import type { Change } from "../kube/cluster.ts";
+import type { Change } from "../cluster/index.ts";
 import type { Snapshot } from "../model/types.ts";
 import { annotations } from "../render/layout.ts";
 import { backendStatusKey, findIn, routerStatusKey, tellUsedBackends, type Context } from "./context.ts";
-import { reloadRouter } from "./fleet.ts";
+import { reloadRouter } from "./reloadFleet.ts";
 import { createMapper, isStatusOnly, type Concerned } from "./mapping.ts";
-import { createNameCache, systemResolveName } from "./names.ts";
+import { createNameCache, systemResolveName } from "./dns.ts";
 import { createObservations } from "./observations.ts";
-import { createObserver, readAsked } from "./observe.ts";
-import { defaultPipeline } from "./pipeline.ts";
+import { createObserver, readAsked } from "./poll.ts";
+import { defaultPipeline } from "./stages.ts";
 import { createQueue, type Queue, type QueueOptions } from "./queue.ts";
 import { reconcileRouter } from "./reconcile.ts";
 import { reportStatus } from "./report.ts";

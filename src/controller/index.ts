@@ -3,5 +3,5 @@
  * same on Kubernetes, standalone and in tests.
  */
 export { startController, type Controller } from "./controller.ts";
-export { defaultPipeline } from "./pipeline.ts";
+export { defaultPipeline } from "./stages.ts";
 export * from "./types.ts";

@@ -3,7 +3,7 @@
  * names, so that one change costs the same among a thousand routers.
  */
 import { splitKey, type Key, type RawObject } from "../api/index.ts";
-import type { Change } from "../kube/cluster.ts";
+import type { Change } from "../cluster/index.ts";
 import { referencedSecrets } from "../model/references.ts";
 import { matchesSelector, type LabelSelector } from "../model/selector.ts";
 import { labels } from "../render/layout.ts";

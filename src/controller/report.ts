@@ -2,7 +2,7 @@
 import type { Key, ObjectRef, PodState, RawObject } from "../api/index.ts";
 import { destinationId } from "../ir/setId.ts";
 import type { DestinationState } from "../kamailio/types.ts";
-import type { PodView, WorkloadView } from "../kube/cluster.ts";
+import type { PodView, WorkloadView } from "../cluster/index.ts";
 import { podSelector } from "../render/index.ts";
 import {
   announceBackend,

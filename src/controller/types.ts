@@ -2,18 +2,13 @@
 import type { Key, ObjectRef, RawObject } from "../api/index.ts";
 import type { RouterPlan } from "../ir/types.ts";
 import type { Control, ControlAddress, DestinationState, PodReading } from "../kamailio/types.ts";
-import type { Cluster } from "../kube/cluster.ts";
+import type { Cluster } from "../cluster/index.ts";
+import type { Log } from "../log.ts";
 import type { BackendResolution } from "../model/index.ts";
 import type { Issue, Resolution, ResolvedRouter, Snapshot } from "../model/types.ts";
 import type { DesiredData, RenderedRouter } from "../render/types.ts";
 
-/** The part of a pino logger that is used here. */
-export interface Log {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
+export type { Log };
 
 export interface Clock {
   /** milliseconds since the epoch */

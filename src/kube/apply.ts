@@ -13,7 +13,7 @@ import type { Connection } from "./connection.ts";
 import { digest, project } from "./drift.ts";
 import { isStatus } from "./failure.ts";
 import { kindInfo, ownedKinds, pathOf } from "./kinds.ts";
-import type { Log } from "./log.ts";
+import type { Log } from "../log.ts";
 
 export const APPLY = "application/apply-patch+yaml";
 export const MERGE = "application/merge-patch+json";

@@ -4,12 +4,12 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import type { ObjectRef, RawObject } from "../api/index.ts";
-import type { EventInput } from "./cluster.ts";
+import type { EventInput } from "../cluster/index.ts";
 import { MERGE } from "./apply.ts";
 import type { Connection } from "./connection.ts";
 import { isStatus } from "./failure.ts";
 import { apiVersionOf, kindInfo, pathOf } from "./kinds.ts";
-import type { Log } from "./log.ts";
+import type { Log } from "../log.ts";
 
 const WINDOW_MS = 10 * 60_000;
 const SERIES_MS = 10_000;

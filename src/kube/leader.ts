@@ -8,7 +8,7 @@ import type { Connection } from "./connection.ts";
 import { microTime } from "./events.ts";
 import { isStatus } from "./failure.ts";
 import { apiVersionOf, kindInfo, pathOf } from "./kinds.ts";
-import type { Log } from "./log.ts";
+import type { Log } from "../log.ts";
 
 interface LeaseSpec {
   readonly holderIdentity?: string;

@@ -11,7 +11,7 @@ import type { RawObject } from "../api/index.ts";
 import type { Connection } from "./connection.ts";
 import type { KindInfo } from "./kinds.ts";
 import { apiVersionOf } from "./kinds.ts";
-import type { Log } from "./log.ts";
+import type { Log } from "../log.ts";
 import { Reflector } from "./reflector.ts";
 
 // a CommonJS package with a default export: what `import` makes of that depends on the loader, `require` does not

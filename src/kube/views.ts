@@ -2,7 +2,7 @@
 import type { RawObject } from "../api/index.ts";
 import { KAMAILIO_CONTAINER } from "../model/podTemplate.ts";
 import { annotations } from "../render/layout.ts";
-import type { PodView, WorkloadView } from "./cluster.ts";
+import type { PodView, WorkloadView } from "../cluster/index.ts";
 
 interface ContainerStatus {
   readonly name: string;

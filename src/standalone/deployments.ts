@@ -4,7 +4,7 @@
  */
 import { createHash, randomUUID } from "node:crypto";
 import type { Key, RawObject } from "../api/index.ts";
-import type { PodView, WorkloadView } from "../kube/cluster.ts";
+import type { PodView, WorkloadView } from "../cluster/index.ts";
 import { KAMAILIO_CONTAINER } from "../model/podTemplate.ts";
 import { annotations } from "../render/layout.ts";
 import { chooseAddress, shareAddresses, type Claim, type Pool } from "./addresses.ts";

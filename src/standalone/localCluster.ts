@@ -15,7 +15,8 @@ import {
   type RawObject,
 } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
-import type { Change, Cluster } from "../kube/cluster.ts";
+import type { Change, Cluster } from "../cluster/index.ts";
+import type { Log } from "../log.ts";
 import { snapshotOf } from "../model/snapshot.ts";
 import type { Claim, Pool } from "./addresses.ts";
 import { createDeployments, podView } from "./deployments.ts";
@@ -25,12 +26,6 @@ import { createRunner, type PodRecord, type PodStatus } from "./runner/index.ts"
 import { StatusFiles } from "./statusFiles.ts";
 import { UserObjects } from "./userObjects.ts";
 import { watchResources, type ResourceWatch } from "./watchFolder.ts";
-
-/** The part of a pino logger that is used here. */
-export interface Log {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-}
 
 export interface LocalClusterOptions {
   readonly resources: string;

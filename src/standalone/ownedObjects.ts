@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { refOf, type Key, type ObjectRef, type RawObject } from "../api/index.ts";
-import type { Change } from "../kube/cluster.ts";
+import type { Change } from "../cluster/index.ts";
 import { labels } from "../render/layout.ts";
 import { describeRef } from "./resources.ts";
 import { readFileIfThere, writeFileAtomic } from "./runner/index.ts";

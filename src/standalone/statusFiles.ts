@@ -3,7 +3,7 @@ import { appendFile, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { CORE_SCHEMA, dump, load } from "js-yaml";
 import type { ObjectRef, RawObject } from "../api/index.ts";
-import type { EventInput } from "../kube/cluster.ts";
+import type { EventInput } from "../cluster/index.ts";
 import { readFileIfThere, writeFileAtomic } from "./runner/index.ts";
 
 const EVENTS_LIMIT_BYTES = 4 * 1024 * 1024;

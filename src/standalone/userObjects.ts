@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { refOf, type ObjectRef, type RawObject } from "../api/index.ts";
-import type { Change } from "../kube/cluster.ts";
+import type { Change } from "../cluster/index.ts";
 import { describeRef } from "./resources.ts";
 
 /** Stable: the same object has the same uid after a restart. */

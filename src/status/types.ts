@@ -3,7 +3,7 @@
  */
 import type { Condition, Key, PodState, RawObject, Reason } from "../api/index.ts";
 import type { ObservedDestination, PodReading } from "../kamailio/types.ts";
-import type { WorkloadView } from "../kube/cluster.ts";
+import type { WorkloadView } from "../cluster/index.ts";
 import type { Endpoint, Issue } from "../model/types.ts";
 
 export interface Verdict {

@@ -4,7 +4,7 @@
  */
 import { keyOf, type Key, type ObjectRef, type RawObject } from "../../src/api/index.ts";
 import type { Clock } from "../../src/controller/types.ts";
-import type { Change, Cluster, EventInput, PodView } from "../../src/kube/cluster.ts";
+import type { Change, Cluster, EventInput, PodView } from "../../src/cluster/index.ts";
 import type { Snapshot } from "../../src/model/types.ts";
 import { annotations, labels } from "../../src/render/layout.ts";
 import type { FakeKamailios, KamailioFiles } from "./fakeKamailio.ts";

@@ -1,7 +1,7 @@
 /** What every implementation of the Cluster interface promises of a Secret that is made once. */
 import { expect } from "vitest";
 import type { RawObject } from "../../src/api/index.ts";
-import type { Cluster } from "../../src/kube/cluster.ts";
+import type { Cluster } from "../../src/cluster/index.ts";
 
 /**
  * @param connect another operator on the same cluster

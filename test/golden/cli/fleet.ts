@@ -1,11 +1,11 @@
 /** A fleet with faults, as the commands gather it: three pods of which one does not answer, a PBX that is down. */
 import type { PbxBackend, SipRouter } from "../../../src/api/index.ts";
-import { parseBriefing, addDetail, type Call } from "../../../src/cli/calls.ts";
-import type { FleetPod } from "../../../src/cli/fleet.ts";
-import { nameResources } from "../../../src/cli/names.ts";
-import type { Answer } from "../../../src/cli/output.ts";
-import { parseStats, type PodStats } from "../../../src/cli/stats.ts";
-import type { PodView } from "../../../src/cli/explain.ts";
+import { parseBriefing, addDetail, type Call } from "../../../src/cli/views/calls.ts";
+import type { FleetPod } from "../../../src/cli/fleet/index.ts";
+import { nameResources } from "../../../src/cli/views/naming.ts";
+import type { Answer } from "../../../src/cli/print/output.ts";
+import { parseStats, type PodStats } from "../../../src/cli/views/stats.ts";
+import type { PodView } from "../../../src/cli/views/explain.ts";
 import type { ObservedDestination } from "../../../src/kamailio/types.ts";
 import type { DesiredData } from "../../../src/render/types.ts";
 

@@ -2,7 +2,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { RawObject } from "../../../src/api/index.ts";
-import type { Change } from "../../../src/kube/cluster.ts";
+import type { Change } from "../../../src/cluster/index.ts";
 import { createKubeCluster } from "../../../src/kube/kubeCluster.ts";
 import type { KubeCluster } from "../../../src/kube/kubeCluster.ts";
 import { startApiServer } from "../../support/apiserver.ts";

@@ -1,7 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { SipRouter } from "../../../src/api/index.ts";
-import { candidatesOf, explain, judgeSource, lookupKeys, routeTable, rowCounts } from "../../../src/cli/explain.ts";
+import {
+  candidatesOf,
+  explain,
+  judgeSource,
+  lookupKeys,
+  routeTable,
+  rowCounts,
+} from "../../../src/cli/views/explain.ts";
 import { lookupRoute } from "../../../src/ir/lookup.ts";
 import { renderTables } from "../../../src/render/kamailio/tables.ts";
 import { backends, router, views } from "../../golden/cli/fleet.ts";

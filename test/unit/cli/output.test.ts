@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { reasons } from "../../../src/api/index.ts";
-import { parseBriefing, parseCallId, selectCalls } from "../../../src/cli/calls.ts";
-import { maskObject, maskText, objectEvidence } from "../../../src/cli/evidence.ts";
-import { parseSelector } from "../../../src/cli/labelSelector.ts";
-import { nameResources } from "../../../src/cli/names.ts";
-import { askAll, chooseRouters, reportUnanswered, styleOf, type CliIO } from "../../../src/cli/output.ts";
-import { isAlive } from "../../../src/cli/ping.ts";
-import { findProblems, remedies } from "../../../src/cli/problems.ts";
-import { parseStats, statsRows, sumStats } from "../../../src/cli/stats.ts";
-import { renderTable } from "../../../src/cli/table.ts";
+import { parseBriefing, parseCallId, selectCalls } from "../../../src/cli/views/calls.ts";
+import { maskObject, maskText, objectEvidence } from "../../../src/cli/views/evidence.ts";
+import { parseSelector } from "../../../src/cli/fleet/labelSelector.ts";
+import { nameResources } from "../../../src/cli/views/naming.ts";
+import { askAll, chooseRouters, reportUnanswered, styleOf, type CliIO } from "../../../src/cli/print/output.ts";
+import { isAlive } from "../../../src/cli/views/ping.ts";
+import { findProblems, remedies } from "../../../src/cli/views/problems.ts";
+import { parseStats, statsRows, sumStats } from "../../../src/cli/views/stats.ts";
+import { renderTable } from "../../../src/cli/print/table.ts";
 import { OperatorError } from "../../../src/errors.ts";
 import { backends, callAnswers, pods, router, statistics } from "../../golden/cli/fleet.ts";
 

@@ -7,7 +7,7 @@ import { gzipSync } from "node:zlib";
 import type { Command } from "commander";
 import { afterAll, describe, expect, test } from "vitest";
 import { buildProgram, runProgram } from "../../../src/cli/program.ts";
-import { packTar } from "../../../src/cli/tar.ts";
+import { packTar } from "../../../src/cli/print/tar.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cli-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

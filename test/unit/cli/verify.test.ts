@@ -1,7 +1,7 @@
 /** Reading back a pod for a user: what the command knows, and that it changes nothing in the pod. */
 import { expect, test } from "vitest";
-import type { Fleet } from "../../../src/cli/fleet.ts";
-import { verifyPod } from "../../../src/cli/verify.ts";
+import type { Fleet } from "../../../src/cli/fleet/index.ts";
+import { verifyPod } from "../../../src/cli/commands/verify.ts";
 import { OperatorError } from "../../../src/errors.ts";
 import type { DesiredData } from "../../../src/render/types.ts";
 import { pods } from "../../golden/cli/fleet.ts";

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import type { RawObject, SipRouterStatus } from "../../../src/api/index.ts";
-import type { PodView } from "../../../src/kube/cluster.ts";
+import type { PodView } from "../../../src/cluster/index.ts";
 import { backend, createBench, router, setOf, type Bench } from "../../support/controllerBench.ts";
 
 let bench: Bench;

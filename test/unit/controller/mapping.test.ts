@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { RawObject } from "../../../src/api/index.ts";
 import { createMapper, isStatusOnly } from "../../../src/controller/mapping.ts";
-import type { Change } from "../../../src/kube/cluster.ts";
+import type { Change } from "../../../src/cluster/index.ts";
 import { backend, router, setOf } from "../../support/controllerBench.ts";
 
 const changed = (object: RawObject, previous?: RawObject): Change => ({

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createNameCache } from "../../../src/controller/names.ts";
+import { createNameCache } from "../../../src/controller/dns.ts";
 import { createFakeClock } from "../../support/fakeClock.ts";
 
 const setUp = () => {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import * as fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
-import { defaultPipeline } from "../../../src/controller/pipeline.ts";
+import { defaultPipeline } from "../../../src/controller/stages.ts";
 import { OperatorError } from "../../../src/errors.ts";
 import { canonicalBody, createControl, type ClosableControl } from "../../../src/kamailio/control.ts";
 import { readPod } from "../../../src/kamailio/readPod.ts";

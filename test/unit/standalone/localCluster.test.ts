@@ -25,7 +25,7 @@ async function connect(): Promise<LocalCluster> {
     state: join(folder, "state"),
     pool: { addresses: ["127.25.1.1"] },
     baseEnv: {},
-    log: { info: () => undefined, warn: () => undefined },
+    log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
     onResourceErrors: () => undefined,
   });
   await cluster.start();

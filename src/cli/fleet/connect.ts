@@ -1,8 +1,8 @@
 /** From the command line to a fleet. */
 import { resolve } from "node:path";
-import { OperatorError } from "../errors.ts";
-import type { Fleet } from "./fleet.ts";
-import type { CliIO } from "./output.ts";
+import { OperatorError } from "../../errors.ts";
+import type { Fleet } from "./index.ts";
+import type { CliIO } from "../print/output.ts";
 
 export interface ConnectOptions {
   readonly namespace?: string;
@@ -37,7 +37,7 @@ export async function openFleet(options: ConnectOptions, io: CliIO): Promise<Fle
     });
   }
   // the client of the API server takes long to load: not for a standalone
-  const { loadKubeConfig } = await import("../kube/kubeConfig.ts");
+  const { loadKubeConfig } = await import("../../kube/kubeConfig.ts");
   const kubeConfig = loadKubeConfig(options, remedy);
   const { createKubeFleet } = await import("./kubeFleet.ts");
   const own = kubeConfig.getContextObject(kubeConfig.getCurrentContext())?.namespace ?? "default";

@@ -1,6 +1,6 @@
 /** What is wrong with a fleet, worst first, each with what to do about it. Pure. */
-import { keyOf, type Condition, type PbxBackend, type Reason, type SipRouter } from "../api/index.ts";
-import type { FleetPod } from "./fleet.ts";
+import { keyOf, type Condition, type PbxBackend, type Reason, type SipRouter } from "../../api/index.ts";
+import type { FleetPod } from "../fleet/index.ts";
 
 export interface Problem {
   /** "SipRouter default/edge" */

@@ -2,13 +2,13 @@
  * `calls`: live calls of all pods. All are counted (`dlg.briefing`, about 200 bytes each); what costs more to ask (the
  * backend, the route) is asked only for the page that is shown (`dlg.dlg_list`). Pure.
  */
-import { OperatorError } from "../errors.ts";
-import { keyOf, type SipRouter } from "../api/index.ts";
-import type { FleetPod } from "./fleet.ts";
-import { userOf, type Naming } from "./names.ts";
-import { answered, notAnswering, type Answer } from "./output.ts";
+import { OperatorError } from "../../errors.ts";
+import { keyOf, type SipRouter } from "../../api/index.ts";
+import type { FleetPod } from "../fleet/index.ts";
+import { userOf, type Naming } from "./naming.ts";
+import { answered, notAnswering, type Answer } from "../print/output.ts";
 import { duration } from "./stats.ts";
-import { renderTable, type Cell, type Column, type Style } from "./table.ts";
+import { renderTable, type Cell, type Column, type Style } from "../print/table.ts";
 
 /** Of Kamailio's module dialog (dlg_hash.h): 1 unconfirmed, 2 early, 3 confirmed without ACK, 4 confirmed, 5 deleted. */
 const states = ["", "Calling", "Ringing", "Answered", "Answered", "Ended"] as const;

@@ -1,12 +1,12 @@
 /** `dump`: the destinations as every pod has them, merged, and where pods differ from each other or from what is wanted. Pure. */
-import { keyOf, type PbxBackend, type SipRouter } from "../api/index.ts";
-import { destinationId, isDrainTier, setIdOf, tierOf } from "../ir/setId.ts";
-import type { ObservedDestination } from "../kamailio/types.ts";
-import type { DesiredData } from "../render/types.ts";
-import { podNameOf } from "./fleet.ts";
-import { hostOf, nameResources } from "./names.ts";
-import { answered, notAnswering, type Answer } from "./output.ts";
-import { renderTable, wrap, type Cell, type Column, type Style } from "./table.ts";
+import { keyOf, type PbxBackend, type SipRouter } from "../../api/index.ts";
+import { destinationId, isDrainTier, setIdOf, tierOf } from "../../ir/setId.ts";
+import type { ObservedDestination } from "../../kamailio/types.ts";
+import type { DesiredData } from "../../render/types.ts";
+import { podNameOf } from "../fleet/index.ts";
+import { hostOf, nameResources } from "./naming.ts";
+import { answered, notAnswering, type Answer } from "../print/output.ts";
+import { renderTable, wrap, type Cell, type Column, type Style } from "../print/table.ts";
 import { stateTone } from "./status.ts";
 
 export interface DumpData {

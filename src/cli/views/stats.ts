@@ -1,8 +1,8 @@
 /** `stats`: counters of each pod and their sum. Pure. */
-import { keyOf, type SipRouter } from "../api/index.ts";
-import { OperatorError } from "../errors.ts";
-import { answered, notAnswering, type Answer } from "./output.ts";
-import { renderTable, type Cell, type Column, type Style } from "./table.ts";
+import { keyOf, type SipRouter } from "../../api/index.ts";
+import { OperatorError } from "../../errors.ts";
+import { answered, notAnswering, type Answer } from "../print/output.ts";
+import { renderTable, type Cell, type Column, type Style } from "../print/table.ts";
 
 /** Of one Kamailio since its start, but for what is "now". */
 export interface PodStats {

@@ -1,6 +1,6 @@
 /**
- * kube: the operator's view of a cluster and its writes. This interface is all that the controller knows of it; behind it
- * is the Kubernetes API (kubeCluster.ts), or an in-memory store with local processes (`standalone/`). Reads are from
+ * cluster: the operator's view of a cluster and its writes. This interface is all that the controller knows of it; behind
+ * it is the Kubernetes API (`kube/`), or an in-memory store with local processes (`standalone/`). Reads are from
  * caches and synchronous; writes are promises.
  */
 import type { Key, ObjectRef, RawObject } from "../api/index.ts";

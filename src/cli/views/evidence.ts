@@ -1,7 +1,7 @@
 /** What goes into a bug report, without a secret. Pure. */
 import { dump } from "js-yaml";
-import type { RawObject } from "../api/index.ts";
-import type { Evidence } from "./fleet.ts";
+import type { RawObject } from "../../api/index.ts";
+import type { Evidence } from "../fleet/index.ts";
 
 /** Keys whose values are taken out wherever they occur. */
 const secretKey = /pass(word|wd)?|secret$|token|credential|ha1|private|\.key$|authorization/i;

@@ -1,18 +1,18 @@
 /** A fleet in a cluster, read with the rights of the kubeconfig's user. */
 import type { KubeConfig } from "@kubernetes/client-node";
-import { compare, CONTROL_PORT, type PbxBackend, type RawObject, type SipRouter } from "../api/index.ts";
-import { OperatorError } from "../errors.ts";
-import { createControl } from "../kamailio/control.ts";
-import type { ControlAddress } from "../kamailio/types.ts";
-import { createConnection, type Connection, type Query } from "../kube/connection.ts";
-import { ApiError, isStatus } from "../kube/failure.ts";
-import { kindInfo, pathOf } from "../kube/kinds.ts";
-import { podView } from "../kube/views.ts";
-import { KAMAILIO_CONTAINER } from "../model/podTemplate.ts";
-import { reloadRequest, type Evidence, type Fleet, type FleetPod } from "./fleet.ts";
-import { objectEvidence } from "./evidence.ts";
+import { compare, CONTROL_PORT, type PbxBackend, type RawObject, type SipRouter } from "../../api/index.ts";
+import { OperatorError } from "../../errors.ts";
+import { createControl } from "../../kamailio/control.ts";
+import type { ControlAddress } from "../../kamailio/types.ts";
+import { createConnection, type Connection, type Query } from "../../kube/connection.ts";
+import { ApiError, isStatus } from "../../kube/failure.ts";
+import { kindInfo, pathOf } from "../../kube/kinds.ts";
+import { podView } from "../../kube/views.ts";
+import { KAMAILIO_CONTAINER } from "../../model/podTemplate.ts";
+import { reloadRequest, type Evidence, type Fleet, type FleetPod } from "./index.ts";
+import { objectEvidence } from "../views/evidence.ts";
 import { openForward, type Forward } from "./portForward.ts";
-import { controlName, dataName, podSelector } from "../render/objects/names.ts";
+import { controlName, dataName, podSelector } from "../../render/objects/names.ts";
 
 export interface KubeFleetOptions {
   readonly kubeConfig: KubeConfig;

@@ -1,10 +1,10 @@
 /** Every pod read at a steady, bounded rate: what Kamailio says of its destinations, and whether it still runs what it must. */
 import type { Key } from "../api/index.ts";
 import type { PodReading } from "../kamailio/types.ts";
-import type { PodView } from "../kube/cluster.ts";
+import type { PodView } from "../cluster/index.ts";
 import { decidePod } from "../reload/index.ts";
 import { backendStatusKey, routerStatusKey, tellBackends, usablePods, type Context } from "./context.ts";
-import { addressOf } from "./fleet.ts";
+import { addressOf } from "./reloadFleet.ts";
 import { FAILED_POLLS } from "./observations.ts";
 import { targetOf } from "./restore.ts";
 import type { RouterState } from "./state.ts";

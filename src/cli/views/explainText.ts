@@ -1,10 +1,10 @@
 /** `route explain` as text and as data. Pure. */
-import { keyOf, type Algorithm } from "../api/index.ts";
-import { DRAIN_TIER } from "../ir/setId.ts";
+import { keyOf, type Algorithm } from "../../api/index.ts";
+import { DRAIN_TIER } from "../../ir/setId.ts";
 import { explain, type ExplainData } from "./explain.ts";
-import { hostOf } from "./names.ts";
-import { answered, notAnswering } from "./output.ts";
-import { paint, renderTable, wrap, type Cell, type Column, type Style } from "./table.ts";
+import { hostOf } from "./naming.ts";
+import { answered, notAnswering } from "../print/output.ts";
+import { paint, renderTable, wrap, type Cell, type Column, type Style } from "../print/table.ts";
 import type { Target } from "./explain.ts";
 
 const algorithmNote: Readonly<Record<Algorithm, string>> = {

@@ -1,7 +1,7 @@
 /** `top`: who has the most calls now. Pure. */
-import { keyOf, type SipRouter } from "../api/index.ts";
+import { keyOf, type SipRouter } from "../../api/index.ts";
 import type { Call } from "./calls.ts";
-import { renderTable, type Column, type Style } from "./table.ts";
+import { renderTable, type Column, type Style } from "../print/table.ts";
 
 export interface TopData {
   readonly router: SipRouter;

@@ -3,15 +3,15 @@
  * running pods say to the same question. Pure.
  */
 import { BlockList, isIPv6 } from "node:net";
-import type { PbxBackend, SipRouter, SipRouterSpec } from "../api/index.ts";
-import { buildRoutes } from "../ir/routes.ts";
-import { lookupRoute } from "../ir/lookup.ts";
-import { destinationId, isDrainTier, tierOf } from "../ir/setId.ts";
-import type { DataPlan, RouteEntry } from "../ir/types.ts";
-import type { ObservedDestination } from "../kamailio/types.ts";
-import { claimsOf, EXTERNAL, type Claim } from "../model/index.ts";
-import { nameResources } from "./names.ts";
-import { answered, type Answer } from "./output.ts";
+import type { PbxBackend, SipRouter, SipRouterSpec } from "../../api/index.ts";
+import { buildRoutes } from "../../ir/routes.ts";
+import { lookupRoute } from "../../ir/lookup.ts";
+import { destinationId, isDrainTier, tierOf } from "../../ir/setId.ts";
+import type { DataPlan, RouteEntry } from "../../ir/types.ts";
+import type { ObservedDestination } from "../../kamailio/types.ts";
+import { claimsOf, EXTERNAL, type Claim } from "../../model/index.ts";
+import { nameResources } from "./naming.ts";
+import { answered, type Answer } from "../print/output.ts";
 
 export interface Question {
   readonly number: string;

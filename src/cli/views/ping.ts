@@ -1,10 +1,10 @@
 /** `ping`: OPTIONS to each destination from each pod, now. Pure. */
-import { compare, keyOf, type SipRouter } from "../api/index.ts";
-import { OperatorError } from "../errors.ts";
-import type { ObservedDestination } from "../kamailio/types.ts";
-import type { FleetPod } from "./fleet.ts";
-import { hostOf, type Naming } from "./names.ts";
-import { renderTable, type Cell, type Column, type Style } from "./table.ts";
+import { compare, keyOf, type SipRouter } from "../../api/index.ts";
+import { OperatorError } from "../../errors.ts";
+import type { ObservedDestination } from "../../kamailio/types.ts";
+import type { FleetPod } from "../fleet/index.ts";
+import { hostOf, type Naming } from "./naming.ts";
+import { renderTable, type Cell, type Column, type Style } from "../print/table.ts";
 
 export interface PingResult {
   readonly pod: string;

@@ -1,8 +1,8 @@
 /** `calls`, `end`, `top`, and the calls of one backend: gather, print, exit code. */
-import type { PbxBackend, SipRouter } from "../api/index.ts";
-import { OperatorError } from "../errors.ts";
-import { NOT_THERE, orWhen } from "../kamailio/ask.ts";
-import { parseDialogAnswer } from "../kamailio/parse.ts";
+import type { PbxBackend, SipRouter } from "../../api/index.ts";
+import { OperatorError } from "../../errors.ts";
+import { NOT_THERE, orWhen } from "../../kamailio/ask.ts";
+import { parseDialogAnswer } from "../../kamailio/parse.ts";
 import {
   addDetail,
   BRIEFING,
@@ -13,12 +13,12 @@ import {
   selectCalls,
   type Call,
   type Filter,
-} from "./calls.ts";
-import { chosen, printAll, worst, type Context, type WatchOptions } from "./gather.ts";
-import { nameResources } from "./names.ts";
-import { askAll, EXIT, reportUnanswered, styleOf, type Answer, type OutputOptions } from "./output.ts";
-import { renderTop, topJson } from "./top.ts";
-import { awaitNext, frame } from "./watch.ts";
+} from "../views/calls.ts";
+import { chosen, printAll, worst, type Context, type WatchOptions } from "./context.ts";
+import { nameResources } from "../views/naming.ts";
+import { askAll, EXIT, reportUnanswered, styleOf, type Answer, type OutputOptions } from "../print/output.ts";
+import { renderTop, topJson } from "../views/top.ts";
+import { awaitNext, frame } from "../print/watch.ts";
 
 /** Calls whose backend is asked for one by one at most; above this many it is left out of `top`. */
 const DETAILED = 500;

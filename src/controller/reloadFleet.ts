@@ -6,7 +6,7 @@
 import type { Key } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
 import type { ControlAddress } from "../kamailio/types.ts";
-import type { PodView } from "../kube/cluster.ts";
+import type { PodView } from "../cluster/index.ts";
 import { decideFleet, decidePod, syncPod, type FleetPod, type SyncResult } from "../reload/index.ts";
 import { CONTROL_PORT } from "../render/layout.ts";
 import type { DesiredData } from "../render/types.ts";

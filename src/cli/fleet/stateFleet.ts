@@ -3,13 +3,13 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
 import { CORE_SCHEMA, load } from "js-yaml";
-import { CONTROL_PORT, keyOf, type PbxBackend, type RawObject, type SipRouter } from "../api/index.ts";
-import { OperatorError } from "../errors.ts";
-import { createControl } from "../kamailio/control.ts";
-import { labels } from "../render/layout.ts";
-import { controlName, dataName } from "../render/objects/names.ts";
-import { maskText, objectEvidence } from "./evidence.ts";
-import type { Evidence, Fleet, FleetPod } from "./fleet.ts";
+import { CONTROL_PORT, keyOf, type PbxBackend, type RawObject, type SipRouter } from "../../api/index.ts";
+import { OperatorError } from "../../errors.ts";
+import { createControl } from "../../kamailio/control.ts";
+import { labels } from "../../render/layout.ts";
+import { controlName, dataName } from "../../render/objects/names.ts";
+import { maskText, objectEvidence } from "../views/evidence.ts";
+import type { Evidence, Fleet, FleetPod } from "./index.ts";
 import { parseSelector } from "./labelSelector.ts";
 
 export interface StateFleetOptions {

@@ -1,9 +1,9 @@
 /** `status`: routers, sets, backends and pods as a tree, what is wrong first. Pure. */
-import { keyOf, type BackendState, type PbxBackend, type SipRouter } from "../api/index.ts";
-import { matchesSelector } from "../model/selector.ts";
-import type { FleetPod } from "./fleet.ts";
+import { keyOf, type BackendState, type PbxBackend, type SipRouter } from "../../api/index.ts";
+import { matchesSelector } from "../../model/selector.ts";
+import type { FleetPod } from "../fleet/index.ts";
 import { findProblems, type Problem } from "./problems.ts";
-import { cut, paint, plain, wrap, type Style, type Tone } from "./table.ts";
+import { cut, paint, plain, wrap, type Style, type Tone } from "../print/table.ts";
 
 export interface StatusData {
   readonly fleets: readonly { readonly router: SipRouter; readonly pods: readonly FleetPod[] }[];

@@ -1,9 +1,8 @@
 /**
- * cli: `kubectl sip`. What the commands may know of a fleet is this one interface, in a cluster (`kubeFleet.ts`) or beside
- * a standalone (`stateFleet.ts`). A command is a function from gathered data to text or JSON; reading and writing is at
- * the edge.
+ * cli/fleet: what the commands may know of a fleet is this one interface, in a cluster (`kubeFleet.ts`) or beside a
+ * standalone (`stateFleet.ts`).
  */
-import type { AdminState, PbxBackend, SipRouter } from "../api/index.ts";
+import type { AdminState, PbxBackend, SipRouter } from "../../api/index.ts";
 
 /** One Kamailio of a router. */
 export interface FleetPod {

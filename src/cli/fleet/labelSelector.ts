@@ -1,5 +1,5 @@
 /** `-l`, as kubectl takes it: `a=b,c!=d,e,!f,g in (x,y),h notin (z)`. Pure. */
-import { OperatorError } from "../errors.ts";
+import { OperatorError } from "../../errors.ts";
 
 type Labels = Readonly<Record<string, string>>;
 type Match = (labels: Labels) => boolean;

@@ -1,7 +1,7 @@
 /** From what Kamailio says (set numbers, addresses) back to the names of resources. Pure. */
-import type { PbxBackend, SipRouter } from "../api/index.ts";
-import { setIdOf } from "../ir/setId.ts";
-import { assignSetIds } from "../model/sets.ts";
+import type { PbxBackend, SipRouter } from "../../api/index.ts";
+import { setIdOf } from "../../ir/setId.ts";
+import { assignSetIds } from "../../model/sets.ts";
 
 export interface Naming {
   /** name of the dispatcher set of a Kamailio set id, "" when the router has none of that number */

@@ -1,5 +1,5 @@
 /** A tar archive of text files (POSIX.1-1988 ustar). Pure. */
-import type { Evidence } from "./fleet.ts";
+import type { Evidence } from "../fleet/index.ts";
 
 const BLOCK = 512;
 

@@ -2,12 +2,12 @@
 import { gzipSync } from "node:zlib";
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { keyOf, type AdminState, type PbxBackend, type SipRouter } from "../api/index.ts";
-import { OperatorError } from "../errors.ts";
-import { callsOfBackend } from "./callCommands.ts";
-import type { Context } from "./gather.ts";
-import { maskText, objectEvidence } from "./evidence.ts";
-import type { Evidence } from "./fleet.ts";
+import { keyOf, type AdminState, type PbxBackend, type SipRouter } from "../../api/index.ts";
+import { OperatorError } from "../../errors.ts";
+import { callsOfBackend } from "./calls.ts";
+import type { Context } from "./context.ts";
+import { maskText, objectEvidence } from "../views/evidence.ts";
+import type { Evidence } from "../fleet/index.ts";
 import {
   answered,
   askAll,
@@ -18,10 +18,10 @@ import {
   reportUnanswered,
   styleOf,
   type OutputOptions,
-} from "./output.ts";
-import { packTar } from "./tar.ts";
+} from "../print/output.ts";
+import { packTar } from "../print/tar.ts";
 import { allInSync, desiredOf, reloadJson, renderReload, verifyPod, type ReloadData } from "./verify.ts";
-import { awaitNext } from "./watch.ts";
+import { awaitNext } from "../print/watch.ts";
 
 // reload ------------------------------------------------------------------------------------------------------------------
 

@@ -1,10 +1,10 @@
 /** `-o`, colours, exit codes and the end of every command: what was answered, and by whom it was not. */
 import { dump } from "js-yaml";
-import type { CommandIO } from "../commands/io.ts";
-import { OperatorError } from "../errors.ts";
-import { podNameOf, type FleetPod } from "./fleet.ts";
+import type { CommandIO } from "../../commands/io.ts";
+import { OperatorError } from "../../errors.ts";
+import { podNameOf, type FleetPod } from "../fleet/index.ts";
 import { plain, type Style } from "./table.ts";
-import { keyOf, type RawObject } from "../api/index.ts";
+import { keyOf, type RawObject } from "../../api/index.ts";
 
 export interface CliIO extends CommandIO {
   /** columns of the terminal that standard output is; undefined: it is none */

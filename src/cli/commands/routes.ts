@@ -1,18 +1,18 @@
 /** `route explain` and `ping`: gather, print, exit code. */
 import { randomBytes } from "node:crypto";
-import { keyOf, type SipRouter } from "../api/index.ts";
-import { OperatorError } from "../errors.ts";
-import { NOT_THERE, orWhen } from "../kamailio/ask.ts";
-import { parseHtableAnswer, parseMtreeAnswer } from "../kamailio/parse.ts";
-import type { ObservedDestination } from "../kamailio/types.ts";
-import { PING_METHOD } from "../render/layout.ts";
-import { explain, lookupKeys, routeTable, rowCounts, type ExplainData, type Question } from "./explain.ts";
-import { explainJson, renderExplain } from "./explainView.ts";
-import type { Fleet, FleetPod } from "./fleet.ts";
-import { chosen, destinationsOf, printAll, worst, type Context } from "./gather.ts";
-import { nameResources } from "./names.ts";
-import { answered, askAll, EXIT, reportUnanswered, styleOf, type OutputOptions } from "./output.ts";
-import { destinationsToPing, isAlive, parsePing, pingParams, renderPing, type PingResult } from "./ping.ts";
+import { keyOf, type SipRouter } from "../../api/index.ts";
+import { OperatorError } from "../../errors.ts";
+import { NOT_THERE, orWhen } from "../../kamailio/ask.ts";
+import { parseHtableAnswer, parseMtreeAnswer } from "../../kamailio/parse.ts";
+import type { ObservedDestination } from "../../kamailio/types.ts";
+import { PING_METHOD } from "../../render/layout.ts";
+import { explain, lookupKeys, routeTable, rowCounts, type ExplainData, type Question } from "../views/explain.ts";
+import { explainJson, renderExplain } from "../views/explainText.ts";
+import type { Fleet, FleetPod } from "../fleet/index.ts";
+import { chosen, destinationsOf, printAll, worst, type Context } from "./context.ts";
+import { nameResources } from "../views/naming.ts";
+import { answered, askAll, EXIT, reportUnanswered, styleOf, type OutputOptions } from "../print/output.ts";
+import { destinationsToPing, isAlive, parsePing, pingParams, renderPing, type PingResult } from "../views/ping.ts";
 
 const numberPattern = /^[0-9*#+]{1,32}$/;
 

@@ -1,14 +1,14 @@
 /** Reading back every pod and comparing it with what it must run, by the operator's own rule. */
-import { parseDataFiles } from "../render/files.ts";
-import type { DataTable, DesiredData } from "../render/types.ts";
-import type { Control, PodReading } from "../kamailio/types.ts";
-import { readPod } from "../kamailio/readPod.ts";
-import { decidePod } from "../reload/decide.ts";
-import type { ReloadAction } from "../reload/types.ts";
-import { keyOf, type SipRouter } from "../api/index.ts";
-import type { Fleet, FleetPod } from "./fleet.ts";
-import { answered, notAnswering, type Answer } from "./output.ts";
-import { renderTable, wrap, type Cell, type Column, type Style } from "./table.ts";
+import { parseDataFiles } from "../../render/files.ts";
+import type { DataTable, DesiredData } from "../../render/types.ts";
+import type { Control, PodReading } from "../../kamailio/types.ts";
+import { readPod } from "../../kamailio/readPod.ts";
+import { decidePod } from "../../reload/decide.ts";
+import type { ReloadAction } from "../../reload/types.ts";
+import { keyOf, type SipRouter } from "../../api/index.ts";
+import type { Fleet, FleetPod } from "../fleet/index.ts";
+import { answered, notAnswering, type Answer } from "../print/output.ts";
+import { renderTable, wrap, type Cell, type Column, type Style } from "../print/table.ts";
 
 export interface PodVerification {
   readonly reading: PodReading;

@@ -1,9 +1,9 @@
 /** `status`, `stats`, `dump`: gather, print, exit code. */
-import { keyOf } from "../api/index.ts";
-import { OperatorError } from "../errors.ts";
-import { disagrees, dumpJson, mergeDestinations, renderDump, type DumpData } from "./dump.ts";
-import type { Fleet, FleetPod } from "./fleet.ts";
-import { chosen, destinationsOf, printAll, worst, type Context, type WatchOptions } from "./gather.ts";
+import { keyOf } from "../../api/index.ts";
+import { OperatorError } from "../../errors.ts";
+import { disagrees, dumpJson, mergeDestinations, renderDump, type DumpData } from "../views/dump.ts";
+import type { Fleet, FleetPod } from "../fleet/index.ts";
+import { chosen, destinationsOf, printAll, worst, type Context, type WatchOptions } from "./context.ts";
 import {
   askAll,
   chooseRouters,
@@ -14,12 +14,12 @@ import {
   styleOf,
   type Answer,
   type OutputOptions,
-} from "./output.ts";
-import { findProblems } from "./problems.ts";
-import { parseStats, renderStats, statGroups, statsJson, type PodStats, type StatsData } from "./stats.ts";
-import { renderStatus, statusJson, type StatusData } from "./status.ts";
+} from "../print/output.ts";
+import { findProblems } from "../views/problems.ts";
+import { parseStats, renderStats, statGroups, statsJson, type PodStats, type StatsData } from "../views/stats.ts";
+import { renderStatus, statusJson, type StatusData } from "../views/status.ts";
 import { desiredOf } from "./verify.ts";
-import { awaitNext, frame } from "./watch.ts";
+import { awaitNext, frame } from "../print/watch.ts";
 
 // status ------------------------------------------------------------------------------------------------------------------
 

@@ -1,9 +1,9 @@
 /** What the commands have in common: which routers, how answers are printed, which exit code. */
-import type { SipRouter } from "../api/index.ts";
-import { readDestinations } from "../kamailio/ask.ts";
-import type { ObservedDestination } from "../kamailio/types.ts";
-import type { Fleet, FleetPod } from "./fleet.ts";
-import { chooseRouters, EXIT, outputOf, print, type CliIO, type OutputOptions } from "./output.ts";
+import type { SipRouter } from "../../api/index.ts";
+import { readDestinations } from "../../kamailio/ask.ts";
+import type { ObservedDestination } from "../../kamailio/types.ts";
+import type { Fleet, FleetPod } from "../fleet/index.ts";
+import { chooseRouters, EXIT, outputOf, print, type CliIO, type OutputOptions } from "../print/output.ts";
 
 export interface Context {
   readonly fleet: Fleet;
