@@ -1,7 +1,8 @@
 // Prints "N passed, N failed" over the JSON results of the named test projects. A file that could not run, a project
 // without results and a run that failed beside its tests each count as one failure; no test at all is a failure too.
+// What failed is named right above the sum, with the first lines of the reason.
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 
 const [folder, ...projects] = process.argv.slice(2);
 let passed = 0;
@@ -11,10 +12,12 @@ for (const project of projects) {
   const file = join(folder, `${project}.json`);
   const before = failed;
   if (existsSync(file)) {
-    for (const { status, assertionResults } of JSON.parse(readFileSync(file, "utf8")).testResults) {
-      const bad = assertionResults.filter((test) => test.status !== "passed").length;
-      passed += assertionResults.length - bad;
-      failed += bad === 0 && status === "failed" ? 1 : bad;
+    for (const { name, status, message, assertionResults } of JSON.parse(readFileSync(file, "utf8")).testResults) {
+      const bad = assertionResults.filter((test) => test.status !== "passed");
+      passed += assertionResults.length - bad.length;
+      for (const test of bad) tell(name, `${test.fullName} (${test.status})`, (test.failureMessages ?? []).join("\n"));
+      if (bad.length === 0 && status === "failed") tell(name, "the file could not run", message ?? "");
+      failed += bad.length === 0 && status === "failed" ? 1 : bad.length;
     }
   } else {
     console.log(`${project}: no results`);
@@ -24,6 +27,14 @@ for (const project of projects) {
     console.log(`${project}: the run failed outside its tests`);
     failed += 1;
   }
+}
+
+function tell(file, what, reason) {
+  const lines = reason
+    .split("\n")
+    .slice(0, 12)
+    .map((line) => `    ${line.slice(0, 300)}`);
+  console.log([`FAILED ${relative(process.cwd(), file ?? "")}: ${what}`, ...lines].join("\n"));
 }
 
 console.log(`${passed} passed, ${failed} failed`);
