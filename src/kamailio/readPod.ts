@@ -11,14 +11,9 @@
  */
 import type { DataTable, DesiredData } from "../render/types.ts";
 import { NOT_THERE, orWhen, readDestinations, type Call } from "./ask.ts";
-import {
-  parseDialogAnswer,
-  parseDomainDump,
-  parseHtableAnswer,
-  parseMtreeAnswer,
-  parseVersionAnswer,
-} from "./parse.ts";
+import { parseDialogAnswer, parseHtableAnswer, parseVersionAnswer } from "./parse.ts";
 import { readMediaProxies } from "./readMedia.ts";
+import { tableKinds } from "./tableKinds.ts";
 import type { Control, ControlAddress, PodReading } from "./types.ts";
 
 /** Which certificate a pod shows, for a table of kind tls: its generation; undefined when none is shown. */
@@ -57,22 +52,13 @@ export const readPod = async (
   };
 };
 
-/** The generation row of a table, its key is one that no call can look up; of a certificate the proof that is noted in the pod. */
+/** Of a certificate: the proof that is noted in the pod, or a new one. */
 async function generationOf(
   call: Call,
   host: string,
   table: DataTable,
   prove: ProveCertificate | undefined,
 ): Promise<string | undefined> {
-  const { name, kind } = table;
-  if (kind === "tls") {
-    const noted = parseHtableAnswer(await orWhen(NOT_THERE, undefined, call("htable.get", "st", "certificate")));
-    return noted === table.generation ? noted : prove?.(call, host, table);
-  }
-  if (kind === "mtree") return parseMtreeAnswer(await orWhen(NOT_THERE, undefined, call("mtree.match", name, "*", 0)));
-  if (kind === "htable") {
-    const value = parseHtableAnswer(await orWhen(NOT_THERE, undefined, call("htable.get", name, "#generation")));
-    return value === undefined ? undefined : String(value);
-  }
-  return parseDomainDump(await orWhen(NOT_THERE, undefined, call("permissions.domainDump")));
+  const runs = await tableKinds[table.kind].generation(call, table.name);
+  return table.kind === "tls" && runs !== table.generation ? prove?.(call, host, table) : runs;
 }

@@ -6,12 +6,11 @@
  * (tls, htable, address, mtree: what lookups refer to before the lookups), then removals that empty a tier.
  */
 import { destinationId } from "../ir/setId.ts";
+import { byReloadOrder } from "../kamailio/tableKinds.ts";
 import type { ObservedDestination, PodReading } from "../kamailio/types.ts";
 import { DISABLED_FLAG } from "../render/layout.ts";
-import type { DataTable, DesiredData, DispatcherEntry } from "../render/types.ts";
+import type { DesiredData, DispatcherEntry } from "../render/types.ts";
 import type { PodDecision, ReloadAction } from "./types.ts";
-
-const tableOrder: readonly DataTable["kind"][] = ["tls", "htable", "address", "mtree"];
 
 export interface Hints {
   /** destination URIs that do not answer, as other pods know: they are not added as active, nor are they in a fresh pod */
@@ -100,10 +99,9 @@ function keepState(entry: DispatcherEntry, observed: ObservedDestination): reado
 }
 
 function tableActions(desired: DesiredData, reading: PodReading): readonly ReloadAction[] {
-  const rank = (table: DataTable): number => tableOrder.indexOf(table.kind);
   return desired.tables
     .filter((table) => reading.tables[table.name] !== table.generation)
-    .toSorted((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1))
+    .toSorted(byReloadOrder)
     .flatMap((table): readonly ReloadAction[] => {
       const runs = reading.tables[table.name];
       const reason = `the table ${table.name} has generation ${runs ?? "none"}, ${table.generation} is wanted`;

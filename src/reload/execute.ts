@@ -1,4 +1,5 @@
 /** Performs one action on one Kamailio. "Ok" is not proof of anything: the caller reads the pod back. */
+import { tableKinds } from "../kamailio/tableKinds.ts";
 import type { Control, ControlAddress } from "../kamailio/types.ts";
 import type { DataTable } from "../render/types.ts";
 import type { ReloadAction } from "./types.ts";
@@ -20,7 +21,7 @@ export async function executeAction(
   if (call !== undefined) await control.call(address, ...call);
 }
 
-/** Kamailio modules dispatcher, mtree, htable, permissions and tls, sections "RPC Commands". */
+/** Kamailio modules dispatcher and htable, sections "RPC Commands". */
 function callOf(action: ReloadAction, tables: readonly DataTable[]): Call | undefined {
   switch (action.kind) {
     case "addDestination": {
@@ -32,7 +33,7 @@ function callOf(action: ReloadAction, tables: readonly DataTable[]): Call | unde
     case "setState":
       return ["dispatcher.set_state", [action.state, action.setId, action.uri]];
     case "reloadTable":
-      return reloadCall(action.table, tables);
+      return reloadCall(tables.find((one) => one.name === action.table));
     case "markSeeded":
       return ["htable.seti", ["st", "seeded", 1]];
     case "awaitFile":
@@ -40,10 +41,5 @@ function callOf(action: ReloadAction, tables: readonly DataTable[]): Call | unde
   }
 }
 
-function reloadCall(name: string, tables: readonly DataTable[]): Call {
-  const kind = tables.find((table) => table.name === name)?.kind;
-  if (kind === "mtree") return ["mtree.reload", [name]];
-  if (kind === "htable") return ["htable.reload", [name]];
-  if (kind === "tls") return ["tls.reload", []];
-  return ["permissions.addressReload", []];
-}
+const reloadCall = (table: DataTable | undefined): Call | undefined =>
+  table === undefined ? undefined : tableKinds[table.kind].reload(table.name);

@@ -2,19 +2,34 @@
 import { hashOf } from "../ir/index.ts";
 import type { RouterPlan } from "../ir/types.ts";
 import { renderConfig } from "./kamailio/config.ts";
-import { parseCertificate, renderCertificate } from "./kamailio/certificate.ts";
+import { certificateTable } from "./kamailio/certificate.ts";
 import { buildEntries, DISPATCHER_FILE, parseDispatcherList, renderDispatcherList } from "./kamailio/dispatcherList.ts";
-import { parseCaps, renderCaps } from "./kamailio/caps.ts";
+import { capsTable } from "./kamailio/caps.ts";
+import type { DataTableFile } from "./kamailio/dataTable.ts";
 import { DRAIN_FILE, renderDrainScript } from "./kamailio/drain.ts";
 import { mediaSockets, parseMediaFile, renderMediaFile } from "./kamailio/media.ts";
 import { refuse } from "./kamailio/quote.ts";
-import { parseSecurityTables, renderSecurityTables } from "./kamailio/securityTables.ts";
-import { parseGeneration, renderTables, tableShapes } from "./kamailio/tables.ts";
+import { domainTable, routeTable } from "./kamailio/routeTables.ts";
+import { accessTable, credentialsTable, limitsTable } from "./kamailio/securityTables.ts";
 import { renderTlsConfig } from "./kamailio/tls.ts";
-import { parseTrunkTable, renderTrunkTable } from "./kamailio/trunks.ts";
+import { trunkTable } from "./kamailio/trunks.ts";
 import type { DataTable, DesiredData, DispatcherEntry, RenderedFiles } from "./types.ts";
 
 export const CONFIG_FILE = "kamailio.cfg";
+
+/** Every table of data, in the order of the revision. */
+const dataTables: readonly DataTableFile[] = [
+  routeTable,
+  domainTable,
+  accessTable,
+  limitsTable,
+  credentialsTable,
+  trunkTable,
+  capsTable,
+  certificateTable,
+];
+/** Every router has these. */
+const basic: readonly DataTableFile[] = [routeTable, domainTable];
 
 /** @throws OperatorError SIPR_RENDER_REFUSED when a string of the plan cannot be written safely */
 export const renderFiles = (plan: RouterPlan): RenderedFiles => {
@@ -24,8 +39,7 @@ export const renderFiles = (plan: RouterPlan): RenderedFiles => {
     ...renderTlsConfig(plan.structure),
   };
   const entries = buildEntries(plan.data);
-  const security = [...renderSecurityTables(plan), ...renderTrunkTable(plan)];
-  const tables = [...renderTables(plan.data), ...security, ...renderCaps(plan), ...renderCertificate(plan.data)];
+  const tables = dataTables.flatMap((file) => file.render(plan) ?? []);
   return {
     structure,
     // the command line of the container is the Deployment's own, yet it goes with the file
@@ -36,7 +50,7 @@ export const renderFiles = (plan: RouterPlan): RenderedFiles => {
       ...renderMediaFile(plan.structure),
     },
     secret: Object.fromEntries(
-      security.flatMap(({ secret }) => (secret === undefined ? [] : [[secret.file, secret.text]])),
+      tables.flatMap(({ secret }) => (secret === undefined ? [] : [[secret.file, secret.text]])),
     ),
     desired: desiredOf(
       entries,
@@ -55,22 +69,20 @@ export const parseDataFiles = (data: Readonly<Record<string, string>>): DesiredD
   if (list === undefined) return refuse("the data files", Object.keys(data), `a file ${DISPATCHER_FILE}`);
   return desiredOf(
     parseDispatcherList(list),
-    [
-      ...Object.values(tableShapes).map((shape) => {
-        const { name, kind, file } = shape;
-        const generation = parseGeneration(shape, data[file] ?? "");
-        if (generation === undefined)
-          return refuse("the data files", Object.keys(data), `a file ${file} with its generation`);
-        return { name, kind, file, generation };
-      }),
-      ...parseSecurityTables(data),
-      ...parseTrunkTable(data),
-      ...parseCaps(data),
-      ...parseCertificate(data),
-    ],
+    dataTables.flatMap((table) => parseTable(table, data)),
     parseMediaFile(data),
   );
 };
+
+function parseTable(table: DataTableFile, data: Readonly<Record<string, string>>): readonly DataTable[] {
+  const { name, kind, file } = table;
+  const text = data[file];
+  if (text === undefined && !basic.includes(table)) return [];
+  const found = table.parse(text ?? "");
+  if (found === undefined)
+    return refuse("the data files", Object.keys(data), `a file ${file} with the generation of the table`);
+  return [{ name, kind, file, ...found }];
+}
 
 const desiredOf = (
   dispatcher: readonly DispatcherEntry[],

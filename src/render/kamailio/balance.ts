@@ -7,7 +7,7 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { endMedia } from "./media.ts";
 import { RETRY_AFTER } from "./replies.ts";
-import { CALL_LOAD } from "./tables.ts";
+import { CALL_LOAD } from "./routeTables.ts";
 
 export const countsCalls = ({ callLoad, maxCalls }: StructurePlan): boolean => callLoad === true || maxCalls === true;
 

@@ -3,7 +3,7 @@ import type { StructurePlan } from "../../ir/types.ts";
 import { whereAvailable } from "./capabilities.ts";
 import { advertisedHost, integer } from "./quote.ts";
 import { replicationModules } from "./replication.ts";
-import { MTREE_CHARS } from "./tables.ts";
+import { MTREE_CHARS } from "./routeTables.ts";
 
 /** All in Debian's package `kamailio`. */
 const modules = [

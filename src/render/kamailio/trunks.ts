@@ -3,46 +3,22 @@
  * other. The number of the request (CSeq) goes up by one with each answer (RFC 3261 22.2), for this side of the call
  * only: module dialog, `track_cseq_updates`.
  */
-import type { DataPlan, RouterPlan, StructurePlan } from "../../ir/types.ts";
-import type { DataTable } from "../types.ts";
+import type { StructurePlan } from "../../ir/types.ts";
+import { htableFields, htableShape, secretTable } from "./dataTable.ts";
 import { integer, refuse } from "./quote.ts";
-import { htableFields, renderTable, tableShapes, type RenderedTable, type TableShape } from "./tables.ts";
-
-const shape = { ...tableShapes.domains, name: "trunks", file: "trunks" } as const satisfies TableShape;
-/** In the ConfigMap; the table itself is in the Secret. */
-const MARK = "trunks.generation";
-
-/** @throws OperatorError SIPR_RENDER_REFUSED (the message shows no credentials) */
-export const renderTrunkTable = ({ structure, data }: RouterPlan): readonly RenderedTable[] =>
-  structure.trunks === true ? [trunkTable(data.trunks)] : [];
 
 /** `<set id> <uri>` -> user and password in base64, joined by a dot. */
-function trunkTable(trunks: DataPlan["trunks"]): RenderedTable {
+export const trunkTable = secretTable(htableShape("trunks"), ({ structure, data: { trunks } }) => {
+  if (structure.trunks !== true) return undefined;
   if (trunks === undefined) return refuse("credentialsSecretName", trunks, "a Secret with username and password");
   const base64 = (text: string): string => Buffer.from(text, "latin1").toString("base64");
-  const { table, text } = renderTable(
-    shape,
-    trunks.logins.map(({ setId, uri, username, password }) => {
-      const key = `${integer("trunk: set", setId, 100, 999_999)} ${uri}`;
-      if (username === "" || password === "") refuse(`trunk ${key}`, "(hidden)", "a username and a password");
-      return [key, htableFields(key, `${base64(username)}.${base64(password)}`)];
-    }),
-    trunks.salt,
-  );
-  return { table: { ...table, file: MARK }, text: `${table.generation}\n`, secret: { file: table.file, text } };
-}
-
-/**
- * The table, when its file is there.
- * @throws OperatorError SIPR_RENDER_REFUSED when it has no generation
- */
-export function parseTrunkTable(data: Readonly<Record<string, string>>): readonly DataTable[] {
-  const text = data[MARK];
-  if (text === undefined) return [];
-  const generation = /^([0-9a-f]{12})\n$/.exec(text)?.[1];
-  if (generation === undefined) return refuse("the data files", Object.keys(data), `${MARK} with its generation`);
-  return [{ name: shape.name, kind: shape.kind, file: MARK, generation }];
-}
+  const rows = trunks.logins.map(({ setId, uri, username, password }) => {
+    const key = `${integer("trunk: set", setId, 100, 999_999)} ${uri}`;
+    if (username === "" || password === "") refuse(`trunk ${key}`, "(hidden)", "a username and a password");
+    return [key, htableFields(key, `${base64(username)}.${base64(password)}`)] as const;
+  });
+  return { salt: trunks.salt, rows };
+});
 
 export const renderTrunks = ({ trunks }: StructurePlan): readonly string[] => (trunks === true ? parts : []);
 

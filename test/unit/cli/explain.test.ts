@@ -10,7 +10,8 @@ import {
   rowCounts,
 } from "../../../src/cli/views/explain.ts";
 import { lookupRoute } from "../../../src/ir/lookup.ts";
-import { renderTables } from "../../../src/render/kamailio/tables.ts";
+import type { RouterPlan } from "../../../src/ir/types.ts";
+import { routeTable as routeFile } from "../../../src/render/kamailio/routeTables.ts";
 import { backends, router, views } from "../../golden/cli/fleet.ts";
 
 const withRoutes = (routes: readonly object[], external?: object): SipRouter => ({
@@ -72,7 +73,7 @@ describe("route explain", () => {
           tiers: [0],
           destinations: [],
         }));
-        const text = renderTables({ ...table, sets, access: { allow: [], deny: [] } })[0]?.text ?? "";
+        const text = routeFile.render({ data: { ...table, sets } } as unknown as RouterPlan)?.text ?? "";
         const rows = new Map(
           text
             .split("\n")
