@@ -17,6 +17,8 @@ export class OperatorProcess {
   readonly lines: LogEntry[] = [];
   /** what is on standard error beside the log */
   readonly plain: string[] = [];
+  /** told of each line of the log as it comes */
+  onLine: ((line: LogEntry) => void) | undefined;
   readonly #child: ReturnType<typeof spawn>;
 
   constructor(kubeconfig: string, ...args: string[]) {
@@ -34,10 +36,16 @@ export class OperatorProcess {
     this.#child = spawn(process.execPath, command, { stdio: ["ignore", "inherit", "pipe"] });
     if (this.#child.stderr) {
       createInterface({ input: this.#child.stderr }).on("line", (line) => {
-        if (line.startsWith("{")) this.lines.push(JSON.parse(line) as LogEntry);
-        else this.plain.push(line);
+        if (!line.startsWith("{")) return void this.plain.push(line);
+        const entry = JSON.parse(line) as LogEntry;
+        this.lines.push(entry);
+        this.onLine?.(entry);
       });
     }
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
   }
 
   logged(message: string): LogEntry | undefined {
