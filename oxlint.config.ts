@@ -7,7 +7,7 @@ import { defineConfig } from "oxlint";
 /** Types of the stages that others may know without knowing the stage. */
 const contracts = ["model/types.ts", "ir/**", "render/types.ts", "render/layout.ts"];
 const stages = ["errors.ts", "api/**", "model/**", "ir/**", "render/**"];
-const effects = [...stages, "pipeline.ts", "kamailio/**", "reload/**", "status/**"];
+const effects = [...stages, "pipeline.ts", "kamailio/**", "ami/**", "reload/**", "status/**"];
 
 export const importOrder: Record<string, readonly string[]> = {
   api: ["errors.ts"],
@@ -15,8 +15,9 @@ export const importOrder: Record<string, readonly string[]> = {
   ir: ["errors.ts", "api/**", "model/**"],
   render: ["errors.ts", "api/**", "model/**", "ir/**"],
   kamailio: ["errors.ts", "api/**", ...contracts],
+  ami: [],
   reload: ["errors.ts", "api/**", ...contracts, "kamailio/**"],
-  status: ["errors.ts", "api/**", ...contracts, "kamailio/types.ts", "reload/types.ts", "cluster/**"],
+  status: ["errors.ts", "api/**", ...contracts, "kamailio/types.ts", "ami/types.ts", "reload/types.ts", "cluster/**"],
   cluster: ["errors.ts", "api/**", ...contracts],
   kube: ["errors.ts", "log.ts", "api/**", "model/**", ...contracts, "kamailio/types.ts", "cluster/**"],
   controller: [...effects, "log.ts", "cluster/**"],
