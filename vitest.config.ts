@@ -10,9 +10,19 @@ const real = { testTimeout: 60_000, hookTimeout: 180_000, fileParallelism: false
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "unit", include: ["test/unit/**/*.test.ts", "test/golden/**/*.test.ts"], testTimeout: 20_000 } },
+      { test: { name: "unit", include: ["test/unit/**/*.test.ts", "test/golden/**/*.test.ts"], testTimeout: 180_000 } },
       { test: { name: "dataplane", include: ["test/dataplane/**/*.test.ts"], ...real } },
       { test: { name: "integration", include: ["test/integration/**/*.test.ts"], ...real } },
+      {
+        test: {
+          name: "e2e",
+          include: ["test/e2e/**/*.test.ts"],
+          globalSetup: "test/e2e/support/install.ts",
+          testTimeout: 120_000,
+          hookTimeout: 240_000,
+          fileParallelism: false,
+        },
+      },
     ],
   },
 });
