@@ -1,18 +1,16 @@
 /**
- * Holds the documentation to what exists: every command in a shell block is run by a test or by CI (see
- * documentedCommands.ts), every YAML block parses and its resources are valid, every relative link leads somewhere.
+ * Holds the documentation to what exists: every command in a shell block is run by a test or by CI
+ * (documentedCommands.ts) or is one that its program takes (docs/commands.ts), every YAML block is what an operator
+ * accepts, every relative link and every path of this repository leads somewhere.
  */
 import { existsSync, globSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { loadAll } from "js-yaml";
-import { pbxBackendSpec, sipRouterSpec } from "../src/api/index.ts";
+import { dirname, join, normalize } from "node:path";
+import { anchorsOf, blocksOf, commandsOf, inlineCodeOf, isShell, linksOf } from "./docs/blocks.ts";
+import { commandProblem } from "./docs/commands.ts";
+import { resourceProblems } from "./docs/resources.ts";
 import { documentedCommands } from "./documentedCommands.ts";
 
-export interface Block {
-  readonly language: string;
-  readonly text: string;
-  readonly line: number;
-}
+export { blocksOf, commandsOf, type Block } from "./docs/blocks.ts";
 
 export interface RunBy {
   /** the script or test that runs the command */
@@ -21,44 +19,11 @@ export interface RunBy {
   readonly as?: string;
 }
 
-/** Fenced blocks of a Markdown text; `line` is that of the fence, from 1. */
-export function blocksOf(markdown: string): Block[] {
-  const blocks: Block[] = [];
-  let open: { language: string; line: number; lines: string[] } | undefined;
-  for (const [index, line] of markdown.split("\n").entries()) {
-    const fence = /^ {0,3}```(\S*)/.exec(line);
-    if (!fence) open?.lines.push(line);
-    else if (open) {
-      blocks.push({ language: open.language, text: open.lines.join("\n"), line: open.line });
-      open = undefined;
-    } else open = { language: fence[1] ?? "", line: index + 1, lines: [] };
-  }
-  return blocks;
-}
+/** Folders of this repository whose files the pages name in `code`. */
+const repositoryPath = /^(?:src|docs|hack|test|config|crds|examples|charts)\/[\w./-]*$/;
 
-/** Commands of a shell block: continued lines joined, comments and empty lines left out. */
-export function commandsOf(block: Block): string[] {
-  const lines = block.text.replaceAll(/\\\n\s*/g, "").split("\n");
-  return lines.map((line) => line.replace(/(^|\s)#.*$/, "").trim()).filter((line) => line !== "");
-}
-
-const shell = new Set(["sh", "bash", "shell", "console"]);
-const schemas = { SipRouter: sipRouterSpec, PbxBackend: pbxBackendSpec } as const;
-
-function yamlProblems(block: Block): string[] {
-  let documents: unknown[];
-  try {
-    documents = loadAll(block.text);
-  } catch (error) {
-    return [`does not parse: ${(error as Error).message}`];
-  }
-  return documents.flatMap((document) => {
-    const { kind, spec } = (document ?? {}) as { kind?: string; spec?: unknown };
-    const schema = kind === "SipRouter" || kind === "PbxBackend" ? schemas[kind] : undefined;
-    const error = schema?.safeParse(spec).error;
-    return error ? error.issues.map((issue) => `${kind} spec.${issue.path.join(".")}: ${issue.message}`) : [];
-  });
-}
+/** Of a page, or undefined; paths are from the root of the repository. */
+export type Read = (path: string) => string | undefined;
 
 /** Problems of one page, each `path:line: what`. */
 export function checkPage(
@@ -66,24 +31,34 @@ export function checkPage(
   markdown: string,
   commands: Readonly<Record<string, RunBy>>,
   exists: (path: string) => boolean = existsSync,
+  read: Read = () => undefined,
 ): string[] {
   const problems: string[] = [];
   for (const block of blocksOf(markdown)) {
     const at = `${path}:${block.line}`;
-    if (shell.has(block.language))
-      for (const command of commandsOf(block))
-        if (!Object.hasOwn(commands, command))
-          problems.push(`${at}: nothing runs "${command}" (hack/documentedCommands.ts)`);
-    if (block.language === "yaml") problems.push(...yamlProblems(block).map((problem) => `${at}: ${problem}`));
+    if (isShell(block))
+      for (const command of commandsOf(block)) {
+        const problem = Object.hasOwn(commands, command) ? undefined : commandProblem(command);
+        if (problem === "unknown") problems.push(`${at}: nothing runs "${command}" (hack/documentedCommands.ts)`);
+        else if (problem !== undefined) problems.push(`${at}: "${command}": ${problem}`);
+      }
+    if (block.language === "yaml") problems.push(...resourceProblems(block.text).map((problem) => `${at}: ${problem}`));
     if (block.language === "")
       problems.push(`${at}: a block without a language is not checked; name one (text, sh, yaml)`);
   }
-  const prose = markdown.replaceAll(/^ {0,3}```[\s\S]*?^ {0,3}```/gm, "").replaceAll(/`[^`\n]*`/g, "code");
-  for (const [, target = ""] of prose.matchAll(/\]\(([^)\s]+)\)/g)) {
-    const file = target.replace(/#.*$/, "");
-    if (/^[a-z]+:/.test(target) || file === "") continue;
-    if (!exists(join(dirname(path), file))) problems.push(`${path}: the link ${target} leads nowhere`);
+  for (const target of linksOf(markdown)) {
+    const [file = "", anchor] = target.split("#");
+    if (/^[a-z]+:/.test(target)) continue;
+    const at = file === "" ? path : normalize(join(dirname(path), file));
+    if (file !== "" && !exists(at)) problems.push(`${path}: the link ${target} leads nowhere`);
+    else if (anchor !== undefined && at.endsWith(".md")) {
+      const page = file === "" ? markdown : read(at);
+      if (page !== undefined && !anchorsOf(page).has(anchor))
+        problems.push(`${path}: ${at} has no heading for the link ${target}`);
+    }
   }
+  for (const code of new Set(inlineCodeOf(markdown)))
+    if (repositoryPath.test(code) && !exists(code)) problems.push(`${path}: there is no ${code}`);
   return problems;
 }
 
@@ -102,13 +77,13 @@ export function checkCommands(
 }
 
 export function checkDocs(root: string): string[] {
-  const paths = globSync("{*.md,docs/**/*.md}", { cwd: root }).toSorted();
+  const paths = globSync("{*.md,docs/**/*.md,examples/**/*.md}", { cwd: root }).toSorted();
   const pages = paths.map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }));
-  const blocks = pages.flatMap(({ text }) => blocksOf(text)).filter(({ language }) => shell.has(language));
+  const blocks = pages.flatMap(({ text }) => blocksOf(text)).filter(isShell);
   const read = (path: string) => (existsSync(join(root, path)) ? readFileSync(join(root, path), "utf8") : undefined);
   return [
     ...pages.flatMap(({ path, text }) =>
-      checkPage(path, text, documentedCommands, (file) => existsSync(join(root, file))),
+      checkPage(path, text, documentedCommands, (file) => existsSync(join(root, file)), read),
     ),
     ...checkCommands(documentedCommands, new Set(blocks.flatMap(commandsOf)), read),
   ];

@@ -7,6 +7,7 @@ const fence = "```";
 const page = (language: string, text: string): string => `Text.\n\n${fence}${language}\n${text}\n${fence}\n`;
 const ran = { "make test": { by: "ci" } };
 const anywhere = (): boolean => true;
+const yamlProblems = (text: string): string => checkPage("a.md", page("yaml", text), {}, anywhere).join("\n");
 
 test("the documentation shows only commands that are run, valid resources and links that lead somewhere", () => {
   expect(checkDocs(resolve(import.meta.dirname, "../../.."))).toEqual([]);
@@ -14,8 +15,8 @@ test("the documentation shows only commands that are run, valid resources and li
 
 describe("check of the documentation", () => {
   test("a command that nothing runs is named with its place", () => {
-    expect(checkPage("a.md", page("sh", "make test # all\nmake tea"), ran, anywhere)).toEqual([
-      'a.md:3: nothing runs "make tea" (hack/documentedCommands.ts)',
+    expect(checkPage("a.md", page("sh", "make test # all\ntea"), ran, anywhere)).toEqual([
+      'a.md:3: nothing runs "tea" (hack/documentedCommands.ts)',
     ]);
   });
 
@@ -25,9 +26,41 @@ describe("check of the documentation", () => {
   });
 
   test("a resource with a field that does not exist is refused", () => {
-    const text = "kind: PbxBackend\nspec: {address: 192.0.2.1, prot: 5060}";
-    expect(checkPage("a.md", page("yaml", text), ran, anywhere).join()).toMatch(/^a\.md:3: PbxBackend spec\..*prot/);
-    expect(checkPage("a.md", page("yaml", text.replace("prot", "port")), ran, anywhere)).toEqual([]);
+    const text =
+      "apiVersion: siprouter.dev/v1alpha1\nkind: PbxBackend\nmetadata: {name: a}\nspec: {address: 192.0.2.1, prot: 5060}";
+    expect(yamlProblems(text)).toMatch(/^a\.md:3: PbxBackend a spec\.prot: .*did you mean port/);
+    expect(yamlProblems(text.replace("prot", "port"))).toBe("");
+    expect(yamlProblems(text.replace("metadata: {name: a}\n", ""))).toContain("metadata");
+  });
+
+  test("a part of a spec is checked as a part: rules too, objects that it does not show not", () => {
+    expect(yamlProblems("routes:\n  - {name: a, match: {extensions: ['100-199']}, set: other}")).toBe("");
+    expect(yamlProblems("spec:\n  registration: {mode: Registrar}")).toContain("Registrar needs spec.authentication");
+    const conflict = ["a", "b"].map((name) => `  - {name: ${name}, match: {prefixes: ['0']}, set: freepbx}`).join("\n");
+    expect(yamlProblems(`routes:\n${conflict}`)).toContain("claim the same numbers");
+    expect(yamlProblems("resources: [a.yaml]")).toBe("");
+  });
+
+  test("a command that its program does not take is refused, whatever is said about it elsewhere", () => {
+    const problems = (text: string): string => checkPage("a.md", page("sh", text), {}, anywhere).join("\n");
+    expect(problems("kubectl sip drain freepbx-1 --no-wait\nmake demo KEEP=1")).toBe("");
+    expect(problems("kubectl sip drain freepbx-1 --now")).toContain("--now");
+    expect(problems("kubectl sip drain")).toContain("missing required argument");
+    expect(problems("npm exec --no -- sip-router-operator render -f config/samples")).toBe("");
+    expect(problems("sip-router-operator standalone --resource config/samples")).toContain("no option --resource");
+    expect(problems("make tea")).toContain("no target tea");
+    expect(problems("kubectl apply -k config/sample")).toContain("config/sample does not exist");
+    expect(problems("kubectl get siproutes")).toContain("siproutes is no kind");
+  });
+
+  test("a heading that is not there and a path that is not there are refused", () => {
+    const read = (): string => "# One `b` thing\n\n## Again\n\n## Again\n";
+    const links = "[a](b.md#one-b-thing) [a](b.md#again-1) [a](b.md#again-2) `src/main.ts` `src/gone.ts`";
+    const exists = (path: string): boolean => path !== "src/gone.ts";
+    expect(checkPage("a.md", links, {}, exists, read)).toEqual([
+      "a.md: b.md has no heading for the link b.md#again-2",
+      "a.md: there is no src/gone.ts",
+    ]);
   });
 
   test("YAML that does not parse, a block without a language and a dead link are refused", () => {
