@@ -85,14 +85,18 @@ function nearest(word: string, known: readonly string[], lead: string): string {
     : "";
 }
 
-/** Levenshtein distance. */
+/** Levenshtein distance; two neighbours that changed places are one slip ("prot"). */
 function editDistance(a: string, b: string): number {
+  let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (const [i, charA] of [...a].entries()) {
     const next = [i + 1];
-    for (const [j, charB] of [...b].entries())
-      next.push(Math.min((row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1, (row[j] ?? 0) + (charA === charB ? 0 : 1)));
-    row = next;
+    for (const [j, charB] of [...b].entries()) {
+      const swapped = j > 0 && charA === b[j - 1] && a[i - 1] === charB ? (before[j - 1] ?? 0) + 1 : Infinity;
+      const replaced = (row[j] ?? 0) + (charA === charB ? 0 : 1);
+      next.push(Math.min((row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1, replaced, swapped));
+    }
+    [before, row] = [row, next];
   }
   return row[b.length] ?? 0;
 }
