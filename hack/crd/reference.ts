@@ -1,6 +1,7 @@
 /** The reference pages: every field of both kinds, and every condition with its reasons. */
-import { API_VERSION, conditionMeanings, type Kind, kinds, reasons } from "../../src/api/index.ts";
+import { API_VERSION, conditionMeanings, type Kind, kinds, type Reason, reasons } from "../../src/api/index.ts";
 import { rootSchema } from "./manifest.ts";
+import { remedies } from "../../src/cli/views/problems.ts";
 import type { StructuralSchema } from "./schema.ts";
 
 const GENERATED = "<!-- Generated from src/api by hack/generate.ts: change it there. -->";
@@ -119,7 +120,7 @@ export const conditionsReference = (): string =>
     "",
     "# Conditions",
     "",
-    "All conditions of a kind are set on the first visit, always with a reason. `lastTransitionTime` changes only when the status does.",
+    'All conditions of a kind (those that say "Only" where it is so) are set on the first visit, always with a reason. `lastTransitionTime` changes only when the status does.',
     ...Object.entries(conditionMeanings).flatMap(([kind, meanings]) => [
       "",
       `## ${kind} conditions`,
@@ -133,8 +134,12 @@ export const conditionsReference = (): string =>
     "",
     "The table is closed: no other reason occurs, neither in a condition nor in an Event.",
     "",
-    "| Reason | Meaning |",
-    "|---|---|",
-    ...Object.entries(reasons).map(([reason, meaning]) => `| \`${reason}\` | ${cell(meaning)} |`),
+    "The last column is what [`kubectl sip status`](../cli.md) says too; most messages name the object, the path and the remedy.",
+    "",
+    "| Reason | Meaning | What to do |",
+    "|---|---|---|",
+    ...Object.entries(reasons).map(
+      ([reason, meaning]) => `| \`${reason}\` | ${cell(meaning)} | ${cell(remedies[reason as Reason] ?? "")} |`,
+    ),
     "",
   ].join("\n");
