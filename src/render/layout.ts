@@ -58,6 +58,7 @@ export const rpcMethods = [
   "htable.reload",
   "htable.seti",
   "htable.sets",
+  "htable.setxi",
   "mtree.match",
   "mtree.reload",
   "mtree.summary",
@@ -67,6 +68,7 @@ export const rpcMethods = [
   "permissions.subnetDump",
   "rtpengine.ping",
   "rtpengine.show",
+  "sipdump.enable",
   "stats.fetch",
   "stats.get_statistics",
   "tls.info",
@@ -81,6 +83,13 @@ export const rpcMethods = [
  * one parameter that may hold CR LF).
  */
 export const PING_METHOD = "tm.t_uac_wait_block";
+
+/**
+ * The table that a capture of one call fills: `session` (expires), `first` (a regular expression: which request begins a
+ * captured call), `calls` and `count` (counters), `<session>:<Call-ID>` (a captured call), 1, 2, … (the messages).
+ * `maxMessages` of about 4 KiB each bound its memory.
+ */
+export const CAPTURE = { table: "capture", maxSeconds: 600, maxMessages: 500, maxCalls: 20 } as const;
 
 /** Flag of a dispatcher destination, DS_DISABLED_DST: no calls, no OPTIONS. */
 export const DISABLED_FLAG = 4;

@@ -4,6 +4,7 @@
  */
 import type { StructurePlan } from "../../ir/types.ts";
 import { renderBalance } from "./balance.ts";
+import { renderCapture } from "./capture.ts";
 import { renderControl } from "./control.ts";
 import { renderDialplan } from "./dialplan.ts";
 import { renderMedia } from "./media.ts";
@@ -25,6 +26,7 @@ export const renderConfig = (structure: StructurePlan): string =>
     ...renderSecurity(structure),
     ...renderTrunks(structure),
     ...renderTopology(structure),
+    ...renderCapture(structure),
     ...renderBalance(structure),
     ...renderMedia(structure),
     ...renderRequests(structure),
