@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 IMAGE ?= sip-router-operator:dev
 
 .DEFAULT_GOAL := help
-.PHONY: help packages bench demo test check e2e format crds image clean
+.PHONY: help packages manifests bench demo test check e2e format crds image clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ format: packages ## formats the sources
 bench: packages ## what a call costs beside a minimal proxy, on both Kamailio versions
 	@hack/install-programs kamailio sipp
 	@node hack/bench/main.ts
+
+manifests: packages ## generates config/, charts/ and crds/ from src/api and hack/manifests
+	@node hack/generate.ts
 
 crds: packages ## generates crds/ and the API reference from src/api
 	@node hack/generate.ts

@@ -37,6 +37,7 @@ program
   .option("--namespace <name...>", "watch only these namespaces (default: all)")
   .option("--leader-elect", "elect a leader among several instances")
   .option("--leader-elect-namespace <name>", "namespace of the Lease")
+  .option("--leader-elect-name <name>", "name of the Lease (default: sip-router-operator)")
   .option("--metrics-port <port>", "health and metrics port", "8080")
   .option("--metrics-address <ip>", "address of the health and metrics port", "0.0.0.0")
   .option("--kamailio-image <image>", "default image of the Kamailio pods")

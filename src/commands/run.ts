@@ -28,6 +28,8 @@ export interface RunOptions {
   readonly namespace?: readonly string[];
   readonly leaderElect?: boolean;
   readonly leaderElectNamespace?: string;
+  /** name of the Lease; operators that share a namespace and serve different ones need different names */
+  readonly leaderElectName?: string;
   readonly metricsPort: string;
   readonly metricsAddress: string;
   readonly kamailioImage?: string;
@@ -126,7 +128,7 @@ export const run: Command<RunOptions> = async (options, io) => {
         connection: cluster.connection,
         log,
         namespace: leaseNamespace(options, kubeConfig),
-        name: LEASE,
+        name: options.leaderElectName ?? LEASE,
         identity: `${hostname()}_${randomUUID()}`,
       })
     : undefined;

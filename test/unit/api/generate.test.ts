@@ -23,7 +23,7 @@ test("what is checked in is current", async () => {
 test("a file that drifted is named, and written again", async () => {
   const root = mkdtempSync(path.join(tmpdir(), "generate-"));
   onTestFinished(() => rmSync(root, { recursive: true }));
-  for (const folder of ["crds", "docs/reference"])
+  for (const folder of ["crds", "docs/reference", "config", "charts"])
     cpSync(path.join(checkout, folder), path.join(root, folder), { recursive: true });
   const file = "crds/siprouter.dev_siprouters.yaml";
   appendFileSync(path.join(root, file), "# edited\n");
