@@ -8,17 +8,18 @@ import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { StructurePlan } from "../../src/ir/index.ts";
+import type { RouterPlan, StructurePlan } from "../../src/ir/index.ts";
 import { LocalKamailio } from "../../test/support/sip/kamailio.ts";
-import { routerPlan } from "../../test/support/sip/plan.ts";
+import { routerPlan, type SetInput } from "../../test/support/sip/plan.ts";
 import type { KamailioProgram } from "../../test/support/sip/programs.ts";
 import { until } from "../../test/support/until.ts";
+import { hostAt } from "./addresses.ts";
 import { measureLatency, startLatencyPbx } from "./latency.ts";
 import { percentile, placeCalls, startPbx } from "./load.ts";
 import { cpuSeconds, memoryBytes } from "./processCpu.ts";
 
-const PBX = ["127.80.0.21", "127.80.0.22"] as const;
-const CALLER = "127.80.0.9";
+export const PBX = [hostAt(21), hostAt(22)] as const;
+export const CALLER = hostAt(9);
 const WORKERS = 4;
 
 /** A proxy under test: `pid` is the first process of its family. */
@@ -29,7 +30,7 @@ export interface Target {
   stop(): Promise<void>;
 }
 
-const ended = async (child: ChildProcess): Promise<void> => {
+export const ended = async (child: ChildProcess): Promise<void> => {
   if (child.exitCode === null && child.signalCode === null) {
     child.kill("SIGTERM");
     await once(child, "exit");
@@ -74,17 +75,35 @@ const hexSocket = (address: string): string => {
   return `${bytes.toReversed().join("")}:13C4`;
 };
 
+/** What a router of the benchmark has beyond two PBXes and one route. */
+export interface RouterOptions {
+  readonly structure?: Partial<StructurePlan>;
+  readonly data?: Partial<RouterPlan["data"]>;
+  readonly algorithm?: SetInput["algorithm"];
+  /** more destinations than the two PBXes, at addresses where nobody answers; they are in a later tier */
+  readonly more?: number;
+}
+
 export const startRouter = async (
   program: KamailioProgram,
   address: string,
   name: string,
-  structure: Partial<StructurePlan> = {},
+  { structure, data, algorithm, more = 0 }: RouterOptions = {},
 ): Promise<Target> => {
   const healthCheck = { intervalSeconds: 30, timeoutSeconds: 2, failureThreshold: 3, successThreshold: 1 };
+  const idle = Array.from({ length: more }, (_, index) => ({ host: hostAt(30 + index), port: 5060, priority: 1 }));
   const plan = routerPlan({
     structure: { workers: WORKERS, shmMemoryMiB: 256, healthCheck, ...structure },
-    sets: [{ name: "pbx", id: 1, destinations: PBX.map((host) => ({ host, port: 5060 })) }],
+    sets: [
+      {
+        name: "pbx",
+        id: 1,
+        ...(algorithm === undefined ? {} : { algorithm }),
+        destinations: [...PBX.map((host) => ({ host, port: 5060 })), ...idle],
+      },
+    ],
     routes: [{ name: "extensions", set: "pbx", digits: "1", length: 4 }],
+    ...(data === undefined ? {} : { data }),
   });
   const kamailio = await LocalKamailio.start(program, plan, address);
   return { name, address, pid: kamailio.pid, stop: () => kamailio.stop() };

@@ -5,12 +5,13 @@ import type { RouterPlan } from "../../src/ir/index.ts";
 import { LocalKamailio } from "../../test/support/sip/kamailio.ts";
 import { routerPlan } from "../../test/support/sip/plan.ts";
 import type { KamailioProgram } from "../../test/support/sip/programs.ts";
+import { hostAt } from "./addresses.ts";
 import { measureLatency, startLatencyPbx } from "./latency.ts";
 import { percentile, placeCalls, startPbx } from "./load.ts";
 
-const ROUTER = "127.80.0.5";
-const CALLER = "127.80.0.9";
-const PBX = "127.80.0.21";
+const ROUTER = hostAt(5);
+const CALLER = hostAt(9);
+const [PBX, OTHER_PBX] = [hostAt(21), hostAt(22)];
 
 const planOf = (routes: number, shmMemoryMiB: number): RouterPlan => {
   const healthCheck = { intervalSeconds: 30, timeoutSeconds: 2, failureThreshold: 3, successThreshold: 1 };
@@ -120,8 +121,8 @@ export interface Storm {
 export const measureStorm = async (program: KamailioProgram, calls: number): Promise<Storm> => {
   const kamailio = await LocalKamailio.start(program, planOf(1000, 512), ROUTER);
   const control = createControl();
-  const pbxes = [PBX, "127.80.0.22"].map((address) => startPbx(address));
-  const extra = "sip:127.80.0.22:5060;transport=udp";
+  const pbxes = [PBX, OTHER_PBX].map((address) => startPbx(address));
+  const extra = `sip:${OTHER_PBX}:5060;transport=udp`;
   try {
     const load = placeCalls({
       from: CALLER,

@@ -21,6 +21,8 @@ export interface LoadOptions {
   readonly calls: number;
   readonly callsPerSecond: number;
   readonly holdMs: number;
+  /** name of the file in sip/: `call` (the default) or `callDigest` */
+  readonly scenario?: "call" | "callDigest";
   /** most calls open at once (SIPp -l) */
   readonly limit?: number;
 }
@@ -59,7 +61,7 @@ export const placeCalls = async (options: LoadOptions): Promise<LoadResult> => {
   const args = [
     options.target,
     "-sf",
-    scenario("call"),
+    scenario(options.scenario ?? "call"),
     "-s",
     options.number,
     "-i",

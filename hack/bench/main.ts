@@ -6,6 +6,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { kamailio5, kamailio6, type KamailioProgram } from "../../test/support/sip/programs.ts";
+import { hostAt } from "./addresses.ts";
 import { holdCalls, measureLookup, measureStorm } from "./capacity.ts";
 import { measureAddedTime, measureCpu, startMinimal, startRouter, type Target } from "./calls.ts";
 
@@ -20,10 +21,12 @@ const benchmark = async (program: KamailioProgram) => {
   say(`\nKamailio ${program.name}: ${rounds} rounds of ${calls} calls at 500 per second`);
   const targets: Target[] = [];
   try {
-    targets.push(await startMinimal(program, "127.80.0.1", "qm"));
-    targets.push(await startMinimal(program, "127.80.0.2", "fm"));
-    targets.push(await startRouter(program, "127.80.0.3", "router"));
-    targets.push(await startRouter(program, "127.80.0.4", "router, topology hidden", { topologyHiding: true }));
+    targets.push(await startMinimal(program, hostAt(1), "qm"));
+    targets.push(await startMinimal(program, hostAt(2), "fm"));
+    targets.push(await startRouter(program, hostAt(3), "router"));
+    targets.push(
+      await startRouter(program, hostAt(4), "router, topology hidden", { structure: { topologyHiding: true } }),
+    );
     const costs = await measureCpu(targets, calls, rounds);
     const added = await measureAddedTime(targets, calls);
     const base = costs[0]?.cpuPer1000 ?? Number.NaN;

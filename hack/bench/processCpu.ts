@@ -37,6 +37,9 @@ const family = (root: number): Stat[] => {
   return all.filter((stat) => members.has(stat.pid));
 };
 
+/** Process ids of `root` and its living descendants. */
+export const familyOf = (root: number): readonly number[] => family(root).map(({ pid }) => pid);
+
 /** User and system seconds used so far by `root` and its living descendants. */
 export const cpuSeconds = (root: number): number => family(root).reduce((sum, stat) => sum + stat.cpuSeconds, 0);
 
