@@ -1,8 +1,9 @@
 /** What the parts of one running controller share. */
-import { keyOf, type Key, type RawObject } from "../api/index.ts";
+import type { Key } from "../api/index.ts";
 import { destinationId } from "../ir/setId.ts";
 import type { PodReading } from "../kamailio/types.ts";
 import type { PodView } from "../cluster/index.ts";
+import { findIn } from "../model/lookup.ts";
 import type { Snapshot } from "../model/types.ts";
 import type { Mapper } from "./mapping.ts";
 import type { NameCache } from "./dns.ts";
@@ -37,14 +38,7 @@ export const STATUS_DELAY_MS = 200;
 export const routerStatusKey = (router: Key): Key => `SipRouter ${router}`;
 export const backendStatusKey = (backend: Key): Key => `PbxBackend ${backend}`;
 
-const byKey = new WeakMap<readonly RawObject[], ReadonlyMap<Key, RawObject>>();
-
-/** Objects of a snapshot by key; the index is made once per list. */
-export function findIn(objects: readonly RawObject[], key: Key): RawObject | undefined {
-  const known = byKey.get(objects) ?? new Map(objects.map((object) => [keyOf(object), object]));
-  byKey.set(objects, known);
-  return known.get(key);
-}
+export { findIn };
 
 /** The backends of destinations that came, went or changed their state have another status. True when there are any. */
 export function tellBackends(

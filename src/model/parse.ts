@@ -13,8 +13,18 @@ import type { Issue } from "./types.ts";
 
 export type ParsedObject<Kind> = { readonly object: Kind } | { readonly issues: readonly Issue[] };
 
-export const parseRouter = (raw: RawObject): ParsedObject<SipRouter> => withIssues(raw, parseSipRouter(raw));
-export const parseBackend = (raw: RawObject): ParsedObject<PbxBackend> => withIssues(raw, parsePbxBackend(raw));
+/** Objects are never changed, only replaced: what was parsed once is known. */
+const once = <Kind>(parse: (raw: RawObject) => ParsedObject<Kind>): ((raw: RawObject) => ParsedObject<Kind>) => {
+  const known = new WeakMap<RawObject, ParsedObject<Kind>>();
+  return (raw) => {
+    const found = known.get(raw) ?? parse(raw);
+    known.set(raw, found);
+    return found;
+  };
+};
+
+export const parseRouter = once<SipRouter>((raw) => withIssues(raw, parseSipRouter(raw)));
+export const parseBackend = once<PbxBackend>((raw) => withIssues(raw, parsePbxBackend(raw)));
 
 function withIssues<Kind>(raw: RawObject, parsed: Parsed<Kind>): ParsedObject<Kind> {
   if ("ok" in parsed) return { object: parsed.ok };

@@ -31,9 +31,9 @@ const untilReady = async (server: TestApiServer, operator: OperatorProcess): Pro
     allowFailure: true,
   });
   if (ready.code === 0) return;
-  const { stdout } = await server.kubectl(["get", "siprouters,pods,events", "-o", "yaml"]);
-  const log = operator.lines.slice(-20).map((line) => JSON.stringify(line));
-  throw new Error(`the router is not Ready:\n${stdout}\n${log.join("\n")}`);
+  const { stdout } = await server.kubectl(["get", "siprouters", "-o", "jsonpath={.items[*].status.conditions}"]);
+  const log = operator.lines.slice(-10).map((line) => JSON.stringify(line));
+  throw new Error(`the router is not Ready:\n${stdout.slice(0, 2000)}\n${log.join("\n")}`);
 };
 
 /** Milliseconds from the write of each change to the steps that the operator logs. */
