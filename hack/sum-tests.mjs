@@ -1,5 +1,6 @@
 // Prints "N passed, N failed" over the JSON results of the named test projects. A file that could not run, a project
 // without results and a run that failed beside its tests each count as one failure; no test at all is a failure too.
+// A file that was run again counts as it ended then (PROJECT.again.json), and is named.
 // What failed is named right above the sum, with the first lines of the reason.
 import { existsSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -12,7 +13,7 @@ for (const project of projects) {
   const file = join(folder, `${project}.json`);
   const before = failed;
   if (existsSync(file)) {
-    for (const { name, status, message, assertionResults } of JSON.parse(readFileSync(file, "utf8")).testResults) {
+    for (const { name, status, message, assertionResults } of ended(project)) {
       const bad = assertionResults.filter((test) => test.status !== "passed");
       passed += assertionResults.length - bad.length;
       for (const test of bad) tell(name, `${test.fullName} (${test.status})`, (test.failureMessages ?? []).join("\n"));
@@ -27,6 +28,13 @@ for (const project of projects) {
     console.log(`${project}: the run failed outside its tests`);
     failed += 1;
   }
+}
+
+function ended(project) {
+  const read = (file) => JSON.parse(readFileSync(join(folder, file), "utf8")).testResults;
+  const again = existsSync(join(folder, `${project}.again.json`)) ? read(`${project}.again.json`) : [];
+  for (const { name } of again) console.log(`RUN AGAIN ${relative(process.cwd(), name ?? "")}`);
+  return read(`${project}.json`).map((one) => again.find(({ name }) => name === one.name) ?? one);
 }
 
 function tell(file, what, reason) {

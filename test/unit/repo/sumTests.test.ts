@@ -48,6 +48,31 @@ test("a project without results, and a run that failed beside its tests, are fai
   expect(sum("unit")).toEqual({ last: "1 passed, 1 failed", code: 1 });
 });
 
+test("a file that was run again counts as it ended then, the others as they were", () => {
+  const report = (...files: { name: string; status: string; tests: string[] }[]): string =>
+    JSON.stringify({
+      testResults: files.map(({ tests, ...file }) => ({
+        ...file,
+        assertionResults: tests.map((status) => ({ status })),
+      })),
+    });
+  const first = report(
+    { name: "a", status: "failed", tests: ["passed", "failed"] },
+    { name: "b", status: "passed", tests: ["passed"] },
+  );
+  writeFileSync(join(results, "dataplane.json"), first);
+  writeFileSync(
+    join(results, "dataplane.again.json"),
+    report({ name: "a", status: "passed", tests: ["passed", "passed"] }),
+  );
+  expect(sum("dataplane")).toEqual({ last: "3 passed, 0 failed", code: 0 });
+  writeFileSync(
+    join(results, "dataplane.again.json"),
+    report({ name: "a", status: "failed", tests: ["failed", "passed"] }),
+  );
+  expect(sum("dataplane")).toEqual({ last: "2 passed, 1 failed", code: 1 });
+});
+
 test("no test at all is a failure", () => {
   write("unit");
   expect(sum("unit").code).toBe(1);
