@@ -1,6 +1,7 @@
 /**
  * The copies of the cluster's objects, and over them the answers to this process' own writes until the watch brings
- * them: what was written is read back at once.
+ * them: what was written is read back at once. A read costs what has changed since the last one, however many objects
+ * there are.
  */
 import { keyOf, splitKey, type Key, type RawObject } from "../api/index.ts";
 import { labels, MANAGED_BY } from "../render/layout.ts";
@@ -11,18 +12,47 @@ import type { OperatorShell } from "./operator.ts";
 const isNewer = (left: RawObject, right: RawObject): boolean =>
   BigInt(left.metadata.resourceVersion ?? "0") > BigInt(right.metadata.resourceVersion ?? "0");
 
+/** All objects of a kind, sorted by key, as of the last time that they were asked for. */
+interface Listed {
+  list: readonly RawObject[];
+  /** changed since */
+  readonly stale: Set<Key>;
+}
+
+/** Where the key is in the list, or would be. */
+const placeOf = (list: readonly RawObject[], key: Key): number => {
+  let [from, to] = [0, list.length];
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if (keyOf(list[middle] as RawObject) < key) from = middle + 1;
+    else to = middle;
+  }
+  return from;
+};
+
+/** With so many of a list's objects changed, it is made anew. */
+const isMuch = (changed: number, all: number): boolean => changed > 16 && changed * 8 > all;
+
+const routerOf = ({ metadata }: RawObject): Key | undefined => {
+  const name = metadata.labels?.[labels.router];
+  return name === undefined ? undefined : `${metadata.namespace}/${name}`;
+};
+
 export class Caches {
   readonly #shell: OperatorShell;
   /** "kind/namespace/name" -> answer to the last write */
   readonly #written = new Map<string, RawObject>();
-  readonly #lists = new Map<string, readonly RawObject[]>();
+  readonly #lists = new Map<string, Listed>();
+  /** "kind namespace/router" -> keys of the objects with its label */
+  readonly #owned = new Map<string, Set<Key>>();
+  #secrets: { readonly of: readonly RawObject[]; readonly list: readonly RawObject[] } = { of: [], list: [] };
 
   constructor(shell: OperatorShell) {
     this.#shell = shell;
   }
 
   get(kind: string, namespace: string, name: string): RawObject | undefined {
-    const cached = this.#cached(kind, namespace, name);
+    const cached = this.#cached(kind, `${namespace}/${name}`);
     const id = `${kind}/${namespace}/${name}`;
     return cached ? this.#newest(cached, id) : this.#written.get(id);
   }
@@ -32,9 +62,9 @@ export class Caches {
     return written && isNewer(written, cached) ? written : cached;
   }
 
-  #cached(kind: string, namespace: string, name: string): RawObject | undefined {
+  #cached(kind: string, key: Key): RawObject | undefined {
     for (const { objects } of this.#shell.reflectors(kind)) {
-      const object = objects.get(`${namespace}/${name}`);
+      const object = objects.get(key);
       if (object) return object;
     }
     return undefined;
@@ -42,43 +72,79 @@ export class Caches {
 
   /** All objects of a kind, sorted by key; the same array as long as nothing changed. */
   list(kind: string): readonly RawObject[] {
-    let list = this.#lists.get(kind);
-    if (!list) {
-      const objects = this.#shell.reflectors(kind).flatMap((reflector) => [...reflector.objects.entries()]);
-      const sorted = objects.toSorted(([a], [b]) => (a < b ? -1 : 1));
-      list = sorted.map(([key, object]) => this.#newest(object, `${kind}/${key}`));
-      this.#lists.set(kind, list);
+    const listed = this.#lists.get(kind);
+    if (listed === undefined || isMuch(listed.stale.size, listed.list.length)) return this.#listAnew(kind);
+    if (listed.stale.size === 0) return listed.list;
+    const list = [...listed.list];
+    for (const key of listed.stale) {
+      const cached = this.#cached(kind, key);
+      const place = placeOf(list, key);
+      const present = list[place];
+      const known = present !== undefined && keyOf(present) === key;
+      list.splice(place, known ? 1 : 0, ...(cached ? [this.#newest(cached, `${kind}/${key}`)] : []));
     }
+    listed.stale.clear();
+    listed.list = list;
+    return list;
+  }
+
+  #listAnew(kind: string): readonly RawObject[] {
+    const objects = this.#shell.reflectors(kind).flatMap((reflector) => [...reflector.objects.entries()]);
+    const sorted = objects.toSorted(([a], [b]) => (a < b ? -1 : 1));
+    const list = sorted.map(([key, object]) => this.#newest(object, `${kind}/${key}`));
+    this.#lists.set(kind, { list, stale: new Set() });
     return list;
   }
 
   wrote(answer: RawObject): void {
     const { managedFields: _, ...metadata } = answer.metadata as RawObject["metadata"] & { managedFields?: unknown };
     const object = { ...answer, metadata };
-    const cached = this.#cached(object.kind, metadata.namespace, metadata.name);
+    const key = keyOf(object);
+    const cached = this.#cached(object.kind, key);
     if (cached && !isNewer(object, cached)) return;
-    this.#written.set(`${object.kind}/${keyOf(object)}`, object);
-    this.#lists.delete(object.kind);
+    this.#written.set(`${object.kind}/${key}`, object);
+    this.#lists.get(object.kind)?.stale.add(key);
   }
   forget(kind: string, key: Key): void {
     this.#written.delete(`${kind}/${key}`);
-    this.#lists.delete(kind);
+    this.#lists.get(kind)?.stale.add(key);
   }
 
   /** To be called for each event of the shell. */
-  changed(object: RawObject, deleted: boolean): void {
-    this.#lists.delete(object.kind);
-    const id = `${object.kind}/${keyOf(object)}`;
+  changed(object: RawObject, deleted: boolean, previous?: RawObject): void {
+    const { kind } = object;
+    const key = keyOf(object);
+    this.#lists.get(kind)?.stale.add(key);
+    this.#own(object, deleted, previous);
+    const id = `${kind}/${key}`;
     const written = this.#written.get(id);
     if (written && (deleted ? written.metadata.uid === object.metadata.uid : !isNewer(written, object)))
       this.#written.delete(id);
   }
 
+  #own(object: RawObject, deleted: boolean, previous: RawObject | undefined): void {
+    const key = keyOf(object);
+    const router = deleted ? undefined : routerOf(object);
+    for (const before of [previous, object].map((one) => one && routerOf(one))) {
+      if (before === undefined || before === router) continue;
+      const id = `${object.kind} ${before}`;
+      const keys = this.#owned.get(id);
+      keys?.delete(key);
+      if (keys?.size === 0) this.#owned.delete(id);
+    }
+    if (router === undefined) return;
+    const id = `${object.kind} ${router}`;
+    const keys = this.#owned.get(id) ?? new Set();
+    this.#owned.set(id, keys.add(key));
+  }
+
+  /** Sorted by key. */
   owned(kind: string, router: Key): readonly RawObject[] {
-    const { namespace, name } = splitKey(router);
-    return this.list(kind).filter(
-      ({ metadata }) => metadata.namespace === namespace && metadata.labels?.[labels.router] === name,
-    );
+    return [...(this.#owned.get(`${kind} ${router}`) ?? [])].toSorted().flatMap((key) => {
+      const { namespace, name } = splitKey(key);
+      const object = this.#cached(kind, key) && this.get(kind, namespace, name);
+      return object !== undefined && routerOf(object) === router ? [object] : [];
+    });
   }
 
   snapshot(): Snapshot {
@@ -87,9 +153,16 @@ export class Caches {
       backends: this.list("PbxBackend"),
       services: this.list("Service"),
       endpointSlices: this.list("EndpointSlice"),
-      // the router's own control Secret is nobody's reference
-      secrets: this.list("Secret").filter(({ metadata }) => metadata.labels?.[labels.managedBy] !== MANAGED_BY),
+      secrets: this.#referenced(),
       names: new Map(),
     };
+  }
+
+  /** The router's own control Secret is nobody's reference. */
+  #referenced(): readonly RawObject[] {
+    const of = this.list("Secret");
+    if (of !== this.#secrets.of)
+      this.#secrets = { of, list: of.filter(({ metadata }) => metadata.labels?.[labels.managedBy] !== MANAGED_BY) };
+    return this.#secrets.list;
   }
 }

@@ -13,6 +13,7 @@ import type { Log } from "../log.ts";
 
 const WINDOW_MS = 10 * 60_000;
 const SERIES_MS = 10_000;
+const SWEEP_MS = 60_000;
 const BURST = 10;
 const REFILL_MS = 30_000;
 const NOTE_BYTES = 1000;
@@ -45,6 +46,7 @@ export class EventRecorder {
   readonly #recent = new Map<string, Recent>();
   readonly #budget = new Map<string, { tokens: number; atMs: number }>();
   readonly #pending = new Set<Promise<unknown>>();
+  #sweptMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: EventOptions) {
     this.#options = options;
@@ -91,7 +93,10 @@ export class EventRecorder {
     void work.finally(() => this.#pending.delete(work));
   }
 
+  /** What is remembered in vain goes from time to time: looked through for each Event, it would cost more than the Event. */
   #sweep(now: number): void {
+    if (now - this.#sweptMs < SWEEP_MS) return;
+    this.#sweptMs = now;
     for (const [id, { lastMs, timer }] of this.#recent)
       if (!timer && now - lastMs >= WINDOW_MS) this.#recent.delete(id);
     for (const [id, { atMs }] of this.#budget) if (now - atMs >= BURST * REFILL_MS) this.#budget.delete(id);

@@ -75,7 +75,7 @@ export const createKubeCluster = (options: KubeClusterOptions): KubeCluster => {
     onEvent: (event, previous) => {
       const object = event.object as unknown as RawObject;
       const deleted = event.type === "DELETED";
-      caches.changed(object, deleted);
+      caches.changed(object, deleted, previous);
       const { kind, metadata } = object;
       const change: Change = {
         kind,
@@ -95,7 +95,7 @@ export const createKubeCluster = (options: KubeClusterOptions): KubeCluster => {
   });
   const caches = new Caches(shell);
   const applier = new Applier(connection, caches, log);
-  const references = new SecretReferences(shell);
+  const references = new SecretReferences(shell, (key) => caches.forget("Secret", key));
   const find = (ref: ObjectRef): RawObject | undefined => caches.get(ref.kind, ref.namespace, ref.name);
   const events = new EventRecorder({ connection, log, instance: options.instance ?? hostname(), find });
   let isSynced = false;

@@ -19,13 +19,16 @@ interface Watched {
 
 export class SecretReferences {
   readonly #shell: OperatorShell;
+  readonly #onForget: (key: Key) => void;
   /** "namespace/name" of the Secret */
   readonly #watched = new Map<Key, Watched>();
   /** "kind/namespace/name" of the user -> Secrets */
   readonly #used = new Map<string, readonly Key[]>();
 
-  constructor(shell: OperatorShell) {
+  /** @param onForget told of a Secret that nobody names any more: its copy is gone */
+  constructor(shell: OperatorShell, onForget: (key: Key) => void) {
     this.#shell = shell;
+    this.#onForget = onForget;
   }
 
   /** Follows an object's references. Returns what to wait for, or undefined when everything named is there already. */
@@ -69,5 +72,6 @@ export class SecretReferences {
     if (!watched?.users.delete(user) || watched.users.size > 0) return;
     this.#watched.delete(key);
     this.#shell.forget("Secret", watched.reflector);
+    this.#onForget(key);
   }
 }

@@ -53,7 +53,16 @@ const troubleOf = (status: PodStatus): string => {
   return scheduled?.status === "False" ? words(scheduled.reason, scheduled.message) : "";
 };
 
+const known = new WeakMap<RawObject, PodView>();
+
+/** The same view of the same object. */
 export const podView = (pod: RawObject): PodView => {
+  const view = known.get(pod) ?? viewOf(pod);
+  known.set(pod, view);
+  return view;
+};
+
+const viewOf = (pod: RawObject): PodView => {
   const status: PodStatus = pod.status ?? {};
   const container = status.containerStatuses?.find(({ name }) => name === KAMAILIO_CONTAINER);
   return {

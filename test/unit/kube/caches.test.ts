@@ -1,0 +1,60 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { keyOf, type RawObject } from "../../../src/api/index.ts";
+import { Caches } from "../../../src/kube/caches.ts";
+import type { OperatorShell } from "../../../src/kube/operator.ts";
+import { labels } from "../../../src/render/layout.ts";
+
+const pod = (name: string, router: string, version: number): RawObject => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { namespace: "default", name, resourceVersion: String(version), labels: { [labels.router]: router } },
+});
+
+const edit = fc.record({
+  name: fc.constantFrom(..."abcdefghijklmnopqrstuvwxyz"),
+  router: fc.constantFrom("x", "y"),
+  how: fc.constantFrom("set", "set", "delete", "write"),
+  look: fc.boolean(),
+});
+
+test("whatever changes between two reads, a list and what a router owns are those of the copies", () => {
+  fc.assert(
+    fc.property(fc.array(edit, { maxLength: 120 }), (edits) => {
+      const objects = new Map<string, RawObject>();
+      const caches = new Caches({ reflectors: () => [{ objects }] } as unknown as OperatorShell);
+      const newest = new Map<string, RawObject>();
+      const look = (): void => {
+        const wanted = [...newest.values()].toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+        expect(caches.list("Pod")).toEqual(wanted);
+        expect(caches.list("Pod")).toBe(caches.list("Pod"));
+        for (const router of ["x", "y"])
+          expect(caches.owned("Pod", `default/${router}`)).toEqual(
+            wanted.filter(({ metadata }) => metadata.labels?.[labels.router] === router),
+          );
+      };
+      for (const [index, { name, router, how, look: now }] of edits.entries()) {
+        const key = `default/${name}`;
+        const previous = objects.get(key);
+        if (how === "delete" && previous !== undefined) {
+          objects.delete(key);
+          newest.delete(key);
+          caches.changed(previous, true, previous);
+        } else if (how === "set") {
+          const object = pod(name, router, index + 1);
+          objects.set(key, object);
+          newest.set(key, object);
+          caches.changed(object, false, previous);
+        } else if (how === "write" && previous !== undefined) {
+          // the watch brings it later, or something newer
+          const answer = pod(name, previous.metadata.labels?.[labels.router] ?? "", index + 1);
+          newest.set(key, answer);
+          caches.wrote(answer);
+        }
+        if (now) look();
+      }
+      look();
+    }),
+    { numRuns: 300 },
+  );
+});
