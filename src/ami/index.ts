@@ -5,4 +5,4 @@
  */
 export * from "./types.ts";
 export { connectAmi } from "./session.ts";
-export { createAmiWatch, type AmiTarget, type AmiView, type AmiWatch } from "./watch.ts";
+export { createAmiWatch, type AmiTarget, type AmiWatch } from "./watch.ts";

@@ -24,6 +24,20 @@ export interface AmiAddress {
   };
 }
 
+/** One PBX as it was last seen. */
+export interface AmiView {
+  readonly host: string;
+  readonly port: number;
+  /** undefined: not asked yet */
+  readonly state: AmiState | undefined;
+  /** the last one known */
+  readonly version?: string;
+  /** of the last answer; absent while it is not connected */
+  readonly channels?: number;
+  /** why it is not connected */
+  readonly message?: string;
+}
+
 /** Secret: never part of a message. */
 export interface AmiLogin {
   readonly username: string;

@@ -2,24 +2,11 @@
  * One session for each PBX that is to be watched, asked again and again: at a rate that is bounded however many there are,
  * and ever more seldom while one does not answer.
  */
-import { AmiError, type AmiAddress, type AmiLogin, type AmiSession, type AmiState, type ConnectAmi } from "./types.ts";
+import { AmiError, type AmiAddress, type AmiLogin, type AmiSession, type AmiView, type ConnectAmi } from "./types.ts";
 
 export interface AmiTarget {
   readonly address: AmiAddress;
   readonly login: AmiLogin;
-}
-
-export interface AmiView {
-  readonly host: string;
-  readonly port: number;
-  /** undefined: not asked yet */
-  readonly state: AmiState | undefined;
-  /** the last one known */
-  readonly version?: string;
-  /** of the last answer; absent while it is not connected */
-  readonly channels?: number;
-  /** why it is not connected */
-  readonly message?: string;
 }
 
 export interface AmiClock {

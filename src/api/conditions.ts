@@ -18,7 +18,7 @@ export const conditions = z
 
 export const routerConditionTypes = ["Accepted", "ResolvedRefs", "Programmed", "Available", "Ready"] as const;
 export type RouterConditionType = (typeof routerConditionTypes)[number];
-export const backendConditionTypes = ["Accepted", "Ready", "Reachable"] as const;
+export const backendConditionTypes = ["Accepted", "Ready", "Reachable", "Managed", "Drained"] as const;
 export type BackendConditionType = (typeof backendConditionTypes)[number];
 
 /** What `True` means, by kind and type. */
@@ -38,6 +38,10 @@ export const conditionMeanings: {
     Accepted: "The spec is valid.",
     Ready: "Accepted, and everything it names exists and is usable: routers can use it.",
     Reachable: "The backend answers OPTIONS of every pod of every router that uses it.",
+    Managed:
+      "The Asterisk Manager of every address of the backend lets the operator read. Only with spec.management.ami.",
+    Drained:
+      "No call is left at the backend: neither one of the routers nor, with spec.management.ami, a live channel. Only while adminState is Draining or Disabled.",
   },
 };
 
@@ -73,10 +77,19 @@ export const reasons = {
   RolloutFailed: "The Deployment's new pods do not become ready.",
   Reachable: "The backend answers OPTIONS on every pod.",
   Unreachable: "The backend does not answer OPTIONS on any pod.",
-  PartlyReachable: "Some pods see the backend answer, others do not.",
+  PartlyReachable: "Some destinations of the backend answer OPTIONS, others do not.",
+  PodsDisagree: "One and the same destination answers OPTIONS of some pods and not of others.",
+  ReadyButSilent: "Kubernetes says that an endpoint is ready, but it does not answer OPTIONS.",
   NotUsed: "No SipRouter uses the backend.",
   Draining: "The backend gets no new calls; calls in progress go on.",
   Disabled: "The backend gets no calls and is not probed.",
+  Drained: "No call is left at the backend.",
+  Undrained: "The backend takes new calls again.",
+  Managed: "The Asterisk Manager answers and lets the operator read.",
+  ManagerUnreachable: "The Asterisk Manager does not answer.",
+  ManagerLoginRefused: "The Asterisk Manager refuses user and password.",
+  ManagerDenied: "The user of the Asterisk Manager may not read what is asked for.",
+  ManagerUntrusted: "The certificate of the Asterisk Manager is not trusted.",
   RenderFailed: "The configuration could not be written from the spec; what served before goes on serving.",
   ApplyFailed: "An object that the router owns could not be written; it is tried again.",
   NotAnswering: "A ready pod's control port does not answer.",

@@ -30,8 +30,14 @@ const management = z.strictObject({
     .strictObject({
       port: port.default(5038).describe("TCP port of the Asterisk Manager Interface."),
       secretName: objectName.describe(
-        "Secret with the keys `username` and `password` of a manager user that may read.",
+        "Secret with the keys `username` and `password` of a manager user that may read (system, reporting); with `tls` also `ca.crt`, PEM, where the system's authorities are not meant.",
       ),
+      tls: z
+        .boolean()
+        .default(false)
+        .describe(
+          "TLS from the first byte, as `tlsenable` of manager.conf. The certificate must be for the address; for `SERVICE.NAMESPACE.svc` when the backend is a Service.",
+        ),
     })
     .describe("Asterisk Manager Interface of the PBX: its version, its live channels, and when a drain is done."),
 });
@@ -125,6 +131,19 @@ const routerView = z.object({
   lastTransitionTime: z.string().describe("When the state last changed (RFC 3339)."),
 });
 
+/** What the Asterisk Manager of one address says. */
+export const managerState = z.enum(["Connected", "Unreachable", "LoginRefused", "Denied", "Untrusted"]);
+
+const manager = z.object({
+  address: z.string().describe("IP address."),
+  port: z.int().describe("Port of the Asterisk Manager Interface."),
+  state: managerState.describe(
+    "Connected, Unreachable, LoginRefused (wrong user or password), Denied (the user may not read), Untrusted (its certificate is not trusted).",
+  ),
+  version: z.string().optional().describe("Version of Asterisk, as it was last told."),
+  lastTransitionTime: z.string().describe("When the state last changed (RFC 3339)."),
+});
+
 export const pbxBackendStatus = z.object({
   observedGeneration: z
     .int()
@@ -137,5 +156,9 @@ export const pbxBackendStatus = z.object({
     .meta({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"] })
     .optional()
     .describe("Each SipRouter that uses the backend, with the dispatcher state in its Kamailio pods."),
+  management: z
+    .array(manager)
+    .optional()
+    .describe("With `management.ami`: each address of the backend, with what its Asterisk Manager says."),
 });
 export type PbxBackendStatus = z.infer<typeof pbxBackendStatus>;

@@ -5,6 +5,7 @@ import type { PodReading } from "../kamailio/types.ts";
 import type { PodView } from "../cluster/index.ts";
 import { findIn } from "../model/lookup.ts";
 import type { Snapshot } from "../model/types.ts";
+import type { Management } from "./management.ts";
 import type { Mapper } from "./mapping.ts";
 import type { NameCache } from "./dns.ts";
 import type { Observations } from "./observations.ts";
@@ -27,6 +28,8 @@ export interface Context {
   readonly observations: Observations;
   readonly mapper: Mapper;
   readonly names: NameCache;
+  /** set once, right after the context is made */
+  readonly management: Management;
   /** set once, right after the context is made */
   readonly queues: { reconcile: Queue; reload: Queue; status: Queue };
   snapshot(): Snapshot;

@@ -1,10 +1,12 @@
 /** Wires queues, caches and the observation loop together; everything with an effect is passed in. */
+import { connectAmi } from "../ami/index.ts";
 import { keyOf, type Key, type RawObject } from "../api/index.ts";
 import type { Change } from "../cluster/index.ts";
 import type { Snapshot } from "../model/types.ts";
 import { annotations } from "../render/layout.ts";
 import { backendStatusKey, findIn, routerStatusKey, tellUsedBackends, type Context } from "./context.ts";
 import { reloadRouter } from "./reloadFleet.ts";
+import { createManagement } from "./management.ts";
 import { createMapper, isStatusOnly, type Concerned } from "./mapping.ts";
 import { createNameCache, systemResolveName } from "./dns.ts";
 import { createObservations } from "./observations.ts";
@@ -123,6 +125,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     }
   };
   startQueues(context, afterRun);
+  Object.assign(context.management, createManagement(context, options.connectAmi ?? connectAmi));
 
   cluster.onChange(onChange);
   await cluster.start();
@@ -136,6 +139,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
       clock.clearTimeout(resync);
       observer.stop();
       context.names.stop();
+      context.management.stop();
       await Promise.all(Object.values(queues).map((queue) => queue.stop()));
     },
   };
@@ -185,6 +189,7 @@ function createContext(options: ControllerOptions, onName: (name: string) => voi
     observations: createObservations(),
     mapper: createMapper(),
     names,
+    management: {} as Context["management"],
     queues: {} as Context["queues"],
     snapshot: mergedSnapshot(
       () => options.cluster.snapshot(),

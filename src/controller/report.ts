@@ -127,17 +127,19 @@ function tellHooks(
 async function reportBackend(context: Context, key: Key): Promise<void> {
   const snapshot = context.snapshot();
   const object = newest(context, findIn(snapshot.backends, key));
-  if (object === undefined) return;
+  if (object === undefined) return void context.management.follow(key, undefined);
   const routers = [...context.mapper.usersOf(object)].filter(
     (router) => findIn(snapshot.routers, router) !== undefined,
   );
   if (!routers.every((router) => isKnown(context.states.get(router)))) return;
-  const { backend, issues } = context.pipeline.resolveBackend(snapshot, key);
+  const resolution = context.pipeline.resolveBackend(snapshot, key);
+  const { backend, issues } = resolution;
   const status = buildBackendStatus({
     object,
     issues,
     endpoints: backend?.endpoints ?? [],
     uses: routers.map((router) => useOf(context, router, key)),
+    ...context.management.follow(key, { object, resolution, routers }),
     now: timeOf(context.clock.now()),
   });
   await store(context, object, status, announceBackend(object, status));

@@ -1,4 +1,5 @@
 /** What the controller is given: everything that has an effect, so that it runs the same on a cluster, alone and in tests. */
+import type { AmiView, ConnectAmi } from "../ami/index.ts";
 import type { Key, ObjectRef, RawObject } from "../api/index.ts";
 import type { RouterPlan } from "../ir/types.ts";
 import type { Control, ControlAddress, DestinationState, PodReading } from "../kamailio/types.ts";
@@ -32,6 +33,8 @@ export interface Metrics {
   /** milliseconds of OPTIONS and active dialogs of one pod; undefined when the pod is gone */
   pod(router: Key, pod: string, reading: PodReading | undefined): void;
   statusWrite(kind: string): void;
+  /** what the Asterisk Managers of a backend say; undefined when none is asked */
+  managers(backend: Key, views: readonly AmiView[] | undefined): void;
 }
 
 /** What `standalone` prints its JSON lines from. */
@@ -99,6 +102,7 @@ export interface ControllerOptions {
   readonly metrics?: Partial<Metrics>;
   readonly pipeline?: Pipeline;
   readonly resolveName?: ResolveName;
+  readonly connectAmi?: ConnectAmi;
   readonly tuning?: Partial<Tuning>;
   /** 0 to 1, for jitter */
   readonly random?: () => number;
@@ -118,4 +122,5 @@ export const noMetrics: Metrics = {
   destinations: () => {},
   pod: () => {},
   statusWrite: () => {},
+  managers: () => {},
 };

@@ -2,6 +2,7 @@
 import { refOf, type ObjectRef, type PbxBackend, type SipRouter } from "../api/index.ts";
 import { unresolved } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
+import { managementIssues } from "./management.ts";
 import type { Issue, Snapshot } from "./types.ts";
 
 interface Need {
@@ -23,7 +24,7 @@ export function backendSecretIssues(snapshot: Snapshot, backend: PbxBackend): re
     needs.push({ path: "spec.management.ami.secretName", name: management.ami.secretName, keys: LOGIN });
   if (registration !== undefined)
     needs.push({ path: "spec.registration.secretName", name: registration.secretName, keys: ["password"] });
-  return needs.flatMap((need) => check(snapshot, refOf(backend), need));
+  return [...needs.flatMap((need) => check(snapshot, refOf(backend), need)), ...managementIssues(snapshot, backend)];
 }
 
 export function routerSecretIssues(snapshot: Snapshot, router: SipRouter): readonly Issue[] {

@@ -33,7 +33,6 @@ const rows: readonly Row[] = [
     path: "spec.registration",
     message: "a backend that registers itself is not supported yet: give its address or its service.",
   },
-  { kind: "PbxBackend", path: "spec.management.ami", message: "the Asterisk Manager is not supported yet: remove it." },
 ];
 
 /** One issue for each place of `spec` that asks for a feature that is not there. */

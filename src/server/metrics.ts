@@ -163,5 +163,41 @@ const routerMetrics = (registers: Registry[]): Omit<Metrics, keyof QueueMetrics>
       );
     },
     statusWrite: (kind) => writes.inc({ kind }),
+    managers: managerMetrics(registers),
+  };
+};
+
+const managerMetrics = (registers: Registry[]): Metrics["managers"] => {
+  const labelNames = ["namespace", "backend", "address"] as const;
+  const up = new Gauge({
+    name: "siprouter_asterisk_up",
+    help: "1 while the Asterisk Manager of a backend's address lets the operator read, else 0.",
+    labelNames,
+    registers,
+  });
+  const channels = new Gauge({
+    name: "siprouter_asterisk_channels",
+    help: "Live channels of the Asterisk at a backend's address.",
+    labelNames,
+    registers,
+  });
+  const shown = new Map<Key, readonly { namespace: string; backend: string; address: string }[]>();
+  return (key, views) => {
+    for (const labels of shown.get(key) ?? []) {
+      up.remove(labels);
+      channels.remove(labels);
+    }
+    shown.delete(key);
+    if (views === undefined) return;
+    const { namespace, name: backend } = splitKey(key);
+    const all = views.map((view) => ({ view, labels: { namespace, backend, address: view.host } }));
+    for (const { view, labels } of all) {
+      if (view.state !== undefined) up.set(labels, view.state === "Connected" ? 1 : 0);
+      if (view.channels !== undefined) channels.set(labels, view.channels);
+    }
+    shown.set(
+      key,
+      all.map(({ labels }) => labels),
+    );
   };
 };

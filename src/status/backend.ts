@@ -1,5 +1,6 @@
 /** The whole status of a PbxBackend. */
 import {
+  compare,
   splitKey,
   backendConditionTypes,
   type BackendConditionType,
@@ -9,6 +10,7 @@ import {
 } from "../api/index.ts";
 import type { ObservedDestination } from "../kamailio/types.ts";
 import { decideVerdict, listIssues, listNames, no, unknown, yes, type Check } from "./checks.ts";
+import { judgeDrained, judgeManaged, managerEntries } from "./management.ts";
 import { mergeConditions } from "./merge.ts";
 import type { BackendInput, BackendUse, Verdict } from "./types.ts";
 
@@ -25,6 +27,9 @@ export function buildBackendStatus(input: BackendInput): PbxBackendStatus {
     conditions: mergeConditions(stored, judgeBackend(input), backendConditionTypes, generation, input.now),
     endpoints: input.endpoints.map(({ host, port, transport, ready }) => ({ address: host, port, transport, ready })),
     routers,
+    ...(input.managers === undefined
+      ? {}
+      : { management: managerEntries(input.managers, stored?.management, input.now) }),
   };
 }
 
@@ -57,6 +62,10 @@ interface Report {
   readonly router: string;
   readonly answers: boolean;
   readonly silent: boolean;
+  /** destinations that answer some pods and not others */
+  readonly disputed: readonly string[];
+  /** destinations that answer no pod */
+  readonly down: readonly string[];
 }
 interface Judged extends BackendInput {
   readonly reports: readonly Report[];
@@ -71,11 +80,35 @@ function reportsOf(uses: readonly BackendUse[]): readonly Report[] {
   return uses.flatMap(({ router, pods }) => {
     const probed = pods.flatMap((pod) => (pod ?? []).filter(isProbed));
     if (probed.length === 0) return [];
-    return [{ router: splitKey(router).name, answers: probed.some(takesCalls), silent: !probed.every(takesCalls) }];
+    const bad = new Set(probed.filter((one) => !takesCalls(one)).map(({ uri }) => uri));
+    const good = new Set(probed.filter(takesCalls).map(({ uri }) => uri));
+    return [
+      {
+        router: splitKey(router).name,
+        answers: good.size > 0,
+        silent: bad.size > 0,
+        disputed: [...bad.intersection(good)].toSorted(compare),
+        down: [...bad.difference(good)].toSorted(compare),
+      },
+    ];
   });
 }
 
-function judgeBackend(input: BackendInput): Readonly<Record<BackendConditionType, Verdict>> {
+/** `sip:192.0.2.1:5060;transport=udp` -> `192.0.2.1` */
+const hostOf = (uri: string): string =>
+  /^sips?:(?:[^@;>]*@)?(\[[0-9A-Fa-f:.]+\]|[^:;>?]+)/.exec(uri)?.[1]?.replaceAll(/[[\]]/g, "") ?? uri;
+
+/** Endpoints of a Service that Kubernetes calls ready and that answer no pod's OPTIONS. */
+function readyButSilent({ object, endpoints, reports }: Judged): readonly string[] {
+  if ((object.spec as Partial<PbxBackendSpec> | undefined)?.service === undefined) return [];
+  const ready = new Set(endpoints.filter((one) => one.ready).map(({ host }) => host));
+  const down = new Set(reports.flatMap((report) => report.down.map(hostOf)).filter((host) => ready.has(host)));
+  return [...down].toSorted(compare);
+}
+
+type BackendVerdicts = Readonly<Record<BackendConditionType, Verdict | undefined>>;
+
+function judgeBackend(input: BackendInput): BackendVerdicts {
   const own = { kind: "PbxBackend", name: input.object.metadata.name };
   const wrong = input.issues.filter((issue) => !issue.transient);
   const missing = input.issues.filter((issue) => issue.transient);
@@ -91,7 +124,13 @@ function judgeBackend(input: BackendInput): Readonly<Record<BackendConditionType
       adminState,
     },
   );
-  return { Accepted, Ready: backendReady(Accepted, missing, own), Reachable };
+  return {
+    Accepted,
+    Ready: backendReady(Accepted, missing, own),
+    Reachable,
+    Managed: judgeManaged(input.managers),
+    Drained: judgeDrained(adminState, { drain: input.drain, managers: input.managers }),
+  };
 }
 
 function backendReady(
@@ -112,17 +151,30 @@ const reachable: readonly Check<Judged>[] = [
   ({ uses }) => (uses.length === 0 ? unknown("NotUsed", "No SipRouter uses the backend.") : undefined),
   ({ reports }) =>
     reports.length === 0 ? unknown("Unobserved", "No pod has asked the backend by OPTIONS yet.") : undefined,
+  (input) => {
+    const hosts = readyButSilent(input);
+    if (hosts.length === 0) return undefined;
+    const message = `Kubernetes says that ${listNames(hosts)} ${hosts.length === 1 ? "is" : "are"} ready, but no pod gets an answer to OPTIONS from there.`;
+    return no("ReadyButSilent", message);
+  },
   ({ reports }) => {
     if (reports.some((report) => report.answers)) return undefined;
     return no("Unreachable", `No pod gets an answer to OPTIONS (SipRouter ${namesOf(reports)}).`);
   },
   ({ reports }) => {
+    const split = reports.filter((report) => report.disputed.length > 0);
+    if (split.length === 0) return undefined;
+    const hosts = [...new Set(split.flatMap((report) => report.disputed.map(hostOf)))];
+    return no(
+      "PodsDisagree",
+      `Some pods of SipRouter ${namesOf(split)} get answers to OPTIONS from ${listNames(hosts)}, others do not.`,
+    );
+  },
+  ({ reports }) => {
     const silent = reports.filter((report) => report.silent);
     if (silent.length === 0) return undefined;
-    return no(
-      "PartlyReachable",
-      `OPTIONS are answered by some destinations or to some pods only (SipRouter ${namesOf(silent)}).`,
-    );
+    const hosts = [...new Set(silent.flatMap((report) => report.down.map(hostOf)))];
+    return no("PartlyReachable", `${listNames(hosts)} answer no OPTIONS, others do (SipRouter ${namesOf(silent)}).`);
   },
   ({ adminState }) =>
     adminState === "Draining"

@@ -86,5 +86,19 @@ export function announceBackend(object: RawObject, after: unknown): readonly Ann
       (one) => conditionOf(after, "Accepted")?.status === "True" && one.type === "Warning",
     ),
     ...announce(flips(before, after, "Reachable"), true),
+    ...announce(flips(before, after, "Managed"), true),
+    ...announceDrain(before, after),
   ];
+}
+
+/** When the last call is gone, and when it takes calls again; how many are left meanwhile is in the condition. */
+function announceDrain(before: unknown, after: unknown): readonly Announcement[] {
+  const old = conditionOf(before, "Drained");
+  const next = conditionOf(after, "Drained");
+  if (next === undefined)
+    return old === undefined
+      ? []
+      : [{ type: "Normal", reason: "Undrained", message: "The backend takes new calls again." }];
+  if (next.status !== "True" || old?.status === "True") return [];
+  return [{ type: "Normal", reason: "Drained", message: next.message }];
 }

@@ -7,22 +7,24 @@ export interface Stored {
 }
 
 /**
- * `lastTransitionTime` moves only when `status` flips. A condition type that is not ours is left out.
+ * `lastTransitionTime` moves only when `status` flips. A condition type that is not ours, or has no verdict, is left out.
  * @param now ISO 8601, seconds
  */
 export function mergeConditions<Type extends string>(
   stored: unknown,
-  verdicts: Readonly<Record<Type, Verdict>>,
+  verdicts: Readonly<Record<Type, Verdict | undefined>>,
   types: readonly Type[],
   observedGeneration: number,
   now: string,
 ): Condition[] {
   const before = conditionsOf(stored);
-  return types.map((type) => {
-    const { status, reason, message } = verdicts[type];
+  return types.flatMap((type) => {
+    const verdict = verdicts[type];
+    if (verdict === undefined) return [];
+    const { status, reason, message } = verdict;
     const old = before.find((condition) => condition.type === type);
     const lastTransitionTime = old !== undefined && old.status === status ? old.lastTransitionTime : now;
-    return { type, status, observedGeneration, lastTransitionTime, reason, message: message.slice(0, 4096) };
+    return [{ type, status, observedGeneration, lastTransitionTime, reason, message: message.slice(0, 4096) }];
   });
 }
 

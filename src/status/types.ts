@@ -1,6 +1,7 @@
 /**
  * status: ordered chains of pure checks, each `(input) -> {status, reason, message}`; merge keeps transition times.
  */
+import type { AmiView } from "../ami/types.ts";
 import type { Condition, Key, PodState, RawObject, Reason } from "../api/index.ts";
 import type { ObservedDestination, PodReading } from "../kamailio/types.ts";
 import type { WorkloadView } from "../cluster/index.ts";
@@ -74,11 +75,20 @@ export interface BackendUse {
   readonly pods: readonly (readonly ObservedDestination[] | undefined)[];
 }
 
+/** Calls of the routers with a backend that takes no new ones; undefined: not every pod has told. */
+export interface DrainView {
+  readonly calls: number | undefined;
+}
+
 export interface BackendInput {
   readonly object: RawObject;
   readonly issues: readonly Issue[];
   readonly endpoints: readonly Endpoint[];
   readonly uses: readonly BackendUse[];
+  /** with `management.ami`: one for each address */
+  readonly managers?: readonly AmiView[];
+  /** while it takes no new calls */
+  readonly drain?: DrainView;
   /** ISO 8601 */
   readonly now: string;
 }

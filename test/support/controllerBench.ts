@@ -1,4 +1,5 @@
 /** A whole controller on fakes: real stages, a model of a cluster and of Kamailios, a clock that is moved by hand. */
+import { AmiError } from "../../src/ami/index.ts";
 import type { RawObject } from "../../src/api/index.ts";
 import {
   defaultPipeline,
@@ -21,6 +22,8 @@ export interface Bench {
   readonly rejected: { name: string; issues: readonly Issue[] }[];
   readonly readyCount: () => number;
   readonly seconds: number[];
+  /** "host" -> live channels, or why its Asterisk Manager does not tell */
+  readonly managers: Map<string, number | AmiError>;
   start(): Promise<void>;
   /** the operator ends and another one starts on the same cluster */
   restart(): Promise<void>;
@@ -57,6 +60,7 @@ export function createBench(
     rejected: [],
     readyCount: () => readyCount,
     seconds: [],
+    managers: new Map(),
     async start() {
       controller = await startController({
         cluster,
@@ -77,6 +81,14 @@ export function createBench(
           readDestinations: async (control, address) =>
             ((await control.call(address, "read")) as PodReading).destinations,
         },
+        connectAmi: async ({ host }) => ({
+          async read() {
+            const said = bench.managers.get(host) ?? new AmiError("Unreachable", "econnrefused.");
+            if (said instanceof AmiError) throw said;
+            return { version: "22.5.2", channels: said };
+          },
+          close: () => {},
+        }),
         resolveName: async () => ({ addresses: ["192.0.2.99"], ttlSeconds: 60 }),
         ...(options.tuning === undefined ? {} : { tuning: options.tuning }),
       });

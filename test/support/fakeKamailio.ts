@@ -29,7 +29,9 @@ export interface FakeKamailio {
   up: boolean;
   /** it was told what the other pods know */
   seeded: boolean;
-  /** methods called, with parameters */
+  /** hosts of caller and callee of each call, undefined: not answered yet */
+  dialogs: { readonly id: string; readonly startedAt: number; readonly hosts?: readonly [string, string] }[];
+  /** methods called that change something, with parameters */
   readonly calls: string[];
 }
 
@@ -63,6 +65,7 @@ const load = (files: KamailioFiles, second: number, calls: string[]): FakeKamail
   loadedAt: Object.fromEntries(Object.keys(files.tables).map((table) => [table, second])),
   up: true,
   seeded: false,
+  dialogs: [],
   calls,
 });
 
@@ -105,6 +108,18 @@ export function createFakeKamailios(): FakeKamailios {
       }
     } else if (method === "htable.seti" && second === "seeded") {
       kamailio.seeded = true;
+    } else if (method === "dlg.stats_active") return { all: kamailio.dialogs.length };
+    else if (method === "dlg.briefing")
+      return kamailio.dialogs.map(({ id, startedAt, hosts }) => ({
+        "call-id": id,
+        from_tag: "t",
+        init_ts: startedAt,
+        state: hosts === undefined ? 2 : 4,
+      }));
+    else if (method === "dlg.dlg_list") {
+      const { hosts } = kamailio.dialogs.find(({ id }) => id === first) ?? {};
+      const [caller, callee] = (hosts ?? ["", ""]).map((host) => ({ contact: `sip:x@${host}:5060` }));
+      return { state: hosts === undefined ? 2 : 4, caller, callee };
     } else if (method === "read")
       return {
         destinations: kamailio.destinations,
@@ -136,7 +151,7 @@ export function createFakeKamailios(): FakeKamailios {
       if (fault === "unreachable" || kamailio === undefined || !kamailio.up) throw unreachable(host);
       if (fault === "fault")
         throw new OperatorError("SIPR_RPC_FAULT", `${method} was refused by ${host}`, { remedy: "Look at the pod." });
-      if (method !== "read") kamailio.calls.push(`${method} ${params.join(" ")}`);
+      if (method !== "read" && !method.startsWith("dlg.")) kamailio.calls.push(`${method} ${params.join(" ")}`);
       const answer = perform(kamailio, method, params);
       await Promise.resolve();
       if (fault === "lostReply") throw unreachable(host);

@@ -40,7 +40,15 @@ export const remedies: Readonly<Partial<Record<Reason, string>>> = {
   RolloutFailed: "Look at the new pods' events and logs.",
   Unreachable:
     "Check that the PBX runs, that its address and port are right and that it answers OPTIONS of the router's addresses.",
-  PartlyReachable: "Compare the pods with: kubectl sip dump; look for a firewall between some nodes and the PBX.",
+  PartlyReachable: "Look at the PBX whose address does not answer: kubectl sip dump",
+  PodsDisagree: "Compare the pods with: kubectl sip dump; look for a firewall between some nodes and the PBX.",
+  ReadyButSilent:
+    "Look at the PBX in that pod: its readiness probe does not ask what SIP needs, or a network policy stops OPTIONS.",
+  ManagerUnreachable: "Check that the PBX runs, and that enabled, bindaddr and port of manager.conf are right.",
+  ManagerLoginRefused:
+    "Correct username and password in the Secret; permit and deny of manager.conf let the operator in.",
+  ManagerDenied: "Give the user read = system,reporting in manager.conf.",
+  ManagerUntrusted: "Put the authority into ca.crt of the Secret; the certificate must be for the backend's address.",
   RenderFailed: "Correct what the message names.",
   ApplyFailed: "Look at the operator's permissions and log.",
   NotAnswering: "Look at the pod's log and at network policies on its control port.",
@@ -60,6 +68,8 @@ function conditionProblems(object: SipRouter | PbxBackend): Problem[] {
   }
   const wrong = conditions
     .filter((one) => one.status === "False" || (one.status === "Unknown" && one.type === "Available"))
+    // a backend that has calls left is as it was asked to be
+    .filter((one) => one.type !== "Drained")
     .toSorted((a, b) => order.indexOf(a.type) - order.indexOf(b.type));
   const told = wrong.filter((one) => one.type !== "Ready");
   return (told.length > 0 ? told : wrong).map(({ type, status, reason, message }) => ({

@@ -1,0 +1,76 @@
+/**
+ * Who takes part in the calls of one Kamailio: all are counted by `dlg.briefing`, and each is asked for its contacts once
+ * (`dlg.dlg_list`): a target refresh may change a contact's port or user, hardly ever its host.
+ */
+import { OperatorError } from "../errors.ts";
+import { NOT_THERE, orWhen, type Call } from "./ask.ts";
+
+export interface CallPeers {
+  /** hosts of the contacts of caller and callee; undefined while it is not answered or not asked yet */
+  readonly hosts: readonly string[] | undefined;
+  /** when it began, seconds since the epoch */
+  readonly startedAt: number;
+}
+
+/** "call-id from-tag" -> hosts of a call that was answered */
+export type KnownCalls = Map<string, readonly string[]>;
+
+/** Calls whose contacts are asked for in one look. */
+const ASKED_AT_ONCE = 500;
+/** Kamailio builds an answer in 8 MiB of private memory; a call takes about 200 bytes of it. */
+const LISTABLE = 20_000;
+/** Of Kamailio's module dialog (dlg_hash.h): 4 confirmed, 5 deleted. */
+const CONFIRMED = 4;
+const DELETED = 5;
+
+type Fields = Readonly<Record<string, unknown>>;
+const text = (value: unknown): string => (typeof value === "string" ? value : "");
+
+/**
+ * @param known of the last look; gets what is new, loses what has ended
+ * @throws OperatorError SIPR_RPC_*; SIPR_RPC_FAULT also when there are too many calls to be listed
+ */
+export async function readCallPeers(call: Call, active: number, known: KnownCalls): Promise<readonly CallPeers[]> {
+  if (active > LISTABLE)
+    throw new OperatorError("SIPR_RPC_FAULT", `it has ${active} calls, more than can be listed.`, {
+      remedy: "Wait until there are fewer.",
+    });
+  const briefing = await call("dlg.briefing", "cFIs");
+  const listed = (Array.isArray(briefing) ? (briefing as Fields[]) : [])
+    .filter((one) => Number(one["state"]) !== DELETED)
+    .map((one) => ({
+      callId: text(one["call-id"]),
+      fromTag: text(one["from_tag"]),
+      startedAt: Number(one["init_ts"] ?? 0),
+    }))
+    .toSorted((a, b) => a.startedAt - b.startedAt);
+  const ids = new Set(listed.map(({ callId, fromTag }) => `${callId} ${fromTag}`));
+  for (const id of known.keys()) if (!ids.has(id)) known.delete(id);
+  let asked = 0;
+  const peers: CallPeers[] = [];
+  for (const { callId, fromTag, startedAt } of listed) {
+    const id = `${callId} ${fromTag}`;
+    if (!known.has(id) && asked < ASKED_AT_ONCE && isAskable(id)) {
+      asked += 1;
+      const hosts = hostsOf(await orWhen<unknown>(NOT_THERE, undefined, call("dlg.dlg_list", callId, fromTag)));
+      if (hosts !== undefined) known.set(id, hosts);
+    }
+    peers.push({ hosts: known.get(id), startedAt });
+  }
+  return peers;
+}
+
+/** What the control route takes as parameters. */
+const isAskable = (id: string): boolean => /^[\x20-\x7E]+$/.test(id) && !/["\\]/.test(id);
+
+/** `dlg.dlg_list`; undefined while the call is not answered. */
+export function hostsOf(result: unknown): readonly string[] | undefined {
+  const dialog = (Array.isArray(result) ? (result as unknown[])[0] : result) as Fields | undefined;
+  if (typeof dialog !== "object" || dialog === null || Number(dialog["state"]) < CONFIRMED) return undefined;
+  return [dialog["caller"], dialog["callee"]].flatMap((side) => {
+    const host = /^<?sips?:(?:[^@>]*@)?(\[[0-9A-Fa-f:.]+\]|[^:;>?]+)/.exec(
+      text((side as Fields | undefined)?.["contact"]),
+    );
+    return host?.[1] === undefined ? [] : [host[1].replaceAll(/[[\]]/g, "")];
+  });
+}
