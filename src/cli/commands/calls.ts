@@ -1,8 +1,13 @@
 /** `calls`, `end`, `top`, and the calls of one backend: gather, print, exit code. */
-import type { PbxBackend, SipRouter } from "../../api/index.ts";
+import { keyOf, type PbxBackend, type SipRouter } from "../../api/index.ts";
 import { OperatorError } from "../../errors.ts";
 import { NOT_THERE, orWhen } from "../../kamailio/ask.ts";
 import { parseDialogAnswer } from "../../kamailio/parse.ts";
+import { podNameOf } from "../fleet/index.ts";
+import { askAll, EXIT, outputOf, type Answer, type CliIO, type OutputOptions } from "../print/output.ts";
+import { plain } from "../print/table.ts";
+import { awaitNext } from "../print/watch.ts";
+import { callEvents, renderEvent } from "../views/callEvents.ts";
 import {
   addDetail,
   BRIEFING,
@@ -14,11 +19,9 @@ import {
   type Call,
   type Filter,
 } from "../views/calls.ts";
-import { chosen, printAll, worst, type Context, type WatchOptions } from "./context.ts";
 import { nameResources } from "../views/naming.ts";
-import { askAll, EXIT, reportUnanswered, styleOf, type Answer, type OutputOptions } from "../print/output.ts";
 import { renderTop, topJson } from "../views/top.ts";
-import { awaitNext, frame } from "../print/watch.ts";
+import { chosen, findPod, showRouters, type Context, type WatchOptions } from "./context.ts";
 
 /** Calls whose backend is asked for one by one at most; above this many it is left out of `top`. */
 const DETAILED = 500;
@@ -27,7 +30,7 @@ const COUNTED = 2000;
 /** Kamailio builds an answer in 8 MiB of private memory; a call takes about 200 bytes of it (10,000: 2 MB in 0.5 s). */
 const LISTABLE = 20_000;
 
-async function askCalls(context: Context, router: SipRouter): Promise<readonly Answer<readonly Call[]>[]> {
+export async function askCalls(context: Context, router: SipRouter): Promise<readonly Answer<readonly Call[]>[]> {
   const { fleet } = context;
   return askAll(await fleet.pods(router), async (pod) => {
     const active = parseDialogAnswer(await fleet.rpc(pod, "dlg.stats_active"));
@@ -39,7 +42,7 @@ async function askCalls(context: Context, router: SipRouter): Promise<readonly A
   });
 }
 
-async function detail(
+export async function detail(
   context: Context,
   router: SipRouter,
   answers: readonly Answer<readonly Call[]>[],
@@ -69,32 +72,77 @@ export interface CallsOptions extends OutputOptions, WatchOptions {
   readonly callId?: string;
   readonly limit: number;
   readonly offset: number;
+  readonly follow?: boolean;
 }
 
 export async function listCalls(context: Context, router: string | undefined, options: CallsOptions): Promise<number> {
-  const { io } = context;
   const filter: Filter = { from: options.from, to: options.to, callId: options.callId };
+  if (options.follow === true) return followCalls(context, router, options, filter);
+  return showRouters(context, router, options, async (one) => {
+    const answers = await askCalls(context, one);
+    const matched = selectCalls(answers, filter);
+    const page = await detail(context, one, answers, matched.slice(options.offset, options.offset + options.limit));
+    const data = { router: one, answers, matched, page, offset: options.offset };
+    return { data: callsJson(data), lines: (style) => renderCalls(data, style), answers };
+  });
+}
+
+/** One line whenever a call begins, is answered or ends, until the user ends it. */
+async function followCalls(
+  context: Context,
+  name: string | undefined,
+  options: CallsOptions,
+  filter: Filter,
+): Promise<number> {
+  const { io } = context;
+  const routers = await chosen(context, name);
+  const output = outputOf(options);
+  const known = new Map<string, readonly Call[]>();
+  const silent = new Set<string>();
   for (;;) {
-    const routers = await chosen(context, router);
-    const all = await Promise.all(
-      routers.map(async (one) => {
-        const answers = await askCalls(context, one);
-        const matched = selectCalls(answers, filter);
-        const page = await detail(context, one, answers, matched.slice(options.offset, options.offset + options.limit));
-        return { router: one, answers, matched, page, offset: options.offset };
-      }),
-    );
-    frame(options.watch === true, io, () =>
-      printAll(
-        options,
-        io,
-        routers,
-        all.map((data) => ({ data: callsJson(data), lines: () => renderCalls(data, styleOf(options, io)) })),
-      ),
-    );
-    if (!options.watch) return worst(all.map(({ answers }) => reportUnanswered(answers, io)));
-    if (!(await awaitNext(options.interval, io.signal))) return EXIT.ok;
+    for (const router of routers) {
+      const answers = await askCalls(context, router);
+      tellSilent(answers, silent, io);
+      const before = known.get(keyOf(router));
+      // what a silent pod had is not over
+      const kept = (before ?? []).filter((call) => silent.has(call.pod));
+      const now = await detailNew(context, router, answers, before ?? [], selectCalls(answers, filter));
+      known.set(keyOf(router), [...now, ...kept]);
+      for (const event of callEvents(before, [...now, ...kept]))
+        io.stdout(
+          output === "json"
+            ? JSON.stringify({ time: context.now() / 1000, ...event })
+            : renderEvent(event, context.now()),
+        );
+    }
+    if (!(await awaitNext(options.interval ?? 1, io.signal))) return EXIT.ok;
   }
+}
+
+/** Names a pod once when it falls silent and once when it answers again. */
+function tellSilent(answers: readonly Answer<unknown>[], silent: Set<string>, io: CliIO): void {
+  for (const answer of answers) {
+    const { name } = answer.pod;
+    const quiet = "error" in answer;
+    if (quiet && !silent.has(name)) io.stderr(plain(`no answer from pod ${podNameOf(answer.pod)}: ${answer.error}`));
+    if (!quiet && silent.has(name)) io.stderr(`pod ${podNameOf(answer.pod)} answers again`);
+    if (quiet) silent.add(name);
+    else silent.delete(name);
+  }
+}
+
+/** The backend of a call is asked for when it is new, and when it is answered. */
+async function detailNew(
+  context: Context,
+  router: SipRouter,
+  answers: readonly Answer<readonly Call[]>[],
+  before: readonly Call[],
+  now: readonly Call[],
+): Promise<readonly Call[]> {
+  const earlier = new Map(before.map((call) => [call.id, call]));
+  const fresh = now.filter((call) => earlier.get(call.id)?.state !== call.state).slice(0, DETAILED);
+  const known = new Map((await detail(context, router, answers, fresh)).map((call) => [call.id, call]));
+  return now.map((call) => ({ ...earlier.get(call.id), ...(known.get(call.id) ?? call) }));
 }
 
 /** Kamailio sends BYE to both sides. */
@@ -105,12 +153,7 @@ export async function endCall(context: Context, id: string): Promise<number> {
     throw new OperatorError("SIPR_USAGE", `${id} is not the ID of a call.`, {
       remedy: "Take it from the column ID of: kubectl sip calls",
     });
-  const pods = (await Promise.all((await fleet.routers()).map((router) => fleet.pods(router)))).flat();
-  const pod = pods.find((one) => one.name === wanted.pod);
-  if (pod === undefined)
-    throw new OperatorError("SIPR_USAGE", `There is no pod ${wanted.pod} in ${fleet.source}.`, {
-      remedy: "Name its namespace with -n.",
-    });
+  const pod = await findPod(context, wanted.pod);
   try {
     await fleet.rpc(pod, "dlg.end_dlg", [wanted.entry, wanted.id]);
   } catch (error) {
@@ -124,35 +167,19 @@ export async function endCall(context: Context, id: string): Promise<number> {
   return EXIT.ok;
 }
 
-export async function topCalls(
+export const topCalls = (
   context: Context,
   router: string | undefined,
   options: OutputOptions & WatchOptions & { limit: number },
-): Promise<number> {
-  const { io } = context;
-  for (;;) {
-    const routers = await chosen(context, router);
-    const all = await Promise.all(
-      routers.map(async (one) => {
-        const answers = await askCalls(context, one);
-        const matched = selectCalls(answers, {});
-        const detailed = matched.length <= DETAILED;
-        const known = detailed ? await detail(context, one, answers, matched) : matched;
-        return { answers, data: { router: one, calls: known, detailed, limit: options.limit } };
-      }),
-    );
-    frame(options.watch === true, io, () =>
-      printAll(
-        options,
-        io,
-        routers,
-        all.map(({ data }) => ({ data: topJson(data), lines: () => renderTop(data, styleOf(options, io)) })),
-      ),
-    );
-    if (!options.watch) return worst(all.map(({ answers }) => reportUnanswered(answers, io)));
-    if (!(await awaitNext(options.interval, io.signal))) return EXIT.ok;
-  }
-}
+): Promise<number> =>
+  showRouters(context, router, options, async (one) => {
+    const answers = await askCalls(context, one);
+    const matched = selectCalls(answers, {});
+    const detailed = matched.length <= DETAILED;
+    const calls = detailed ? await detail(context, one, answers, matched) : matched;
+    const data = { router: one, calls, detailed, limit: options.limit };
+    return { data: topJson(data), lines: (style) => renderTop(data, style), answers };
+  });
 
 /** Live calls whose callee is the backend, over all routers of its namespace. */
 export async function callsOfBackend(

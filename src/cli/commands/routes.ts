@@ -6,14 +6,15 @@ import { NOT_THERE, orWhen } from "../../kamailio/ask.ts";
 import { parseHtableAnswer, parseMtreeAnswer } from "../../kamailio/parse.ts";
 import type { ObservedDestination } from "../../kamailio/types.ts";
 import { PING_METHOD } from "../../render/layout.ts";
-import { explain, lookupKeys, routeTable, rowCounts, type ExplainData, type Question } from "../views/explain.ts";
-import { explainJson, renderExplain } from "../views/explainText.ts";
 import type { Fleet, FleetPod } from "../fleet/index.ts";
-import { chosen, destinationsOf, printAll, worst, type Context } from "./context.ts";
+import { answered, askAll, EXIT, reportUnanswered, type OutputOptions } from "../print/output.ts";
+import { asksForLogin, explain, lookupKeys, routeTable, rowCounts, type Question } from "../views/explain.ts";
+import { explainJson, renderExplain } from "../views/explainText.ts";
 import { nameResources } from "../views/naming.ts";
-import { answered, askAll, EXIT, reportUnanswered, styleOf, type OutputOptions } from "../print/output.ts";
 import { destinationsToPing, isAlive, parsePing, pingParams, renderPing, type PingResult } from "../views/ping.ts";
+import { chosen, destinationsOf, printAll, showRouters, worst, type Context, type View } from "./context.ts";
 
+const userPattern = /^[0-9A-Za-z._+*#-]{1,64}$/;
 const numberPattern = /^[0-9*#+]{1,32}$/;
 
 export async function routeExplain(
@@ -22,35 +23,38 @@ export async function routeExplain(
   question: Question,
   options: OutputOptions,
 ): Promise<number> {
-  const { fleet, io } = context;
+  const { fleet } = context;
   if (!numberPattern.test(question.number))
     throw new OperatorError("SIPR_USAGE", `${JSON.stringify(question.number)} is not a called number.`, {
       remedy: "Use at most 32 of 0-9 * # +",
     });
-  const [routers, backends] = await Promise.all([chosen(context, router), fleet.backends()]);
-  const all = await Promise.all(
-    routers.map(async (one): Promise<ExplainData> => {
-      const keys = lookupKeys(routeTable(one), question);
-      const answers = await askAll(await fleet.pods(one), async (pod) => ({
-        row: await lookUp(fleet, pod, keys, question.number),
-        destinations: await destinationsOf(fleet, pod),
-        draining:
-          parseHtableAnswer(
-            await orWhen<unknown>(NOT_THERE, undefined, fleet.rpc(pod, "htable.get", ["st", "drain"])),
-          ) === 1,
-      }));
-      return { router: one, backends, question, answers };
-    }),
-  );
-  printAll(
-    options,
-    io,
-    routers,
-    all.map((data) => ({ data: explainJson(data), lines: () => renderExplain(data, styleOf(options, io)) })),
-  );
-  const unanswered = all.map(({ answers }) => reportUnanswered(answers, io));
-  return all.every((data) => explain(data).served) ? worst(unanswered) : EXIT.failed;
+  if (question.from !== undefined && !userPattern.test(question.from))
+    throw new OperatorError("SIPR_USAGE", `${JSON.stringify(question.from)} is not a caller.`, {
+      remedy: "Use a user name as in sip:USER@domain: at most 64 letters, digits and . _ + * # -",
+    });
+  const backends = await fleet.backends();
+  return showRouters(context, router, options, async (one) => {
+    const keys = lookupKeys(routeTable(one), question);
+    const answers = await askAll(await fleet.pods(one), async (pod) => ({
+      row: await lookUp(fleet, pod, keys, question.number),
+      destinations: await destinationsOf(fleet, pod),
+      draining: (await rowOf(fleet, pod, "st", "drain")) === 1,
+      ...(asksForLogin(one) && question.from !== undefined
+        ? { known: (await rowOf(fleet, pod, "credentials", question.from)) !== undefined }
+        : {}),
+    }));
+    const data = { router: one, backends, question, answers };
+    return {
+      data: explainJson(data),
+      lines: (style) => renderExplain(data, style),
+      answers,
+      failed: !explain(data).served,
+    };
+  });
 }
+
+const rowOf = async (fleet: Fleet, pod: FleetPod, table: string, key: string): Promise<string | number | undefined> =>
+  parseHtableAnswer(await orWhen<unknown>(NOT_THERE, undefined, fleet.rpc(pod, "htable.get", [table, key])));
 
 /** As kamailio.cfg looks it up: the first key whose row counts. */
 async function lookUp(
@@ -78,7 +82,7 @@ export async function ping(
   const { fleet, io } = context;
   const [routers, backends] = await Promise.all([chosen(context, options.router), fleet.backends()]);
   const codes: number[] = [];
-  const views: { data: object; lines: () => readonly string[] }[] = [];
+  const views: Pick<View, "data" | "lines">[] = [];
   const shown: SipRouter[] = [];
   for (const router of routers) {
     const naming = nameResources(router, backends);
@@ -92,7 +96,7 @@ export async function ping(
     if (results.some(({ alive }) => !alive)) codes.push(EXIT.failed);
     views.push({
       data: { router: keyOf(router), results },
-      lines: () => renderPing(router, results, styleOf(options, io)),
+      lines: (style) => renderPing(router, results, style),
     });
   }
   if (views.length === 0 && backend !== undefined && worst(codes) === EXIT.ok)

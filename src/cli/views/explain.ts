@@ -19,6 +19,8 @@ export interface Question {
   readonly domain?: string | undefined;
   /** IP address of the caller */
   readonly source?: string | undefined;
+  /** user part of the caller's address */
+  readonly from?: string | undefined;
 }
 
 /** What one pod answers. */
@@ -27,7 +29,11 @@ export interface PodView {
   readonly row: string | undefined;
   readonly destinations: readonly ObservedDestination[];
   readonly draining: boolean;
+  /** it has credentials of the caller; absent when nobody has to log in, or no caller was named */
+  readonly known?: boolean;
 }
+
+export const asksForLogin = (router: SipRouter): boolean => router.spec.authentication !== undefined;
 
 export interface ExplainData {
   readonly router: SipRouter;
@@ -152,7 +158,13 @@ export function candidatesOf(
   return [...listed, rest];
 }
 
-export type Verdict = { readonly admitted: boolean | undefined; readonly text: string };
+export interface Verdict {
+  /** undefined: it depends on what was not asked */
+  readonly admitted: boolean | undefined;
+  readonly text: string;
+  /** the caller is a backend: never asked to log in */
+  readonly backend?: true;
+}
 
 /** Would a caller of this address be served. */
 export function judgeSource(
@@ -162,7 +174,8 @@ export function judgeSource(
   winner: RouteEntry | undefined,
 ): Verdict {
   const { source } = question;
-  const trusted = winner?.callers === "Trusted";
+  // who has logged in is trusted
+  const trusted = winner?.callers === "Trusted" && !asksForLogin(router);
   if (source === undefined) {
     const text = trusted
       ? "only backends and accessControl.allow may use this route: say who calls with --source IP"
@@ -183,7 +196,7 @@ export function judgeSource(
   if (list(deny).check(source, family)) return { admitted: false, text: `403: ${source} is in accessControl.deny` };
   const naming = nameResources(router, backends);
   const backend = naming.backend(`sip:${family === "ipv6" ? `[${source}]` : source}:5060`);
-  if (backend !== "") return { admitted: true, text: `${source} is backend ${backend}: trusted` };
+  if (backend !== "") return { admitted: true, backend: true, text: `${source} is backend ${backend}: trusted` };
   if (list(allow).check(source, family))
     return { admitted: true, text: `${source} is in accessControl.allow: trusted` };
   if (allow.length > 0)
@@ -238,6 +251,21 @@ export function targetsOf(data: ExplainData, winner: RouteEntry): readonly Targe
   });
 }
 
+/** Must the caller log in, and can he. `admitted: undefined`: with the right password. */
+export function judgeLogin(data: ExplainData, source: Verdict): Verdict | undefined {
+  const { from } = data.question;
+  if (!asksForLogin(data.router) || source.admitted === false || source.backend) return undefined;
+  if (from === undefined) return { admitted: undefined, text: "must log in (407); say as whom with --from USER" };
+  const known = answered(data.answers).map(({ value }) => value.known === true);
+  const count = known.filter(Boolean).length;
+  if (count === 0) return { admitted: false, text: `407: ${from} is no user of spec.authentication` };
+  const where = count === known.length ? "" : ` on ${count} of ${known.length} pods only`;
+  return {
+    admitted: count === known.length ? undefined : false,
+    text: `must log in (407) as ${from}: a known user${where}`,
+  };
+}
+
 const expectedRow = (winner: RouteEntry): string => `${winner.set}/${winner.route}`;
 
 /** Of each pod: the same as the spec says, or what else. */
@@ -258,6 +286,7 @@ export interface Explanation {
   readonly winner: RouteEntry | undefined;
   readonly number: string;
   readonly source: Verdict;
+  readonly login: Verdict | undefined;
   readonly candidates: readonly Candidate[];
   readonly targets: readonly Target[];
   readonly pods: readonly { readonly pod: string; readonly agrees: boolean; readonly text: string }[];
@@ -273,16 +302,19 @@ export function explain(data: ExplainData): Explanation {
   const source = judgeSource(router, backends, question, winner);
   const targets = winner === undefined ? [] : targetsOf(data, winner);
   const pods = podVerdicts(data, winner);
+  const login = judgeLogin(data, source);
   return {
     winner,
     number: winner === undefined ? question.number : rewritten(question.number, winner),
     source,
+    login,
     candidates: candidatesOf(router, question, winner),
     targets,
     pods,
     served:
       winner !== undefined &&
       source.admitted !== false &&
+      login?.admitted !== false &&
       targets.some((one) => one.order > 0) &&
       pods.every((one) => one.agrees),
   };

@@ -37,7 +37,7 @@ const targetColumns: readonly Column[] = [
 ];
 
 export function renderExplain(data: ExplainData, style: Style): string[] {
-  const { winner, number, source, candidates, targets, pods } = explain(data);
+  const { winner, number, source, login, candidates, targets, pods } = explain(data);
   const { question, router } = data;
   const at = question.domain === undefined ? "" : `@${question.domain}`;
   const head = `${question.number}${at} at SipRouter ${keyOf(router)}`;
@@ -48,6 +48,9 @@ export function renderExplain(data: ExplainData, style: Style): string[] {
       : [
           `${paint(`route ${winner.route} → set ${winner.set}`, "good", style)}${number === question.number ? "" : `, called number ${number}`}`,
           paint(`caller: ${source.text}`, source.admitted === false ? "bad" : undefined, style),
+          ...(login === undefined
+            ? []
+            : [paint(`login: ${login.text}`, login.admitted === false ? "bad" : undefined, style)]),
         ];
   const asked = answered(data.answers).length > 0;
   const tried = targets.filter((one) => one.order > 0);
