@@ -9,7 +9,7 @@ import { runPipeline } from "../../src/pipeline.ts";
 import { parseResources } from "../../src/standalone/resources.ts";
 
 /** What is wrong with a block because it is an excerpt. */
-const elsewhere = new Set(["BackendNotFound", "SecretNotFound", "ServiceNotFound", "NameNotResolved", "NoEndpoints", "NoBackends"]); // prettier-ignore
+const elsewhere = new Set(["BackendNotFound", "SecretNotFound", "ServiceNotFound", "NameNotResolved", "NoEndpoints", "NotRegistered", "NoBackends"]); // prettier-ignore
 
 const apiVersion = "siprouter.dev/v1alpha1";
 const routerFields = new Set(Object.keys(sipRouterSpec.shape));

@@ -62,6 +62,7 @@ export const reasons = {
   SecretInvalid: "A Secret that is named lacks a key or holds an unusable value.",
   ServiceNotFound: "A Service that is named does not exist.",
   NoEndpoints: "A Service has no ready endpoint.",
+  NotRegistered: "The PBX has not registered with a router yet, or its registration has ended.",
   NameNotResolved: "A DNS name does not resolve.",
   Programmed: "Every ready pod was read back and runs the current revision.",
   Progressing: "Pods are being brought to the current revision.",

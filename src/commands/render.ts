@@ -37,7 +37,9 @@ export const render: Command<RenderOptions> = async (options, io) => {
   const image = io.env["KAMAILIO_IMAGE"] ?? DEFAULT_IMAGE;
   const outcome = runPipeline(snapshotOf(resources.objects, names), { image });
   const routers = [...outcome.routers.values()];
-  const issues = sortIssues([...routers.flatMap((router) => router.issues), ...[...outcome.backends.values()].flat()]);
+  const found = [...routers.flatMap((router) => router.issues), ...[...outcome.backends.values()].flat()];
+  // files cannot tell who registers when the router runs
+  const issues = sortIssues(found.filter(({ reason }) => reason !== "NotRegistered"));
   const objects = routers.flatMap((router) => router.rendered?.objects ?? []).map((object) => maskSecret(object));
   if (options.output === "json") io.stdout(JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }, null, 2));
   else for (const object of objects) io.stdout(`---\n${dump(object, { lineWidth: -1, noRefs: true }).trimEnd()}`);

@@ -7,6 +7,7 @@ import { findIn } from "../model/lookup.ts";
 import type { Snapshot } from "../model/types.ts";
 import type { Management } from "./management.ts";
 import type { Mapper } from "./mapping.ts";
+import type { ContactBook } from "./contacts.ts";
 import type { NameCache } from "./dns.ts";
 import type { Observations } from "./observations.ts";
 import type { Queue } from "./queue.ts";
@@ -28,6 +29,7 @@ export interface Context {
   readonly observations: Observations;
   readonly mapper: Mapper;
   readonly names: NameCache;
+  readonly contacts: ContactBook;
   /** set once, right after the context is made */
   readonly management: Management;
   /** set once, right after the context is made */
@@ -57,6 +59,13 @@ export function tellBackends(
   const backends = new Set(all.map((id) => state.backendOf.get(id)));
   for (const backend of backends) if (backend !== undefined) context.queues.status.add(backendStatusKey(backend));
   return all.length > 0;
+}
+
+/** The backend stands for other addresses: it has another status, and who uses it another list. */
+export function tellChangedBackend(context: Context, backend: Key): void {
+  context.queues.status.add(backendStatusKey(backend));
+  const object = findIn(context.cluster.snapshot().backends, backend);
+  for (const router of object === undefined ? [] : context.mapper.usersOf(object)) context.queues.reconcile.add(router);
 }
 
 /** All backends that the router names or selects have another status. */

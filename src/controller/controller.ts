@@ -4,10 +4,11 @@ import { keyOf, type Key, type RawObject } from "../api/index.ts";
 import type { Change } from "../cluster/index.ts";
 import type { Snapshot } from "../model/types.ts";
 import { annotations } from "../render/layout.ts";
-import { backendStatusKey, findIn, routerStatusKey, tellUsedBackends, type Context } from "./context.ts";
+import { backendStatusKey, routerStatusKey, tellChangedBackend, tellUsedBackends, type Context } from "./context.ts";
 import { reloadRouter } from "./reloadFleet.ts";
 import { createManagement } from "./management.ts";
 import { createMapper, isStatusOnly, type Concerned } from "./mapping.ts";
+import { createContactBook } from "./contacts.ts";
 import { createNameCache, systemResolveName } from "./dns.ts";
 import { createObservations } from "./observations.ts";
 import { createObserver, readAsked } from "./poll.ts";
@@ -33,19 +34,13 @@ export async function startController(options: ControllerOptions): Promise<Contr
   const nameUsers = new Map<string, Set<Key>>();
   const namesOf = new Map<Key, readonly string[]>();
   const context = createContext(options, (name) => {
-    for (const backend of nameUsers.get(name) ?? []) touchBackend(backend);
+    for (const backend of nameUsers.get(name) ?? []) tellChangedBackend(context, backend);
   });
   const { cluster, clock, queues, mapper } = context;
   const observer = createObserver(context);
   let started = false;
   let ready = false;
   let resync: unknown;
-
-  const touchBackend = (key: Key): void => {
-    queues.status.add(backendStatusKey(key));
-    const object = findIn(cluster.snapshot().backends, key);
-    for (const router of object === undefined ? [] : mapper.usersOf(object)) queues.reconcile.add(router);
-  };
 
   const follow = (change: Change): void => {
     if (change.kind !== "PbxBackend") return;
@@ -130,6 +125,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
   cluster.onChange(onChange);
   await cluster.start();
   started = true;
+  for (const backend of cluster.snapshot().backends) context.contacts.remember(backend, clock.now());
   takeAll();
   if (idle()) afterRun();
 
@@ -173,6 +169,7 @@ function isReady(context: Context): boolean {
 
 function createContext(options: ControllerOptions, onName: (name: string) => void): Context {
   const clock = options.clock ?? systemClock;
+  const contacts = createContactBook();
   const names = createNameCache({ clock, resolve: options.resolveName ?? systemResolveName(), onChange: onName });
   return {
     cluster: options.cluster,
@@ -190,29 +187,37 @@ function createContext(options: ControllerOptions, onName: (name: string) => voi
     mapper: createMapper(),
     names,
     management: {} as Context["management"],
+    contacts,
     queues: {} as Context["queues"],
     snapshot: mergedSnapshot(
       () => options.cluster.snapshot(),
       () => names.current(),
+      () => contacts.current(),
     ),
   };
 }
 
-/** The cluster's snapshot with the looked-up names; the same object as long as nothing in it changed. */
-function mergedSnapshot(read: () => Snapshot, names: () => Snapshot["names"]): () => Snapshot {
+/** The cluster's snapshot with the looked-up names and the contacts of PBXes; the same object as long as nothing in it changed. */
+function mergedSnapshot(
+  read: () => Snapshot,
+  names: () => Snapshot["names"],
+  contacts: () => NonNullable<Snapshot["contacts"]>,
+): () => Snapshot {
   let last: Snapshot | undefined;
   const fields = ["routers", "backends", "services", "endpointSlices"] as const;
   return () => {
     const now = read();
     const known = names();
+    const registered = contacts();
     const same =
       last !== undefined &&
       last.names === known &&
+      last.contacts === registered &&
       fields.every((field) => last?.[field] === now[field]) &&
       last.secrets.length === now.secrets.length &&
       last.secrets.every((secret, index) => secret === now.secrets[index]);
     if (same && last !== undefined) return last;
-    last = { ...now, names: known };
+    last = { ...now, names: known, contacts: registered };
     return last;
   };
 }

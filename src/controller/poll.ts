@@ -3,7 +3,14 @@ import type { Key } from "../api/index.ts";
 import type { PodReading } from "../kamailio/types.ts";
 import type { PodView } from "../cluster/index.ts";
 import { decidePod } from "../reload/index.ts";
-import { backendStatusKey, routerStatusKey, tellBackends, usablePods, type Context } from "./context.ts";
+import {
+  backendStatusKey,
+  routerStatusKey,
+  tellBackends,
+  tellChangedBackend,
+  usablePods,
+  type Context,
+} from "./context.ts";
 import { addressOf } from "./reloadFleet.ts";
 import { FAILED_POLLS } from "./observations.ts";
 import { targetOf } from "./restore.ts";
@@ -95,10 +102,27 @@ async function readOnce(context: Context, state: RouterState, pod: PodView): Pro
     const reading = await context.pipeline.readPod(context.control, addressOf(pod, token), desired);
     if (context.observations.put(pod.uid, reading, epoch, context.clock.now()))
       compare(context, state, pod, before, reading);
+    takeContacts(context, state, pod, reading);
   } catch (error) {
     context.log.debug({ router: state.key, pod: pod.name, err: error }, "the pod did not answer");
     if (context.observations.fail(pod.uid) === FAILED_POLLS) lost(context, state, pod, error);
   }
+}
+
+/** PBXes that registered, or are no longer: another list of destinations. */
+function takeContacts(context: Context, state: RouterState, pod: PodView, reading: PodReading): void {
+  const users = state.plan?.data.registrants?.users ?? [];
+  const pods = usablePods(context, state.key);
+  const changed = context.contacts.read({
+    router: state.key,
+    pod: pod.uid,
+    pods: pods.map(({ uid }) => uid),
+    reading,
+    backends: new Map(users.map(({ user, backend }) => [user, backend])),
+    own: new Set([...pods.map(({ ip }) => ip), ...(context.cluster.workload(state.key)?.addresses ?? [])]),
+    now: context.clock.now(),
+  });
+  for (const backend of changed) tellChangedBackend(context, backend);
 }
 
 /** Whatever differs from before, or from what the pod must run, is somebody's business. */

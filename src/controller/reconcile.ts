@@ -11,6 +11,7 @@ import {
   findIn,
   routerStatusKey,
   STATUS_DELAY_MS,
+  tellChangedBackend,
   tellUsedBackends,
   type Context,
 } from "./context.ts";
@@ -96,7 +97,9 @@ interface Planned {
 function plan(context: Context, state: RouterState, build: () => RouterPlan): Planned | "empty" | undefined {
   try {
     const { plan: made, kept } = keepLastDestinations(build(), state.plan);
-    if (made.data.sets.every((set) => set.destinations.length === 0)) return "empty";
+    // where PBXes register with the router it has to run before the first of them does
+    const awaits = made.structure.registrants !== undefined;
+    if (!awaits && made.data.sets.every((set) => set.destinations.length === 0)) return "empty";
     return { plan: made, kept, rendered: context.pipeline.renderRouter(made) };
   } catch (error) {
     state.failure = { reason: "RenderFailed", message: messageOf(error) };
@@ -263,6 +266,7 @@ function dropRouter(context: Context, key: Key): void {
   const state = context.states.get(key);
   if (state === undefined) return;
   for (const uid of state.pods.keys()) context.observations.drop(uid);
+  for (const backend of context.contacts.forget(key)) tellChangedBackend(context, backend);
   for (const backend of new Set(state.backendOf.values())) context.queues.status.add(backendStatusKey(backend));
   for (const progress of state.pods.values()) context.metrics.pod(key, progress.name, undefined);
   context.metrics.destinations(key, undefined);

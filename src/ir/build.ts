@@ -5,6 +5,7 @@ import { buildCaps, hasCaps } from "./caps.ts";
 import { buildSet } from "./destinations.ts";
 import { deepFreeze } from "./freeze.ts";
 import { hashOf } from "./hash.ts";
+import { buildRegistrants, hasRegistrants, registrationRealm } from "./registrants.ts";
 import { buildRoutes } from "./routes.ts";
 import { buildTrunks, hasTrunks } from "./trunks.ts";
 import type { DataPlan, RouterPlan, StructurePlan, WorkloadPlan } from "./types.ts";
@@ -53,6 +54,7 @@ function buildStructure({ object: { spec }, tls, sets }: ResolvedRouter): Struct
     ...(spec.dispatcherSets.some((set) => set.algorithm === "CallLoad") ? { callLoad: true } : {}),
     ...(hasCaps(sets) ? { maxCalls: true } : {}),
     ...(hasTrunks(sets) ? { trunks: true } : {}),
+    ...(hasRegistrants(sets) ? { registrants: { realm: registrationRealm(spec) } } : {}),
     ...(tls === undefined ? {} : { tls: buildTls(tls) }),
     ...(mediaProxy === undefined ? {} : { rtpengine: sorted(mediaProxy.rtpengine.addresses) }),
     workers: kamailio.workers,
@@ -76,6 +78,7 @@ function buildData({ object, sets, tls, credentials }: ResolvedRouter): DataPlan
     ...(credentials === undefined ? {} : { credentials }),
     ...(hasCaps(sets) ? { caps: buildCaps(sets, object.spec.replicas) } : {}),
     ...(hasTrunks(sets) ? { trunks: buildTrunks(sets) } : {}),
+    ...(hasRegistrants(sets) ? { registrants: buildRegistrants(sets, registrationRealm(object.spec)) } : {}),
   };
 }
 

@@ -27,6 +27,8 @@ export interface StructurePlan {
   readonly maxCalls?: boolean;
   /** a backend has credentials for its challenges */
   readonly trunks?: boolean;
+  /** a backend registers itself, and is asked for its password in this realm */
+  readonly registrants?: { readonly realm: string };
   /**
    * There are TLS listeners; the name of the one whose certificate all show. `ca`: hash of the authorities that backends
    * are verified against; absent: they are not verified.
@@ -107,6 +109,16 @@ export interface DataPlan {
   readonly credentials?: CredentialsPlan;
   /** there when the structure has `trunks` */
   readonly trunks?: TrunksPlan;
+  /** there when the structure has `registrants` */
+  readonly registrants?: RegistrantsPlan;
+}
+
+/** PBXes that register themselves. Secret: goes into a Secret only. */
+export interface RegistrantsPlan {
+  /** see {@link CredentialsPlan} */
+  readonly salt: string;
+  /** sorted by user; `ha1`: as in {@link CredentialsPlan}; `backend`: key of the PbxBackend */
+  readonly users: readonly { readonly user: string; readonly ha1: string; readonly backend: string }[];
 }
 
 /** What challenges of trunks are answered with. Secret: goes into a Secret only. */

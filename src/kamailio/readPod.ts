@@ -13,6 +13,7 @@ import type { DataTable, DesiredData } from "../render/types.ts";
 import { NOT_THERE, orWhen, readDestinations, type Call } from "./ask.ts";
 import { parseDialogAnswer, parseHtableAnswer, parseVersionAnswer } from "./parse.ts";
 import { readMediaProxies } from "./readMedia.ts";
+import { readContacts } from "./registrations.ts";
 import { tableKinds } from "./tableKinds.ts";
 import type { Control, ControlAddress, PodReading } from "./types.ts";
 
@@ -40,6 +41,7 @@ export const readPod = async (
   const seeded = await orWhen(NOT_THERE, undefined, call("htable.get", "st", "seeded"));
   const calls = parseDialogAnswer(await call("dlg.stats_active"));
   const mediaProxies = await readMediaProxies(call, desired.mediaProxies ?? []);
+  const contacts = await readContacts(control, address, desired.registrants ?? []);
   const version = parseVersionAnswer(await call("core.version"));
   return {
     destinations,
@@ -47,6 +49,7 @@ export const readPod = async (
     ...(version === undefined ? {} : { version }),
     draining: parseHtableAnswer(drain) === 1,
     ...(mediaProxies.length === 0 ? {} : { mediaProxies }),
+    ...(contacts === undefined ? {} : { contacts }),
     ...(parseHtableAnswer(seeded) === 1 ? {} : { fresh: true }),
     calls,
   };

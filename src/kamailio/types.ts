@@ -18,6 +18,22 @@ export interface ObservedDestination {
   readonly latencyMs?: { readonly average: number; readonly max: number; readonly last: number };
 }
 
+/** A contact that is registered with a Kamailio (module usrloc, RPC `ul.lookup`). */
+export interface Registration {
+  readonly user: string;
+  /** URI of the phone as it gave it */
+  readonly contact: string;
+  /** URI where it is reached, when that is another: it is behind NAT */
+  readonly received?: string;
+  /** until it is forgotten, seconds; 0: it is over */
+  readonly expiresSeconds: number;
+  readonly userAgent?: string;
+  /** it is on a connection: only the replica that has it reaches it */
+  readonly connected: boolean;
+  /** of the last REGISTER, whichever replica had it: seconds since the epoch */
+  readonly modifiedAt: number;
+}
+
 /** What one running Kamailio runs, read back. */
 export interface PodReading {
   readonly destinations: readonly ObservedDestination[];
@@ -27,6 +43,8 @@ export interface PodReading {
   readonly draining: boolean;
   /** instances of the media proxy, and whether they answered a ping */
   readonly mediaProxies?: readonly { readonly socket: string; readonly answers: boolean }[];
+  /** user of a PBX that registers itself -> its contacts, none when it is not registered */
+  readonly contacts?: Readonly<Record<string, readonly Registration[]>>;
   /** started and not yet told which destinations do not answer, as the other pods know */
   readonly fresh?: boolean;
   /** active dialogs */

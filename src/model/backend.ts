@@ -4,6 +4,7 @@ import { resolveEndpoints } from "./endpoints.ts";
 import { sortIssues } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import { parseBackend } from "./parse.ts";
+import { resolveRegistrant } from "./registrants.ts";
 import { backendSecretIssues } from "./secrets.ts";
 import { resolveLogin } from "./trunks.ts";
 import type { Issue, ResolvedBackend, Snapshot } from "./types.ts";
@@ -37,8 +38,16 @@ function resolveObject(snapshot: Snapshot, raw: RawObject): BackendResolution {
   const refused = refuseUnsupported("PbxBackend", ref, object.spec);
   const { endpoints, issues } = resolveEndpoints(snapshot, object);
   const { login, issues: wrongLogin } = resolveLogin(snapshot, object);
-  const all = sortIssues([...refused, ...issues, ...backendSecretIssues(snapshot, object), ...wrongLogin]);
+  const { registrant, issues: wrongRegistrant } = resolveRegistrant(snapshot, object);
+  const all = sortIssues([
+    ...refused,
+    ...issues,
+    ...backendSecretIssues(snapshot, object),
+    ...wrongLogin,
+    ...wrongRegistrant,
+  ]);
   if (all.some((issue) => !issue.transient)) return { issues: all };
   const { adminState } = object.spec;
-  return { backend: { ref, object, adminState, endpoints, ...(login === undefined ? {} : { login }) }, issues: all };
+  const logins = { ...(login === undefined ? {} : { login }), ...(registrant === undefined ? {} : { registrant }) };
+  return { backend: { ref, object, adminState, endpoints, ...logins }, issues: all };
 }

@@ -10,9 +10,11 @@ import {
   type RawObject,
   type Transport,
 } from "../api/index.ts";
+import { canonicalIp, isHostAddress } from "./addresses.ts";
 import { unresolved, wrong } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import { parseBackend } from "./parse.ts";
+import { resolveContacts } from "./registrants.ts";
 import type { Endpoint, Issue, Snapshot } from "./types.ts";
 
 export interface EndpointResolution {
@@ -20,10 +22,6 @@ export interface EndpointResolution {
   readonly endpoints: readonly Endpoint[];
   readonly issues: readonly Issue[];
 }
-
-/** One spelling per address: IPv6 in the short lower-case form of RFC 5952. */
-export const canonicalIp = (ip: string): string =>
-  isIP(ip) === 6 ? new URL(`http://[${ip}]`).hostname.slice(1, -1) : ip;
 
 /** DNS names of all backends, lower case, sorted: what `Snapshot.names` should hold. */
 export function namesToResolve(backends: readonly RawObject[]): readonly string[] {
@@ -39,11 +37,9 @@ export function resolveEndpoints(snapshot: Snapshot, backend: PbxBackend): Endpo
   const { spec } = backend;
   if (spec.address !== undefined) return resolveAddress(snapshot, backend, spec.address);
   if (spec.service !== undefined) return resolveService(snapshot, backend, spec.service);
-  return { endpoints: [], issues: [] };
+  const { endpoints, issues } = resolveContacts(snapshot, backend);
+  return { endpoints: sortEndpoints(endpoints), issues };
 }
-
-const unusable = (ip: string): boolean =>
-  isIP(ip) === 4 ? /^(0\.|255\.255\.255\.255$|2(2[4-9]|3[0-9])\.)/.test(ip) : /^(::$|ff)/.test(canonicalIp(ip));
 
 function resolveAddress(snapshot: Snapshot, backend: PbxBackend, address: string): EndpointResolution {
   const ref = refOf(backend);
@@ -53,13 +49,12 @@ function resolveAddress(snapshot: Snapshot, backend: PbxBackend, address: string
   const sendTo = (ips: readonly string[]): readonly Endpoint[] =>
     sortEndpoints(ips.map((ip) => ({ host: canonicalIp(ip), port, transport, ready: true })));
   if (isIP(address) !== 0) {
-    if (!unusable(address)) return { endpoints: sendTo([address]), issues: [] };
+    if (isHostAddress(address)) return { endpoints: sendTo([address]), issues: [] };
     const message = `${address} is the address of no single host: give the PBX's own address.`;
     return { endpoints: [], issues: [wrong(ref, path, "Invalid", message)] };
   }
   const found = snapshot.names.get(address.toLowerCase());
-  const ips =
-    found !== undefined && "addresses" in found ? found.addresses.filter((ip) => isIP(ip) !== 0 && !unusable(ip)) : [];
+  const ips = found !== undefined && "addresses" in found ? found.addresses.filter(isHostAddress) : [];
   if (ips.length > 0) return { endpoints: sendTo(ips), issues: [] };
   const why =
     found === undefined

@@ -5,11 +5,12 @@ import { sortIssues, unresolved } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import { parseRouter } from "./parse.ts";
 import { podTemplateIssues } from "./podTemplate.ts";
+import { separateRegistrants } from "./registrants.ts";
 import { routeConflicts } from "./routes.ts";
 import { routerSecretIssues } from "./secrets.ts";
 import { resolveTls } from "./tls.ts";
 import { assignSetIds, resolveSet } from "./sets.ts";
-import type { Issue, Resolution, ResolvedSet, Snapshot } from "./types.ts";
+import type { Credentials, Issue, Resolution, ResolvedSet, Snapshot } from "./types.ts";
 import { refuseUnsupported } from "./unsupported.ts";
 
 /** More than that helps nobody, and a status has its limits. */
@@ -34,7 +35,7 @@ export function resolveRouter(snapshot: Snapshot, key: Key): Resolution {
   const { tls, issues: tlsIssues } = resolveTls(snapshot, router);
   const { credentials, issues: wrongCredentials } = resolveCredentials(snapshot, router);
   const secrets = [...routerSecretIssues(snapshot, router), ...tlsIssues, ...wrongCredentials];
-  const sets = resolveSets(snapshot, router);
+  const sets = resolveSets(snapshot, router, credentials);
   const issues = limit(sortIssues([...own, ...secrets, ...sets.issues]));
   const usable = own.length === 0 && secrets.length === 0 && sets.sets.some((set) => set.members.length > 0);
   if (!usable) return { issues };
@@ -46,13 +47,18 @@ export function resolveRouter(snapshot: Snapshot, key: Key): Resolution {
 function resolveSets(
   snapshot: Snapshot,
   router: SipRouter,
+  credentials: Credentials | undefined,
 ): { readonly sets: readonly ResolvedSet[]; readonly issues: readonly Issue[] } {
   const ids = assignSetIds(router.spec.dispatcherSets, router.status);
   const resolved = router.spec.dispatcherSets.map((set, index) =>
     resolveSet(snapshot, router, index, ids.get(set.name) ?? 0),
   );
-  const sets = resolved.map(({ set }) => set);
-  const issues = resolved.flatMap((one) => one.issues);
+  const { sets, issues: shared } = separateRegistrants(
+    router,
+    resolved.map(({ set }) => set),
+    credentials,
+  );
+  const issues = [...resolved.flatMap((one) => one.issues), ...shared];
   if (sets.length > 1 && sets.every((set) => set.members.length === 0)) {
     const message = "no set has a usable backend: what served before goes on until one has.";
     issues.push(unresolved(refOf(router), "spec.dispatcherSets", "NoBackends", message));

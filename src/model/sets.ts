@@ -95,8 +95,13 @@ export function resolveSet(snapshot: Snapshot, router: SipRouter, index: number,
           `PbxBackend ${key} is left out: it is reached over ${unsendable}, and the router sends from its listeners: add a ${unsendable} listener, or change the transport of the backend.`,
         ),
       );
-    else if (usable) members.push(memberOf(set.algorithm, backend, wanted));
+    const sendable = usable && unsendable === undefined;
+    // one that registers itself is known to the router before it has a destination
+    const awaited = backend?.object.spec.registration !== undefined;
+    if (sendable) members.push(memberOf(set.algorithm, backend, wanted));
+    else if (awaited) members.push(memberOf(set.algorithm, { ...backend, endpoints: [] }, wanted));
   }
+  // a set whose PBXes have yet to register is told by them
   if (members.length === 0)
     issues.push(
       unresolved(

@@ -10,6 +10,7 @@ import type {
   ObjectRef,
   Transport,
   AdminState,
+  Key,
 } from "../api/index.ts";
 
 /** Everything the pipeline may look at, read from the caches at one moment. Never mutated (frozen in tests). */
@@ -21,6 +22,16 @@ export interface Snapshot {
   readonly secrets: readonly RawObject[];
   /** DNS name (lower case) -> addresses, or an error text. Names that are not yet looked up are absent. */
   readonly names: ReadonlyMap<string, { addresses: readonly string[] } | { error: string }>;
+  /** key of a PbxBackend that registers itself -> its contacts, as the routers that use it know them; sorted */
+  readonly contacts?: ReadonlyMap<Key, readonly Contact[]>;
+}
+
+/** Where a PBX that registered is reached (RFC 3261 10). */
+export interface Contact {
+  /** as it gave it */
+  readonly uri: string;
+  /** `sip:` URI of the address that the REGISTER came from */
+  readonly received?: string;
 }
 
 /**
@@ -53,6 +64,8 @@ export interface ResolvedBackend {
   readonly endpoints: readonly Endpoint[];
   /** of a trunk that challenges */
   readonly login?: Login;
+  /** of a PBX that registers itself; absent while its Secret is not there */
+  readonly registrant?: Login;
 }
 
 /** What a challenge is answered with. Secret. */

@@ -28,11 +28,6 @@ const rows: readonly Row[] = [
     refuse: is(true),
     message: "the host network is not supported yet: set it to false.",
   },
-  {
-    kind: "PbxBackend",
-    path: "spec.registration",
-    message: "a backend that registers itself is not supported yet: give its address or its service.",
-  },
 ];
 
 /** One issue for each place of `spec` that asks for a feature that is not there. */

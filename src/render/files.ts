@@ -9,6 +9,7 @@ import type { DataTableFile } from "./kamailio/dataTable.ts";
 import { DRAIN_FILE, renderDrainScript } from "./kamailio/drain.ts";
 import { mediaSockets, parseMediaFile, renderMediaFile } from "./kamailio/media.ts";
 import { refuse } from "./kamailio/quote.ts";
+import { registrantTable } from "./kamailio/registrants.ts";
 import { domainTable, routeTable } from "./kamailio/routeTables.ts";
 import { accessTable, credentialsTable, limitsTable } from "./kamailio/securityTables.ts";
 import { renderTlsConfig } from "./kamailio/tls.ts";
@@ -25,6 +26,7 @@ const dataTables: readonly DataTableFile[] = [
   limitsTable,
   credentialsTable,
   trunkTable,
+  registrantTable,
   capsTable,
   certificateTable,
 ];
@@ -38,7 +40,7 @@ export const renderFiles = (plan: RouterPlan): RenderedFiles => {
     [DRAIN_FILE]: renderDrainScript(),
     ...renderTlsConfig(plan.structure),
   };
-  const entries = buildEntries(plan.data);
+  const entries = buildEntries(plan);
   const tables = dataTables.flatMap((file) => file.render(plan) ?? []);
   return {
     structure,
@@ -56,6 +58,7 @@ export const renderFiles = (plan: RouterPlan): RenderedFiles => {
       entries,
       tables.map(({ table }) => table),
       mediaSockets(plan.structure),
+      plan.data.registrants?.users.map(({ user }) => user),
     ),
   };
 };
@@ -88,9 +91,11 @@ const desiredOf = (
   dispatcher: readonly DispatcherEntry[],
   tables: readonly DataTable[],
   mediaProxies: readonly string[],
+  registrants: readonly string[] = [],
 ): DesiredData => ({
   revision: hashOf({ dispatcher, tables }),
   dispatcher,
   tables,
   ...(mediaProxies.length === 0 ? {} : { mediaProxies }),
+  ...(registrants.length === 0 ? {} : { registrants }),
 });

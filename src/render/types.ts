@@ -35,6 +35,8 @@ export interface DesiredData {
   readonly tables: readonly DataTable[];
   /** control sockets of the media proxy, as Kamailio names them; not part of the revision */
   readonly mediaProxies?: readonly string[];
+  /** users of PBXes that register themselves: their contacts are read; not part of the revision */
+  readonly registrants?: readonly string[];
 }
 
 /** The files of a router. Keys are file names without folder: they become ConfigMap keys. */

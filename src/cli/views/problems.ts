@@ -27,6 +27,8 @@ export const remedies: Readonly<Partial<Record<Reason, string>>> = {
   SecretNotFound: "Create the Secret named.",
   SecretInvalid: "Correct the Secret named.",
   ServiceNotFound: "Create the Service named, or correct the name.",
+  NotRegistered:
+    "Look at the PBX: its outbound registration names this router, the user and the password of the Secret.",
   NoEndpoints: "Look at the pods behind the Service: none is ready.",
   NameNotResolved: "Correct the host name, or the DNS zone.",
   Progressing: "Wait; if this stays, look at the operator's log.",

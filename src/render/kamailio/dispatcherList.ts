@@ -1,18 +1,21 @@
 /**
  * `dispatcher.list`: `setid uri flags priority attrs`. Kamailio loads an empty file as no destination at all and says
- * Ok: an empty list is refused.
+ * Ok: an empty list is refused, unless PBXes have yet to register.
  */
 import { destinationId, hashOf } from "../../ir/index.ts";
-import type { DataPlan, Destination, DispatcherSetPlan } from "../../ir/types.ts";
+import type { Destination, DispatcherSetPlan, RouterPlan } from "../../ir/types.ts";
 import { DISABLED_FLAG } from "../layout.ts";
 import type { DispatcherEntry } from "../types.ts";
 import { dispatcherAttrs, dispatcherLine, dispatcherUri, integer, refuse } from "./quote.ts";
 
 export const DISPATCHER_FILE = "dispatcher.list";
 
-export function buildEntries(data: DataPlan): readonly DispatcherEntry[] {
+/** The list before the first PBX has registered; nothing takes the place of a longer one by it. */
+const NONE_YET = "# no destination yet\n";
+
+export function buildEntries({ structure, data }: Pick<RouterPlan, "structure" | "data">): readonly DispatcherEntry[] {
   const entries = data.sets.flatMap((set) => set.destinations.map((destination) => entryOf(set, destination)));
-  if (entries.length === 0)
+  if (entries.length === 0 && structure.registrants === undefined)
     refuse("dispatcherSets", [], "at least one backend: with an empty list Kamailio would forget every destination");
   const ids = new Set(entries.map(destinationId));
   if (ids.size !== entries.length)
@@ -49,17 +52,20 @@ const rankOf = (set: DispatcherSetPlan, uri: string): number =>
 const MAX_RANK = 99_999_999;
 
 export const renderDispatcherList = (entries: readonly DispatcherEntry[]): string =>
-  entries
-    .map(({ setId, uri, flags, priority, attrs }) =>
-      dispatcherLine(`destination ${uri}`, [
-        ...[setId, uri, flags, priority].map(String),
-        ...(attrs === "" ? [] : [attrs]),
-      ]),
-    )
-    .join("");
+  entries.length === 0
+    ? NONE_YET
+    : entries
+        .map(({ setId, uri, flags, priority, attrs }) =>
+          dispatcherLine(`destination ${uri}`, [
+            ...[setId, uri, flags, priority].map(String),
+            ...(attrs === "" ? [] : [attrs]),
+          ]),
+        )
+        .join("");
 
 /** @throws OperatorError SIPR_RENDER_REFUSED for a line that {@link renderDispatcherList} does not write */
 export function parseDispatcherList(text: string): readonly DispatcherEntry[] {
+  if (text === NONE_YET) return [];
   const lines = text.split("\n");
   if (lines.pop() !== "" || lines.length === 0) refuse(DISPATCHER_FILE, text, "complete lines, at least one");
   return lines.map((line) => {

@@ -5,6 +5,7 @@
  */
 import type { StructurePlan } from "../../ir/types.ts";
 import { integer } from "./quote.ts";
+import { hasRegistrants } from "./registrants.ts";
 import { replicatedLocation } from "./replication.ts";
 import { peerKeyInCfg } from "./tokens.ts";
 
@@ -12,9 +13,12 @@ const DEFAULT_CONTACTS = 10;
 
 export const isRegistrar = ({ registration }: StructurePlan): boolean => registration.mode === "Registrar";
 
+/** It keeps contacts: those of its users, or those of PBXes. */
+export const keepsLocation = (structure: StructurePlan): boolean => isRegistrar(structure) || hasRegistrants(structure);
+
 /** Of the control port: a list that does not fit private memory is never answered, and its process is lost. */
 export const limitDump = (structure: StructurePlan): string =>
-  isRegistrar(structure)
+  keepsLocation(structure)
     ? `  if ($rb =~ '"method":"ul\\.dump"' && $stat(location_contacts) > 2000) {
     xhttp_reply("413", "Content Too Large", "text/plain", "more phones are registered than can be listed\\n");
     exit;
@@ -29,7 +33,14 @@ export const fromPeer = (structure: StructurePlan): string => (isRegistrar(struc
 export const locationFirst = (structure: StructurePlan): string =>
   isRegistrar(structure) ? "\n  route(LOCATION);" : "";
 
-export function renderRegistrar(structure: StructurePlan): readonly string[] {
+export const renderRegistrar = (structure: StructurePlan): readonly string[] => [
+  ...routes,
+  ...throughMe(structure).split("\n"),
+];
+
+/** What contacts are kept with, where any are. */
+export function renderLocation(structure: StructurePlan): readonly string[] {
+  if (!keepsLocation(structure)) return [];
   const { maxExpiresSeconds, maxContacts = DEFAULT_CONTACTS } = structure.registration;
   const longest = integer("registration.maxExpiresSeconds", maxExpiresSeconds, 30, 86_400);
   return [
@@ -54,8 +65,6 @@ export function renderRegistrar(structure: StructurePlan): readonly string[] {
     'modparam("registrar", "path_use_received", 1)',
     'modparam("registrar", "path_check_local", 1)',
     ...replicatedLocation,
-    ...routes,
-    ...throughMe(structure).split("\n"),
   ];
 }
 
@@ -92,8 +101,11 @@ route[REGISTER] {
 
 route[LOCATION] {
   if ($rU == $null) return;
+  # a user of the router: neither somebody who was removed, nor a PBX
+  $var(known) = $sht(credentials=>$rU);
+  if ($(var(known){s.len}) != 32) return;
   if (!lookup("location")) {
-    if ($var(backend) == 1 && $sht(credentials=>$rU) != $null) {
+    if ($var(backend) == 1) {
       sl_send_reply("480", "Temporarily Unavailable");
       exit;
     }

@@ -1,11 +1,18 @@
-/** REGISTER: forwarded to the PBX that owns the extension, with Path, its lifetime capped; or refused. */
+/** REGISTER of a PBX: kept. Of a phone: forwarded to the PBX that owns the extension, with Path, its lifetime capped; or refused. */
 import type { StructurePlan } from "../../ir/types.ts";
 import { authenticateAll, renderForwardAll } from "./forwardAll.ts";
 import { greaterThan } from "./numberPattern.ts";
 import { integer, refuse } from "./quote.ts";
-import { renderRegistrar } from "./registrar.ts";
+import { renderRegistrants } from "./registrants.ts";
+import { renderLocation, renderRegistrar } from "./registrar.ts";
 
-export function renderRegistration(structure: StructurePlan): readonly string[] {
+export const renderRegistration = (structure: StructurePlan): readonly string[] => [
+  ...renderLocation(structure),
+  ...renderRegistrants(structure),
+  ...registering(structure),
+];
+
+function registering(structure: StructurePlan): readonly string[] {
   const { registration } = structure;
   switch (registration.mode) {
     case "Reject":

@@ -5,9 +5,11 @@
  */
 import type { StructurePlan } from "../../ir/types.ts";
 import { PEER_PORT } from "../layout.ts";
+import { hasRegistrants } from "./registrants.ts";
 import { peerKeyInCfg } from "./tokens.ts";
 
-export const hasReplication = ({ registration }: StructurePlan): boolean => registration.mode === "Registrar";
+export const hasReplication = (structure: StructurePlan): boolean =>
+  structure.registration.mode === "Registrar" || hasRegistrants(structure);
 
 export const replicationListeners = (structure: StructurePlan): readonly string[] =>
   hasReplication(structure) ? [`listen=udp:"SIPR_POD_IP":${PEER_PORT}`] : [];
@@ -43,6 +45,10 @@ export const replicatedLocation = [
 /** A condition in front of a statement: what another replica sends has passed it already. */
 export const unlessPeer = (structure: StructurePlan): string =>
   hasReplication(structure) ? "if ($sht(peers=>$si) == $null) " : "";
+
+/** A line in front of what only strangers pass: other replicas send the calls of many. */
+export const exceptPeers = (structure: StructurePlan): string =>
+  hasReplication(structure) ? "\n  if ($sht(peers=>$si) != $null) return;" : "";
 
 /** First lines of `request_route`. */
 export const peerRequests = (structure: StructurePlan): string =>

@@ -1,6 +1,7 @@
 /** request_route: what every request passes, and requests inside a dialog. */
 import type { StructurePlan } from "../../ir/types.ts";
 import { integer } from "./quote.ts";
+import { registrantFirst } from "./registrants.ts";
 import { fromPeer } from "./registrar.ts";
 import { peerRequests, unlessPeer } from "./replication.ts";
 import { failMedia, mediaInReply, mediaWithin, offerMedia } from "./media.ts";
@@ -48,7 +49,7 @@ ${everyRequest(structure)}
     exit;
   }${fromPeer(structure)}
   route(ADMIT);
-  if (is_method("REGISTER")) {
+  if (is_method("REGISTER")) {${registrantFirst(structure)}
     route(REGISTER);
     exit;
   }

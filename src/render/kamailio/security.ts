@@ -4,6 +4,8 @@
  */
 import type { StructurePlan } from "../../ir/types.ts";
 import { cfgText, refuse } from "./quote.ts";
+import { hasRegistrants, registrantPassword } from "./registrants.ts";
+import { exceptPeers } from "./replication.ts";
 import { groups } from "./securityTables.ts";
 import { controlTokenInCfg } from "./tokens.ts";
 
@@ -41,12 +43,13 @@ export const renderSecurity = (structure: StructurePlan): readonly string[] =>
     'modparam("counters", "script_counter", "sipr.small_options_dropped OPTIONS shorter than their answer, dropped")',
     ...(structure.accessControl ? accessModules : []),
     ...(structure.rateLimit === true ? rateModules : []),
-    ...(structure.authentication === undefined ? [] : authModules),
+    ...(structure.authentication === undefined ? [] : [credentials]),
+    ...(asks(structure) ? authModules : []),
     admission(structure),
     smallOptions(structure),
     ...(structure.accessControl ? [refuseSource] : []),
-    ...(structure.rateLimit === true ? [rateLimit] : []),
-    ...(structure.authentication === undefined ? [] : [authenticate(realmOf(structure.authentication))]),
+    ...(structure.rateLimit === true ? [rateLimit(structure)] : []),
+    ...(asks(structure) ? [authenticate(structure)] : []),
   ].flatMap((text) => text.split("\n"));
 
 const accessModules = [
@@ -71,7 +74,6 @@ const rateModules = [
  * source address (flag 8 of `auth_checks_*`).
  */
 const authModules = [
-  'modparam("htable", "htable", "credentials=>size=12;dbtable=credentials;")',
   'loadmodule "auth.so"',
   `modparam("auth", "secret", "${controlTokenInCfg}")`,
   'modparam("auth", "nonce_expire", 300)',
@@ -81,7 +83,13 @@ const authModules = [
   'modparam("counters", "script_counter", "sipr.authentication_failed Requests with wrong credentials")',
 ];
 
-const realmOf = ({ realm }: NonNullable<StructurePlan["authentication"]>): string => {
+const credentials = 'modparam("htable", "htable", "credentials=>size=12;dbtable=credentials;")';
+
+/** Everybody, or at least PBXes that register themselves. */
+const asks = (structure: StructurePlan): boolean => structure.authentication !== undefined || hasRegistrants(structure);
+
+const realmOf = ({ authentication, registrants }: StructurePlan): string => {
+  const realm = authentication?.realm ?? registrants?.realm ?? "";
   if (!/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(realm)) refuse("authentication.realm", realm, "a domain");
   return cfgText("authentication.realm", realm);
 };
@@ -189,8 +197,8 @@ route[REFUSE_SOURCE] {
  * Counts the requests of a source in a calendar second. A bucket is known by a secret hash, so that nobody can choose an
  * address that shares a bucket with somebody else's.
  */
-const rateLimit = `
-route[RATE_LIMIT] {
+const rateLimit = (structure: StructurePlan): string => `
+route[RATE_LIMIT] {${exceptPeers(structure)}
   $var(bucket) = "${controlTokenInCfg}" + $si;
   $var(bucket) = $(var(bucket){s.md5}{s.corehash,${BUCKETS}});
   if ($sht(banned=>$var(bucket)) == $si) {
@@ -223,9 +231,9 @@ route[BANNED] {
  * RFC 3261 22. A user who does not exist is checked against a hash that nobody knows: same work, same answer. (The
  * generation of the table is no hash of 32 digits.)
  */
-const authenticate = (realm: string): string => `
+const authenticate = (structure: StructurePlan, realm = realmOf(structure)): string => `
 route[AUTHENTICATE] {
-  $var(ha1) = $sht(credentials=>$au);
+  $var(ha1) = ${structure.authentication === undefined ? '""' : "$sht(credentials=>$au)"};${registrantPassword(structure)}
   $var(known) = 1;
   if ($(var(ha1){s.len}) != 32) {
     $var(known) = 0;

@@ -1,0 +1,61 @@
+/**
+ * PBXes that register with the router, whatever its mode of registration. Each authenticates with the user and the
+ * password of its PbxBackend; its contact is kept as that of a phone of a registrar is, one for each user: a new one
+ * takes the place of the old one. The operator reads it and makes it a destination. Nobody is called at it from here.
+ */
+import type { StructurePlan } from "../../ir/types.ts";
+import { htableFields, htableShape, secretTable } from "./dataTable.ts";
+import { refuse } from "./quote.ts";
+
+/** User -> HA1 (RFC 2617 3.2.2.2). */
+export const registrantTable = secretTable(htableShape("registrants"), ({ structure, data: { registrants } }) => {
+  if (structure.registrants === undefined) return undefined;
+  if (registrants === undefined) return refuse("registration", registrants, "a Secret with a password");
+  const rows = registrants.users.map(({ user, ha1 }) => {
+    if (!/^[A-Za-z0-9._~-]{1,64}$/.test(user))
+      refuse("registration.username", user, "letters, digits, dots, dashes, underscores and tildes");
+    if (!/^[0-9a-f]{32}$/.test(ha1)) refuse(`registration: user ${user}`, "(hidden)", "32 hexadecimal digits");
+    return [user, htableFields(user, ha1)] as const;
+  });
+  return { salt: registrants.salt, rows };
+});
+
+export const hasRegistrants = ({ registrants }: StructurePlan): boolean => registrants !== undefined;
+
+/** Line of `request_route`, before a REGISTER is one of a phone. */
+export const registrantFirst = (structure: StructurePlan): string =>
+  hasRegistrants(structure) ? "\n    route(REGISTRANT);" : "";
+
+/**
+ * Lines of the route AUTHENTICATE, where $var(ha1) is that of the user who authenticates: a REGISTER for a PBX is
+ * answered for with the password of that PBX. (The generation of the table is no hash of 32 digits.)
+ */
+export const registrantPassword = (structure: StructurePlan): string =>
+  hasRegistrants(structure)
+    ? `
+  if (is_method("REGISTER")) {
+    $var(pbx) = $sht(registrants=>$tU);
+    if ($(var(pbx){s.len}) == 32) $var(ha1) = $sht(registrants=>$au);
+  }`
+    : "";
+
+export const renderRegistrants = (structure: StructurePlan): readonly string[] =>
+  hasRegistrants(structure) ? [...modules, ...routes(structure)] : [];
+
+const modules = ['modparam("htable", "htable", "registrants=>size=8;dbtable=registrants;")'];
+
+/** Who is no backend yet has been asked who he is where the router asks everybody. */
+const routes = ({ authentication }: StructurePlan): readonly string[] =>
+  `
+route[REGISTRANT] {
+  if ($tU == $null) return;
+  $var(pbx) = $sht(registrants=>$tU);
+  if ($(var(pbx){s.len}) != 32) return;
+  ${authentication === undefined ? "" : "if ($var(backend) == 1) "}route(AUTHENTICATE);
+  remove_hf("Route");
+  remove_hf("Path");
+  if ($pr == "udp") fix_nated_register();
+  save("location", "0x04");
+  exit;
+}
+`.split("\n");

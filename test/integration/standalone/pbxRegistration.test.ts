@@ -1,0 +1,125 @@
+/** A PBX that registers with a router of two replicas, as a user runs it. */
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { call, callOnce, request, within } from "../../support/sip/caller.ts";
+import { challengeIn, credentialsFor } from "../../support/sip/digestLogin.ts";
+import { headers } from "../../support/sip/message.ts";
+import { SipPeer } from "../../support/sip/peer.ts";
+import { Standalone, StandaloneFolders } from "../../support/standalone.ts";
+import { until } from "../../support/until.ts";
+
+const addresses = ["127.61.5.1", "127.61.5.2"] as const;
+const [first, second] = addresses;
+let folders: StandaloneFolders;
+let standalone: Standalone;
+let pbx: SipPeer, moved: SipPeer, phone: SipPeer, stranger: SipPeer;
+
+const router = (more = ""): string => `
+apiVersion: v1
+kind: Secret
+metadata: {name: pbx-1}
+stringData: {password: secret}
+---
+apiVersion: siprouter.dev/v1alpha1
+kind: PbxBackend
+metadata: {name: pbx-1}
+spec: {registration: {username: pbx-1, secretName: pbx-1}}
+---
+apiVersion: siprouter.dev/v1alpha1
+kind: SipRouter
+metadata: {name: edge}
+spec:
+  dispatcherSets: [{name: pbx, backends: [{name: pbx-1}]}]
+  routes: [{name: extensions, match: {extensions: ["1000-1999"]}, set: pbx}]
+  healthCheck: {intervalSeconds: 1, timeoutSeconds: 1}
+  drain: {timeoutSeconds: 0}
+${more}`;
+
+beforeEach(async () => {
+  folders = new StandaloneFolders();
+  [pbx, moved, phone, stranger] = await Promise.all([
+    SipPeer.listen({ host: "127.61.6.1", port: 5060 }),
+    SipPeer.listen({ host: "127.61.6.2", port: 5080 }),
+    SipPeer.listen({ host: "127.61.6.20", port: 5070 }),
+    SipPeer.listen({ host: "127.61.6.66", port: 5060 }),
+  ]);
+});
+afterEach(async () => {
+  await standalone.end("SIGKILL");
+  for (const peer of [pbx, moved, phone, stranger]) await peer.close();
+  folders.remove();
+});
+
+const start = (): void => void (standalone = new Standalone(folders, { addresses }));
+const at = (host: string) => ({ host, port: 5060 });
+let sequence = 0;
+
+/** REGISTER, its challenge answered; the final status */
+async function register(
+  from: SipPeer,
+  { host = first as string, expires = 60, password = "secret", contact = `<sip:pbx-1@${from.host}:${from.port}>` } = {},
+): Promise<number> {
+  const cseq = (sequence += 2);
+  const input = {
+    method: "REGISTER",
+    uri: `sip:${host}`,
+    from: "<sip:pbx-1@example.com>;tag=1",
+    to: "<sip:pbx-1@example.com>",
+    contact,
+    callId: `register-${from.host}`,
+    fields: [["Expires", String(expires)]] as [string, string][],
+  };
+  const refused = await (await request(from, at(host), { ...input, cseq })).final();
+  expect(refused.status).toBe(401);
+  const login = { user: "pbx-1", password };
+  const answer = credentialsFor(401, challengeIn(refused), login, "REGISTER", input.uri);
+  const fields = [...input.fields, answer];
+  const reply = await (await request(from, at(host), { ...input, cseq: cseq + 1, fields })).final();
+  if (reply.status === 200 && expires > 0) expect(headers(reply, "contact").join()).toContain("expires=");
+  return reply.status ?? 0;
+}
+
+const endpoints = (): string[] =>
+  ((folders.status("PbxBackend", "pbx-1").status["endpoints"] ?? []) as { address: string; port: number }[]).map(
+    ({ address, port }) => `${address}:${port}`,
+  );
+const untilEndpoints = (what: string, ...wanted: string[]): Promise<true> =>
+  until(`the backend is ${what}`, () => endpoints().join() === wanted.join() || undefined, 20_000).then(() => true);
+const untilCalls = (host: string, status: number): Promise<unknown> =>
+  until(
+    `calls through ${host} get ${status}`,
+    async () => (await callOnce(phone, at(host), "1001")).status === status,
+    20_000,
+  );
+
+test("a PBX that registers gets the calls of all replicas, where it moves to as well, and none after it has gone", async () => {
+  folders.write("router.yaml", router());
+  start();
+  await standalone.ready();
+  const pids = folders.pids();
+  expect((await callOnce(phone, at(first), "1001")).status).toBe(503);
+  expect(folders.condition("PbxBackend", "pbx-1", "Ready")).toMatchObject({ status: "False", reason: "NotRegistered" });
+
+  expect(await register(pbx)).toBe(200);
+  for (const host of addresses) await untilCalls(host, 200);
+  await untilEndpoints("there", `${pbx.host}:5060`);
+  await until("it is ready", () => folders.condition("PbxBackend", "pbx-1", "Ready").status === "True");
+  await until("OPTIONS are answered", () => folders.condition("PbxBackend", "pbx-1", "Reachable").status === "True");
+
+  // a call that runs while the PBX moves
+  const { dialog } = await call(phone, at(first), "1001");
+  expect(await register(moved, { host: second })).toBe(200);
+  await untilEndpoints("elsewhere", `${moved.host}:5080`);
+  for (const host of addresses)
+    await until(`${host} calls the new address`, async () => {
+      const before = moved.calls.length;
+      return (await callOnce(phone, at(host), "1001")).status === 200 && moved.calls.length > before;
+    });
+  expect((await (await within(phone, at(first), dialog, "BYE", 2)).final()).status).toBe(200);
+  expect(pbx.requests("BYE").length).toBeGreaterThan(0);
+
+  expect(await register(moved, { host: second, expires: 0 })).toBe(200);
+  await untilEndpoints("gone");
+  for (const host of addresses) await untilCalls(host, 503);
+  expect(folders.condition("PbxBackend", "pbx-1", "Ready")).toMatchObject({ status: "False", reason: "NotRegistered" });
+  expect(folders.pids()).toEqual(pids);
+}, 90_000);
