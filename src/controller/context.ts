@@ -8,6 +8,7 @@ import type { Snapshot } from "../model/types.ts";
 import type { Management } from "./management.ts";
 import type { Mapper } from "./mapping.ts";
 import type { ContactBook } from "./contacts.ts";
+import type { Damper } from "./damper.ts";
 import type { NameCache } from "./dns.ts";
 import type { Observations } from "./observations.ts";
 import type { Queue } from "./queue.ts";
@@ -30,6 +31,7 @@ export interface Context {
   readonly mapper: Mapper;
   readonly names: NameCache;
   readonly contacts: ContactBook;
+  readonly damper: Damper;
   /** set once, right after the context is made */
   readonly management: Management;
   /** set once, right after the context is made */

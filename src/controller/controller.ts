@@ -9,6 +9,7 @@ import { reloadRouter } from "./reloadFleet.ts";
 import { createManagement } from "./management.ts";
 import { createMapper, isStatusOnly, type Concerned } from "./mapping.ts";
 import { createContactBook } from "./contacts.ts";
+import { createDamper } from "./damper.ts";
 import { createNameCache, systemResolveName } from "./dns.ts";
 import { createObservations } from "./observations.ts";
 import { createObserver, readAsked } from "./poll.ts";
@@ -186,6 +187,7 @@ function createContext(options: ControllerOptions, onName: (name: string) => voi
     observations: createObservations(),
     mapper: createMapper(),
     names,
+    damper: createDamper(),
     management: {} as Context["management"],
     contacts,
     queues: {} as Context["queues"],

@@ -166,7 +166,11 @@ async function store(
 ): Promise<void> {
   const ref: ObjectRef = { kind: object.kind, namespace: object.metadata.namespace, name: object.metadata.name };
   if (sameJson(object.status, status) && announcements.length === 0) return;
-  if (!sameJson(object.status, status)) {
+  const changed = !sameJson(object.status, status);
+  const key = `${ref.kind} ${ref.namespace}/${ref.name}`;
+  const wait = changed ? context.damper.wait(key, object.status, status, context.clock.now()) : 0;
+  if (wait > 0) return context.queues.status.addAfter(key, wait);
+  if (changed) {
     await context.cluster.writeStatus(ref, status);
     context.metrics.statusWrite(ref.kind);
   }
