@@ -41,16 +41,20 @@ export async function startController(options: ControllerOptions): Promise<Contr
   const observer = createObserver(context);
   let started = false;
   let ready = false;
+  let waitedFor: Key | undefined;
   let resync: unknown;
 
   const follow = (change: Change): void => {
     if (change.kind !== "PbxBackend") return;
     const key = `${change.namespace}/${change.name}`;
-    for (const name of namesOf.get(key) ?? []) nameUsers.get(name)?.delete(key);
+    const before = namesOf.get(key) ?? [];
     const names = change.object === undefined ? [] : context.pipeline.namesToResolve([change.object]);
-    namesOf.set(key, names);
+    if (names.length === before.length && names.every((name, index) => name === before[index])) return;
+    if (names.length === 0) namesOf.delete(key);
+    else namesOf.set(key, names);
+    for (const name of before) nameUsers.get(name)?.delete(key);
     for (const name of names) nameUsers.set(name, (nameUsers.get(name) ?? new Set()).add(key));
-    for (const [name, users] of nameUsers) if (users.size === 0) nameUsers.delete(name);
+    for (const name of before) if (nameUsers.get(name)?.size === 0) nameUsers.delete(name);
     context.names.want([...nameUsers.keys()]);
   };
 
@@ -115,10 +119,16 @@ export async function startController(options: ControllerOptions): Promise<Contr
       if (!idle()) return;
       for (const wake of waiters.splice(0)) wake();
     });
-    if (!ready && started && isReady(context)) {
-      ready = true;
-      context.hooks.onReady?.();
-    }
+    if (ready || !started) return;
+    // Who was not ready the last time is asked first: most runs need not look at all the others.
+    if (waitedFor !== undefined && context.states.has(waitedFor) && !isReady(context, waitedFor)) return;
+    waitedFor = context
+      .snapshot()
+      .routers.map(keyOf)
+      .find((key) => !isReady(context, key));
+    if (waitedFor !== undefined) return;
+    ready = true;
+    context.hooks.onReady?.();
   };
   startQueues(context, afterRun);
   Object.assign(context.management, createManagement(context, options.connectAmi ?? connectAmi));
@@ -157,15 +167,13 @@ const changeOf = (object: RawObject): Change => ({
   object,
 });
 
-/** Every router is programmed on all its replicas, or refused, or what it names is not there. */
-function isReady(context: Context): boolean {
-  return context.snapshot().routers.every((object) => {
-    const state = context.states.get(keyOf(object));
-    if (state === undefined || !state.visited) return false;
-    if (state.rejected !== undefined) return true;
-    if (state.desired === undefined) return state.failure === undefined;
-    return state.announced === state.desired.revision;
-  });
+/** The router is programmed on all its replicas, or refused, or what it names is not there. */
+function isReady(context: Context, router: Key): boolean {
+  const state = context.states.get(router);
+  if (state === undefined || !state.visited) return false;
+  if (state.rejected !== undefined) return true;
+  if (state.desired === undefined) return state.failure === undefined;
+  return state.announced === state.desired.revision;
 }
 
 function createContext(options: ControllerOptions, onName: (name: string) => void): Context {

@@ -30,7 +30,16 @@ interface Polled {
 
 export function createObserver(context: Context): Observer {
   const polled = new Map<string, Polled>();
+  const ofRouter = new Map<Key, Set<string>>();
   let stopped = false;
+
+  const drop = (uid: string, { router, timer }: Polled): void => {
+    context.clock.clearTimeout(timer);
+    polled.delete(uid);
+    const uids = ofRouter.get(router);
+    uids?.delete(uid);
+    if (uids?.size === 0) ofRouter.delete(router);
+  };
 
   const interval = (): number => {
     const { pollMs, pollsPerSecond } = context.tuning;
@@ -44,10 +53,7 @@ export function createObserver(context: Context): Observer {
 
   const poll = async (uid: string, entry: Polled): Promise<void> => {
     const state = context.states.get(entry.router);
-    if (state === undefined) {
-      polled.delete(uid);
-      return;
-    }
+    if (state === undefined) return drop(uid, entry);
     if (state.desired !== undefined && state.token !== undefined && !context.observations.isBusy(uid))
       await readOnce(context, state, entry.pod);
     schedule(uid, entry);
@@ -57,27 +63,24 @@ export function createObserver(context: Context): Observer {
     watch(router) {
       const pods = usablePods(context, router);
       const there = new Map(pods.map((pod) => [pod.uid, pod]));
-      for (const [uid, entry] of polled) {
-        if (entry.router !== router) continue;
+      for (const uid of [...(ofRouter.get(router) ?? [])]) {
+        const entry = polled.get(uid);
+        if (entry === undefined) continue;
         const pod = there.get(uid);
-        if (pod !== undefined) {
-          entry.pod = pod;
-          there.delete(uid);
-        } else {
-          context.clock.clearTimeout(entry.timer);
-          polled.delete(uid);
-        }
+        if (pod === undefined) drop(uid, entry);
+        else entry.pod = pod;
+        there.delete(uid);
       }
       for (const [uid, pod] of there) {
         const entry: Polled = { router, pod, timer: undefined };
         polled.set(uid, entry);
+        ofRouter.set(router, (ofRouter.get(router) ?? new Set()).add(uid));
         schedule(uid, entry);
       }
     },
     stop() {
       stopped = true;
-      for (const entry of polled.values()) context.clock.clearTimeout(entry.timer);
-      polled.clear();
+      for (const [uid, entry] of polled) drop(uid, entry);
     },
   };
 }

@@ -1,7 +1,7 @@
 /** Status and Events of one object, computed whole from what is known now and written only when it differs. */
 import type { Key, ObjectRef, PodState, RawObject } from "../api/index.ts";
 import { destinationId } from "../ir/setId.ts";
-import type { DestinationState } from "../kamailio/types.ts";
+import type { DestinationState, PodReading } from "../kamailio/types.ts";
 import type { PodView, WorkloadView } from "../cluster/index.ts";
 import { podSelector } from "../render/index.ts";
 import {
@@ -150,12 +150,26 @@ function useOf(context: Context, router: Key, backend: Key): BackendUse {
   const pods = context.cluster.pods(router).filter((pod) => pod.ready && !pod.terminating);
   return {
     router,
-    pods: pods.map((pod) =>
-      context.observations
-        .last(pod.uid)
-        ?.destinations.filter((one) => state?.backendOf.get(destinationId(one)) === backend),
-    ),
+    pods: pods.map((pod) => {
+      const reading = context.observations.last(pod.uid);
+      return reading === undefined ? undefined : (byBackend(reading, state).get(backend) ?? []);
+    }),
   };
+}
+
+type Destinations = PodReading["destinations"];
+const sorted = new WeakMap<
+  PodReading,
+  { readonly of: RouterState["backendOf"] | undefined; readonly found: ReadonlyMap<Key | undefined, Destinations> }
+>();
+
+/** One reading is looked through once, however many backends ask for their part of it. */
+function byBackend(reading: PodReading, state: RouterState | undefined): ReadonlyMap<Key | undefined, Destinations> {
+  const known = sorted.get(reading);
+  if (known !== undefined && known.of === state?.backendOf) return known.found;
+  const found = Map.groupBy(reading.destinations, (one) => state?.backendOf.get(destinationId(one)));
+  sorted.set(reading, { of: state?.backendOf, found });
+  return found;
 }
 
 async function store(
