@@ -37,7 +37,7 @@ export const isStatus = (error: unknown, ...statuses: number[]): boolean =>
 /** What a request asked for, in RBAC's words. */
 export interface RequestInfo {
   readonly verb: string;
-  /** "siprouters.siprouter.dev", "siprouters.siprouter.dev/status", "secrets" */
+  /** "siprouters.siprouter.dev", "siprouters.siprouter.dev/status", "secrets"; a path that is no resource's: "/openapi/v3/…" */
   readonly resource: string;
   readonly group: string;
   readonly namespace: string;
@@ -49,6 +49,8 @@ const verbs: Record<string, string> = { POST: "create", PUT: "update", PATCH: "p
 /** Reads the request's meaning from its method and path, as the API server does. */
 export const parseRequest = (method: string, path: string, watch: boolean): RequestInfo => {
   const parts = path.split("/").filter((part) => part !== "");
+  if (parts[0] !== "api" && parts[0] !== "apis")
+    return { verb: verbs[method] ?? "get", resource: path, group: "", namespace: "", name: "" };
   const group = parts[0] === "apis" ? (parts[1] ?? "") : "";
   const rest = parts.slice(parts[0] === "apis" ? 3 : 2);
   const namespaced = rest[0] === "namespaces" && rest.length > 2;

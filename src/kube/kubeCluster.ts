@@ -15,6 +15,7 @@ import type { Log } from "../log.ts";
 import { OperatorShell } from "./operator.ts";
 import type { WatchSpec } from "./operator.ts";
 import { SecretReferences } from "./references.ts";
+import { watchServedSchema } from "./servedSchema.ts";
 import { writeStatus } from "./status.ts";
 import { podView, workloadView } from "./views.ts";
 
@@ -98,6 +99,7 @@ export const createKubeCluster = (options: KubeClusterOptions): KubeCluster => {
   const references = new SecretReferences(shell, (key) => caches.forget("Secret", key));
   const find = (ref: ObjectRef): RawObject | undefined => caches.get(ref.kind, ref.namespace, ref.name);
   const events = new EventRecorder({ connection, log, instance: options.instance ?? hostname(), find });
+  const servedSchema = watchServedSchema(connection, log);
   let isSynced = false;
   let starting: Promise<void> | undefined;
   const start = async (): Promise<void> => {
@@ -105,6 +107,8 @@ export const createKubeCluster = (options: KubeClusterOptions): KubeCluster => {
     await shell.synced();
     // the Secrets that the first lists name
     await Promise.race([shell.synced(), timeout(SECRET_WAIT_MS)]);
+    // with an older definition every write of a status would lose a part
+    await servedSchema.current();
     isSynced = true;
   };
 
@@ -113,14 +117,17 @@ export const createKubeCluster = (options: KubeClusterOptions): KubeCluster => {
     get isSynced() {
       return isSynced;
     },
-    troubles: () =>
-      [...userKinds, ...ownedKinds, "Secret"].flatMap((kind) =>
+    troubles: () => [
+      ...[...userKinds, ...ownedKinds, "Secret"].flatMap((kind) =>
         shell.reflectors(kind).flatMap(({ error }) => (error ? [{ kind, error }] : [])),
       ),
+      ...(servedSchema.error ? [{ kind: "CustomResourceDefinition", error: servedSchema.error }] : []),
+    ],
     fence: (reason) => connection.fence(reason),
 
     start: () => (starting ??= start()),
     async stop() {
+      servedSchema.stop();
       await events.flush();
       await shell.stopAndWait();
       connection.close();

@@ -117,7 +117,9 @@ const writeEverything = async (cluster: KubeCluster, namespace: string): Promise
     ).stdout.includes("done"),
   );
   await until("the copies", () => cluster.owned("PodDisruptionBudget", namespace, "edge") !== undefined);
-  await cluster.prune(`${namespace}/edge`, []);
+  // what a router always has is not among what a change makes superfluous
+  const kept = ["ServiceAccount", "Deployment"].map((kind) => ({ kind, namespace, name: "edge" }));
+  await cluster.prune(`${namespace}/edge`, kept);
 };
 
 describe("what is missing", () => {
@@ -173,7 +175,8 @@ describe("permissions", () => {
     await routerIn("three");
     await writeEverything(cluster, "three");
     expect(cluster.snapshot().routers.map(({ metadata }) => metadata.namespace)).toEqual(["three"]);
-    expect([...new Set(requests.map(({ namespace }) => namespace))]).toEqual(["three"]);
+    const ofResources = requests.filter(({ resource }) => !resource.startsWith("/"));
+    expect([...new Set(ofResources.map(({ namespace }) => namespace))]).toEqual(["three"]);
   });
 });
 
