@@ -1,24 +1,37 @@
 /** The commands that the documentation shows, run as they stand there. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { globSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { blocksOf, commandsOf } from "../../hack/checkDocs.ts";
+import { dump } from "js-yaml";
+import { blocksOf, commandsOf, isShell } from "../../hack/docs/blocks.ts";
+import { applicable } from "../../hack/docs/resources.ts";
 import { startApiServer, type TestApiServer } from "../support/apiserver.ts";
 import { type NodeAgent, startNodeAgent } from "../support/nodeAgent.ts";
 import { until } from "../support/until.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 
-/** Each is one shell block of README.md, and again of docs/getting-started.md. */
+/** Of docs/getting-started.md: a PBX, a router and a call, each in a terminal of its own. */
+const firstCall = {
+  render: "npm exec --no -- sip-router-operator render -f examples/first-call",
+  pbx: "sipp -sf examples/first-call/pbx.xml -i 127.66.9.2",
+  router:
+    "npm exec --no -- sip-router-operator standalone --resources examples/first-call --state /tmp/first-call --addresses 127.66.9.1",
+  status: "npm exec --no -- kubectl-sip status --state /tmp/first-call",
+  explain: "npm exec --no -- kubectl-sip route explain 101 --state /tmp/first-call",
+  call: "sipp 127.66.9.1 -sf examples/first-call/call.xml -s 101 -i 127.66.9.3 -m 1",
+};
+/** One shell block of README.md, and but for its first line of docs/getting-started.md. */
 const withoutCluster = [
   "npm ci",
   "npm exec --no -- sip-router-operator render -f config/samples",
   "npm exec --no -- sip-router-operator standalone --resources config/samples --state /tmp/sip-router --addresses 127.50.1.10,127.50.1.11",
 ];
+/** One shell block of README.md, and again of docs/getting-started.md. */
 const onCluster = [
   "kubectl apply -f crds/",
   'npm exec --no -- sip-router-operator run --kubeconfig "$KUBECONFIG"',
@@ -26,7 +39,7 @@ const onCluster = [
   "kubectl get sip",
   "kubectl wait --for=condition=Ready siprouter/edge --timeout=5m",
 ];
-const troubleshooting = ["kubectl get sip", "kubectl describe siprouter edge"];
+const describe = "kubectl describe siprouter edge";
 
 const shown = async (page: string): Promise<string[][]> =>
   blocksOf(await readFile(join(root, page), "utf8"))
@@ -50,11 +63,11 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
-  await Promise.all([...running].map(end));
+  await Promise.all([...running].map((child) => end(child)));
   await node?.stop();
   await server?.stop();
   rmSync(work, { recursive: true, force: true });
-  rmSync("/tmp/sip-router", { recursive: true, force: true });
+  for (const state of ["/tmp/sip-router", "/tmp/first-call"]) rmSync(state, { recursive: true, force: true });
 });
 
 interface Output {
@@ -82,10 +95,10 @@ async function run(command: string): Promise<Output & { code: number | null }> {
 }
 
 /** As Ctrl-C does: to the whole process group. */
-async function end(child: ChildProcess): Promise<number | null> {
+async function end(child: ChildProcess, signal: NodeJS.Signals = "SIGINT"): Promise<number | null> {
   if (child.exitCode !== null) return child.exitCode;
   const closed = once(child, "close");
-  if (child.pid !== undefined) process.kill(-child.pid, "SIGINT");
+  if (child.pid !== undefined) process.kill(-child.pid, signal);
   await closed;
   return child.exitCode;
 }
@@ -94,9 +107,36 @@ test("the pages show these commands", async () => {
   const readme = await shown("README.md");
   expect(readme).toContainEqual(withoutCluster);
   expect(readme).toContainEqual(onCluster);
-  const started = await shown("docs/getting-started.md");
-  expect(started.flat()).toEqual(["make demo", ...withoutCluster, ...onCluster]);
-  expect(await shown("docs/troubleshooting.md")).toEqual([troubleshooting]);
+  expect(await shown("docs/getting-started.md")).toEqual([
+    ["make demo"],
+    ["npm ci", firstCall.render],
+    [firstCall.pbx],
+    [firstCall.router],
+    [firstCall.status, firstCall.explain, firstCall.call],
+    withoutCluster.slice(1),
+    onCluster,
+  ]);
+  expect((await shown("docs/troubleshooting.md")).flat()).toContain(describe);
+});
+
+test("the first call: a PBX, a router, a question and a call, as the page has them", async () => {
+  expect(await run(firstCall.render)).toMatchObject({ code: 0, errors: "" });
+  const pbx = start(firstCall.pbx);
+  try {
+    const router = start(firstCall.router);
+    const says = (text: string) => () => router.child.exitCode !== null || router.output.out.includes(text);
+    await until("the router is ready", says('"event":"ready"'), 60_000);
+    expect(router.output.out, router.output.errors).toContain('"event":"ready"');
+    await until("the PBX is active", async () => (await run(firstCall.status)).out.includes("1/1 active"), 30_000);
+    expect(await run(firstCall.explain)).toMatchObject({ code: 0, out: expect.stringContaining("the same") as string });
+    const placed = await run(firstCall.call);
+    expect(placed.out).toMatch(/Successful call +\| +\d+ +\| +1 /);
+    const refused = await run(firstCall.call.replace("-s 101", "-s 999"));
+    expect(`${refused.out}${refused.errors}`).toContain("404 Not Found");
+    await end(router.child);
+  } finally {
+    await end(pbx.child, "SIGKILL");
+  }
 });
 
 test("without a cluster: render prints what would run, standalone runs it and ends on Ctrl-C", async () => {
@@ -121,7 +161,47 @@ test("on a cluster: the samples become Ready", async () => {
   const listed = await run(list);
   expect(listed.out).toMatch(/siprouter\S*\/edge\s+True\s+2/);
   expect(listed.out).toContain("freepbx-1");
-  const [, describe = ""] = troubleshooting;
   expect((await run(describe)).out).toMatch(/Reason:\s+Programmed/);
   await end(child);
+});
+
+const pages = globSync("{*.md,docs/**/*.md,examples/**/*.md}", { cwd: root }).toSorted();
+const blocksIn = async (page: string) => blocksOf(await readFile(join(root, page), "utf8"));
+
+test("the API server takes every resource of the pages, and the examples", async () => {
+  await run("kubectl apply -f crds/");
+  const refused: string[] = [];
+  const apply = "kubectl apply --dry-run=server --validate=strict";
+  for (const page of pages) {
+    const objects = (await blocksIn(page))
+      .filter(({ language }) => language === "yaml")
+      .flatMap(({ text }) => applicable(text));
+    if (objects.length === 0) continue;
+    const file = join(work, "page.yaml");
+    writeFileSync(file, objects.map((object) => dump(object)).join("---\n"));
+    const { code, errors } = await run(`${apply} -f ${file}`);
+    if (code !== 0) refused.push(`${page}: ${errors}`);
+  }
+  for (const example of globSync("examples/*/kustomization.yaml", { cwd: root }).map((path) => dirname(path))) {
+    const { code, errors } = await run(`${apply} -k ${example}`);
+    if (code !== 0) refused.push(`${example}: ${errors}`);
+  }
+  expect(refused).toEqual([]);
+});
+
+test("kubectl has the options that the pages use", async () => {
+  const commands = (await Promise.all(pages.map((page) => blocksIn(page)))).flat().filter(isShell).flatMap(commandsOf);
+  const plain = commands.filter((command) => /^kubectl (?!sip )/.test(command));
+  expect(plain.length).toBeGreaterThan(10);
+  const helps = new Map<string, string>();
+  const wrong: string[] = [];
+  for (const command of plain) {
+    const words = command.split(/\s+/).slice(1);
+    const verb = words.slice(0, words[0] === "create" || words[0] === "rollout" ? 2 : 1).join(" ");
+    const help = helps.get(verb) ?? (await run(`kubectl ${verb} --help; kubectl options`)).out;
+    helps.set(verb, help);
+    for (const [, flag = ""] of command.matchAll(/ (--?[a-z][a-z-]*)/g))
+      if (!new RegExp(`(^|[\\s,])${flag}[=,: ]`, "m").test(help)) wrong.push(`${command}: ${flag}`);
+  }
+  expect(wrong).toEqual([]);
 });
