@@ -136,6 +136,20 @@ withKamailio(
       expect([reply.status, header(reply, "www-authenticate")]).toEqual([401, 'Digest realm="pbx", nonce="1"']);
     });
 
+    test("a phone's answer to a challenge reaches the PBX that asked, by a URI without a user", async () => {
+      pbx.behaviour = answering(401, { fields: [["WWW-Authenticate", 'Digest realm="pbx", nonce="1"']] });
+      const refused = await register("1001");
+      pbx.behaviour = answering(200);
+      const digest = 'Digest username="1001", realm="pbx", nonce="1", uri="sip:pbx", response="00"';
+      const reply = await register("1001", { callId: callIdOf(refused), fields: [["Authorization", digest]] });
+      expect(reply.status).toBe(200);
+      const arrived = pbx.requests("REGISTER").at(-1);
+      expect([arrived?.uri, arrived && header(arrived, "authorization")]).toEqual([
+        `sip:${pbx.host}:${pbx.port};transport=udp`,
+        digest,
+      ]);
+    });
+
     test("nobody registers at a trunk or as nobody's number", async () => {
       expect((await register("555")).status).toBe(403);
       expect((await register("0555")).status).toBe(403);

@@ -73,7 +73,9 @@ route[TO_SET] {${readRule(structure)}
   # an answer to a challenge goes to the destination that asked
   if ($hdr(Authorization) != $null || $hdr(Proxy-Authorization) != $null) {
     $var(asked) = $sht(challenged=>$ci);
-    if ($var(asked) != 0) $ru = "sip:" + $rU + "@" + $(var(asked){s.substr,4,0});
+    # a REGISTER names no user in its URI
+    if ($var(asked) != 0 && $rU == $null) $ru = $var(asked);
+    else if ($var(asked) != 0) $ru = "sip:" + $rU + "@" + $(var(asked){s.substr,4,0});
   }
   if (is_method("INVITE|SUBSCRIBE|REFER")) record_route();
   if (is_method("INVITE")) {
