@@ -1,4 +1,5 @@
-/** Commands about calls: `calls`, `end`. */
+/** Commands about calls: `calls`, `end`, `capture`. */
+import { CAPTURE } from "../../render/layout.ts";
 import { examples, output, watch, whole, type Kit } from "./kit.ts";
 
 export function addCallCommands({ connected, run }: Kit): void {
@@ -25,4 +26,22 @@ export function addCallCommands({ connected, run }: Kit): void {
 
   const end = connected("end", "end one call: BYE to both sides").argument("<id>", "from the column ID of calls");
   run(end, async (context, [id = ""]) => (await import("../commands/calls.ts")).endCall(context, id));
+
+  const capture = connected("capture", "one call's SIP messages on every pod, as a ladder; credentials and keys masked")
+    .argument("[router]")
+    .addOption(output())
+    .option("--call-id <id>", "the call with this Call-ID")
+    .option("--number <user>", "calls from or to this number that begin from now on")
+    .option("--for <seconds>", "longest time; it ends when the call is over", wholeSeconds, 60);
+  examples(
+    capture,
+    "kubectl sip capture edge --number 1234",
+    "kubectl sip capture --call-id 3c2671b@192.0.2.7 --for 600",
+    "kubectl sip capture edge --number ann -o wide",
+  );
+  run(capture, async (context, [router], options) =>
+    (await import("../commands/capture.ts")).capture(context, router, options),
+  );
 }
+
+const wholeSeconds = whole(1, CAPTURE.maxSeconds);

@@ -1,10 +1,11 @@
-/** Commands that look at whole routers: `status`, `dump`, `stats`, `top`, `route explain`, `ping`, `diagnose`. */
+/** Commands that look at whole routers: `status`, `dump`, `stats`, `top`, `registrations`, `route explain`, `ping`, `diagnose`. */
 import type { OutputOptions } from "../print/output.ts";
 import { address, examples, output, watch, whole, type Kit } from "./kit.ts";
 
 export function addFleetCommands(kit: Kit): void {
   addStates(kit);
   addCounts(kit);
+  addRegistrations(kit);
   addQuestions(kit);
 }
 
@@ -56,6 +57,29 @@ function addCounts({ connected, run }: Kit): void {
   ).option("--limit <number>", "lines of each list", whole(1, 1000), 10);
   run(top, async (context, [router], options) =>
     (await import("../commands/calls.ts")).topCalls(context, router, options),
+  );
+}
+
+function addRegistrations({ connected, run }: Kit): void {
+  const registrations = watch(
+    connected("registrations", "who is registered, where, until when")
+      .alias("ul")
+      .argument("[router]")
+      .addOption(output()),
+  )
+    .option("--aor <prefix>", "only users whose name begins with this")
+    .option("--user <name>", "only this user, however many there are")
+    .option("--per-pod", "one line per pod and contact")
+    .option("--limit <number>", "contacts shown", whole(1, 100_000), 50)
+    .option("--offset <number>", "contacts left out first", whole(0, 10_000_000), 0);
+  examples(
+    registrations,
+    "kubectl sip registrations edge",
+    "kubectl sip registrations edge --aor 12 --limit 500",
+    "kubectl sip ul --user 1001 --per-pod",
+  );
+  run(registrations, async (context, [router], options) =>
+    (await import("../commands/registrations.ts")).registrations(context, router, options),
   );
 }
 

@@ -20,11 +20,11 @@ export interface PodVerification {
 }
 
 /** The operator's reader takes a Control; here the address is the fleet's business. */
-const controlOf = (fleet: Fleet, pod: FleetPod): Control => ({
+export const controlOf = (fleet: Fleet, pod: FleetPod): Control => ({
   call: (_address, method, params) => fleet.rpc(pod, method, params),
 });
 
-const NO_ADDRESS = { host: "", port: 0, token: "" };
+export const NO_ADDRESS = { host: "", port: 0, token: "" };
 
 const describe = (action: ReloadAction): string => {
   const at =

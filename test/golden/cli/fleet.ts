@@ -6,6 +6,8 @@ import { nameResources } from "../../../src/cli/views/naming.ts";
 import type { Answer } from "../../../src/cli/print/output.ts";
 import { parseStats, type PodStats } from "../../../src/cli/views/stats.ts";
 import type { PodView } from "../../../src/cli/views/explain.ts";
+import type { CapturedMessage } from "../../../src/kamailio/capture.ts";
+import type { Registration } from "../../../src/kamailio/registrations.ts";
 import type { ObservedDestination } from "../../../src/kamailio/types.ts";
 import type { DesiredData } from "../../../src/render/types.ts";
 
@@ -157,7 +159,7 @@ const briefing = (count: number, where: FleetPod): unknown[] =>
     start_ts: index % 4 === 0 ? 0 : NOW - 10 * (index + 1) + 4,
     state: index % 4 === 0 ? 2 : 4,
   }));
-const naming = nameResources(router, backends);
+export const naming = nameResources(router, backends);
 export const callAnswers: readonly Answer<readonly Call[]>[] = [
   { pod: a, value: parseBriefing(briefing(5, a), a, NOW) },
   { pod: b, value: parseBriefing(briefing(3, b), b, NOW) },
@@ -169,5 +171,65 @@ export const withDetail = (call: Call, index: number): Call =>
 export const views = (row: string | undefined): readonly Answer<PodView>[] => [
   { pod: a, value: { row, destinations: onA, draining: false } },
   { pod: b, value: { row: row === undefined ? undefined : "RA|0||300=4|old/before", destinations: onB, draining: true } },
+  silent,
+];
+
+const head = (first: string, cseq: string, sdp = false): string =>
+  [
+    first,
+    "Via: SIP/2.0/UDP 203.0.113.77:5060;branch=z9hG4bK776",
+    "From: <sip:+442079460000@203.0.113.77>;tag=a1",
+    "To: <sip:1234@sip.example.com>",
+    "Call-ID: 3c2671b@203.0.113.77",
+    `CSeq: ${cseq}`,
+    ...(sdp ? ["Content-Type: application/sdp"] : []),
+    "",
+    ...(sdp ? ["v=0", "a=crypto:1 AES_CM_128_HMAC_SHA1_80 ***"] : [""]),
+  ].join("\r\n");
+const [phone, pbx] = ["203.0.113.77:5060", "192.0.2.12:5060"];
+type Hop = readonly [ms: number, sent: boolean, from: string, to: string, text: string];
+const messages = (hops: readonly Hop[]): CapturedMessage[] =>
+  hops.map(([ms, sent, from, to, text]) => ({ at: NOW * 1_000_000 + ms * 1000, sent, transport: "udp", from, to, bytes: text.length, text }));
+const [atA, atB] = ["10.1.0.1:5060", "10.1.0.2:5060"];
+const invite = head("INVITE sip:1234@sip.example.com SIP/2.0", "1 INVITE", true);
+const ok = head("SIP/2.0 200 OK", "1 INVITE", true);
+const bye = head("BYE sip:1234@192.0.2.12 SIP/2.0", "2 BYE");
+/** A call that begins on one pod and is ended through another one. */
+export const captured: readonly Answer<readonly CapturedMessage[]>[] = [
+  {
+    pod: a,
+    value: messages([
+      [0, false, phone, atA, invite],
+      [0.4, true, atA, phone, head("SIP/2.0 100 trying -- your call is important to us", "1 INVITE")],
+      [0.6, true, atA, pbx, invite],
+      [500.6, true, atA, pbx, invite],
+      [502, false, pbx, atA, head("SIP/2.0 180 Ringing", "1 INVITE")],
+      [502.3, true, atA, phone, head("SIP/2.0 180 Ringing", "1 INVITE")],
+      [4100, false, pbx, atA, ok],
+      [4100.2, true, atA, phone, ok],
+      [4130, false, phone, atA, head("ACK sip:1234@192.0.2.12 SIP/2.0", "1 ACK")],
+      [4130.1, true, atA, pbx, head("ACK sip:1234@192.0.2.12 SIP/2.0", "1 ACK")],
+    ]),
+  },
+  {
+    pod: b,
+    value: messages([
+      [9000, false, pbx, atB, bye],
+      [9000.3, true, atB, phone, bye],
+      [9020, false, phone, atB, head("SIP/2.0 200 OK", "2 BYE")],
+      [9020.2, true, atB, pbx, head("SIP/2.0 200 OK", "2 BYE")],
+    ]),
+  },
+  silent,
+];
+
+const registration = (user: string, host: string, expiresSeconds: number, more: Partial<Registration> = {}): Registration =>
+  ({ user, contact: `sip:${user}@${host}:5060`, expiresSeconds, connected: false, ...more }) as Registration;
+const desk = registration("1001", "192.168.1.20", 288, { received: "sip:203.0.113.77:40112", userAgent: "Grandstream GXP1625" });
+const softphone = registration("1001", "10.0.0.7", 54, { connected: true, userAgent: "Linphone/5.2" });
+const other = registration("1200", "192.168.1.31", 3500);
+export const registered: readonly Answer<readonly Registration[]>[] = [
+  { pod: a, value: [desk, softphone, other] },
+  { pod: b, value: [{ ...desk, expiresSeconds: 290 }] },
   silent,
 ];

@@ -9,13 +9,15 @@ import { blocksOf } from "../../../hack/checkDocs.ts";
 import { renderCalls, selectCalls } from "../../../src/cli/views/calls.ts";
 import { renderDump } from "../../../src/cli/views/dump.ts";
 import { renderExplain } from "../../../src/cli/views/explainText.ts";
+import { renderLadder, type LadderData } from "../../../src/cli/views/ladder.ts";
 import { renderPing } from "../../../src/cli/views/ping.ts";
+import { renderRegistrations } from "../../../src/cli/views/registrations.ts";
 import { renderStats } from "../../../src/cli/views/stats.ts";
 import { renderStatus } from "../../../src/cli/views/status.ts";
 import type { Style } from "../../../src/cli/print/table.ts";
 import { renderTop } from "../../../src/cli/views/top.ts";
 import { renderReload } from "../../../src/cli/commands/verify.ts";
-import { backends, callAnswers, desired, dumped, pods, router, statistics, views, withDetail } from "./fleet.ts";
+import { backends, callAnswers, captured, desired, dumped, naming, pods, registered, router, statistics, views, withDetail } from "./fleet.ts";
 
 const folder = import.meta.dirname;
 const update = process.env["UPDATE_GOLDEN"] === "1";
@@ -30,6 +32,16 @@ const question = (number: string, row: string | undefined, more: object = {}) =>
   answers: views(row),
 });
 
+const ladder: LadderData = { router, naming, answers: captured, full: false, texts: false };
+const registrations = { router, answers: registered, limit: 50, offset: 0, perPod: false };
+
+const asked = question("1234", "RA|0||100=4;101=4|freepbx/desk", { source: "203.0.113.77", from: "ann" });
+const login = {
+  ...asked,
+  router: { ...router, spec: { ...router.spec, accessControl: {}, authentication: { realm: "example.com" } } as unknown as typeof router.spec },
+  answers: asked.answers.map((one) => ("value" in one ? { ...one, value: { ...one.value, known: one.pod === pods[0] } } : one)),
+};
+
 const screens: Readonly<Record<string, (style: Style) => readonly string[]>> = {
   status: (style) => renderStatus({ fleets: [{ router, pods }], backends }, style),
   dump: (style) => renderDump(dump, style, false),
@@ -38,6 +50,11 @@ const screens: Readonly<Record<string, (style: Style) => readonly string[]>> = {
   calls: (style) => renderCalls({ router, answers: callAnswers, matched, page, offset: 0 }, style),
   "calls-page": (style) => renderCalls({ router, answers: callAnswers, matched, page: page.slice(2, 4), offset: 2 }, style),
   top: (style) => renderTop({ router, calls: page, detailed: true, limit: 3 }, style),
+  capture: (style) => renderLadder(ladder, style),
+  "capture-texts": (style) => renderLadder({ ...ladder, texts: true, full: true }, style),
+  registrations: (style) => renderRegistrations(registrations, style),
+  "registrations-page": (style) => renderRegistrations({ ...registrations, prefix: "10", limit: 1, offset: 1, perPod: true }, style),
+  "explain-login": (style) => renderExplain(login, style),
   "explain-range": (style) => renderExplain(question("1234", "RA|0||100=4;101=4|freepbx/desk", { source: "203.0.113.77" }), style),
   "explain-domain": (style) => renderExplain(question("1234", "EA|0||300=4|old/tenant-b", { domain: "B.example.com" }), style),
   "explain-rewrite": (style) => renderExplain(question("00442079460000", "RT|4|0|200=11|trunks/uk", { source: "192.0.2.11" }), style),

@@ -1,0 +1,43 @@
+/** `registrations`: gather, print, exit code. */
+import type { SipRouter } from "../../api/index.ts";
+import { readRegistrations } from "../../kamailio/registrations.ts";
+import { askAll, type OutputOptions } from "../print/output.ts";
+import { registrationsJson, renderNone, renderRegistrations } from "../views/registrations.ts";
+import { showRouters, type Context, type WatchOptions } from "./context.ts";
+import { controlOf, NO_ADDRESS } from "./verify.ts";
+
+export interface RegistrationsOptions extends OutputOptions, WatchOptions {
+  /** beginning of the users' names */
+  readonly aor?: string;
+  /** one user exactly: asked for alone, however many there are */
+  readonly user?: string;
+  readonly perPod?: boolean;
+  readonly limit: number;
+  readonly offset: number;
+}
+
+export async function registrations(
+  context: Context,
+  router: string | undefined,
+  options: RegistrationsOptions,
+): Promise<number> {
+  const { fleet } = context;
+  const backends = await fleet.backends();
+  const keeps = ({ spec, metadata }: SipRouter): boolean =>
+    spec.registration?.mode === "Registrar" ||
+    backends.some((one) => one.metadata.namespace === metadata.namespace && "registration" in one.spec);
+  return showRouters(context, router, options, async (one) => {
+    if (!keeps(one))
+      return {
+        data: { namespace: one.metadata.namespace, router: one.metadata.name, total: 0, registrations: [] },
+        lines: () => renderNone(one),
+        answers: [],
+      };
+    const answers = await askAll(await fleet.pods(one), (pod) =>
+      readRegistrations(controlOf(fleet, pod), NO_ADDRESS, options.user),
+    );
+    const { aor, limit, offset, perPod = false } = options;
+    const data = { router: one, answers, prefix: aor, limit, offset, perPod };
+    return { data: registrationsJson(data), lines: (style) => renderRegistrations(data, style), answers };
+  });
+}
