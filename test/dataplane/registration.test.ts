@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
-import { call, request, type RequestInput } from "../support/sip/caller.ts";
+import { call, request, within, type RequestInput } from "../support/sip/caller.ts";
 import { callIdOf, header, headers, uriIn, writeReply, type SipMessage } from "../support/sip/message.ts";
 import { answering, silent, SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
@@ -177,6 +177,20 @@ withKamailio(
       expect(headers(rang, "route")).toEqual([]);
       expect(headers(rang, "record-route").length).toBeGreaterThan(0);
       expect((await bench.read()).calls).toBeGreaterThan(0);
+    });
+
+    test("a PBX that writes the Path into later requests of the call, too, reaches the phone", async () => {
+      const arrived = await registered(pbx, await register("1001", { contact: "<sip:1001@192.168.77.7:5060>" }));
+      const path = headers(arrived, "path")[0] ?? "";
+      const { sent, dialog } = await call(pbx, bench.router, "1001", {
+        uri: uriIn(header(arrived, "contact")),
+        fields: [["Route", path]],
+      });
+      const fields = [...dialog.routes, path].map((route): [string, string] => ["Route", route]);
+      const bye = await within(pbx, bench.router, dialog, "BYE", sent.input.cseq + 1, { fields });
+      expect((await bye.final()).status).toBe(200);
+      const ended = phone.requests("BYE").find((message) => callIdOf(message) === sent.callId);
+      expect(ended && headers(ended, "route")).toEqual([]);
     });
 
     test("a PBX's OPTIONS along the Path reaches the phone", async () => {

@@ -84,6 +84,11 @@ route[WITHIN_DIALOG] {${hideWithin(structure)}
     sl_send_reply("481", "Call/Transaction Does Not Exist");
     exit;
   }
+  # Asterisk writes the Path of a registration behind the route of every later request of the call: here it has been followed
+  if ($(du{uri.user}) == "path") {
+    remove_hf("Route");
+    $du = $null;
+  }
   if ($du == $null) handle_ruri_alias();
   if ($DLG_status == $null) route(CHECK_UNKNOWN_DIALOG);${mediaWithin(structure)}
   if (is_method("INVITE|UPDATE|SUBSCRIBE|REFER|NOTIFY")) {
