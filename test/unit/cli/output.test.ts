@@ -115,6 +115,9 @@ describe("problems", () => {
       "Reloaded",
       "NotUsed",
       "Draining",
+      "Drained",
+      "Undrained",
+      "Managed",
       "Disabled",
     ]);
     expect(Object.keys(reasons).filter((reason) => !good.has(reason) && !(reason in remedies))).toEqual([]);
