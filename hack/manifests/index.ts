@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import path from "node:path";
+import { argocdFiles } from "./argocd.ts";
 import { crdFiles } from "./crds.ts";
 import { installFile } from "./install.ts";
 import { policyFiles } from "./policy.ts";
@@ -20,6 +21,7 @@ export function manifestFiles(root: string): Record<string, string> {
   return {
     ...files,
     "charts/sip-router/values.schema.json": schema,
+    ...argocdFiles(root, read),
     ...installFile(read),
     ...chartReadme("charts/sip-router-operator", read, read("charts/sip-router-operator/values.schema.json")),
     ...chartReadme("charts/sip-router", read, schema),

@@ -8,10 +8,13 @@ tool (
 	github.com/yannh/kubeconform/cmd/kubeconform
 	helm.sh/helm/v3/cmd/helm
 	sip-router-operator/hack/tools/argocd-lua
+	sip-router-operator/hack/tools/kstatus
 )
 
 require (
+	github.com/fluxcd/cli-utils v1.2.0
 	github.com/yuin/gopher-lua v1.1.2
+	k8s.io/apimachinery v0.36.3
 	layeh.com/gopher-json v0.0.0-20190114024228-97fed8db8427
 )
 
@@ -39,7 +42,7 @@ require (
 	github.com/exponent-io/jsonpath v0.0.0-20210407135951-1de76d718b3f // indirect
 	github.com/fatih/color v1.19.0 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.2 // indirect
-	github.com/go-errors/errors v1.4.2 // indirect
+	github.com/go-errors/errors v1.5.1 // indirect
 	github.com/go-gorp/gorp/v3 v3.1.0 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-openapi/jsonpointer v1.0.0 // indirect
@@ -128,7 +131,6 @@ require (
 	helm.sh/helm/v3 v3.21.3 // indirect
 	k8s.io/api v0.36.3 // indirect
 	k8s.io/apiextensions-apiserver v0.36.3 // indirect
-	k8s.io/apimachinery v0.36.3 // indirect
 	k8s.io/apiserver v0.36.3 // indirect
 	k8s.io/cli-runtime v0.36.2 // indirect
 	k8s.io/client-go v0.36.3 // indirect

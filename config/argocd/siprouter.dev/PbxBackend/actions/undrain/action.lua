@@ -1,0 +1,3 @@
+-- As `kubectl sip undrain`.
+obj.spec.adminState = "Enabled"
+return obj
