@@ -141,6 +141,11 @@ function compare(
   const media = JSON.stringify(before?.mediaProxies) !== JSON.stringify(reading.mediaProxies);
   if (changed || media || before === undefined) context.queues.status.add(routerStatusKey(state.key));
   const progress = state.pods.get(pod.uid);
+  if (progress?.reachable === false) {
+    // it answers again: no reason to wait any longer
+    progress.reachable = true;
+    progress.dueAt = 0;
+  }
   const desired = targetOf(state);
   const right = desired !== undefined && decidePod(desired, reading).inSync;
   if (right !== (progress?.state === "InSync")) context.queues.reload.add(state.key);

@@ -107,6 +107,12 @@ withKamailio(
       await until("it serves without an operator", async () => (await fetch(`${base()}/readyz`)).status === 200);
       await bench.call("htable.seti", "st", "seeded", 1);
       expect((await bench.read()).fresh).toBeUndefined();
+      // asked by nobody for longer than three probes: it was cut off
+      await bench.call("htable.seti", "st", "asked", Math.floor(Date.now() / 1000) - 7);
+      expect((await fetch(`${base()}/readyz`)).status).toBe(503);
+      expect((await bench.read()).fresh).toBe(true);
+      await until("it serves without an operator", async () => (await fetch(`${base()}/readyz`)).status === 200);
+      await bench.call("htable.seti", "st", "seeded", 1);
       const metrics = await fetch(`${base()}/metrics`);
       expect(metrics.status).toBe(200);
       expect(await metrics.text()).toMatch(/^kamailio_dialog_active_dialogs 0/m);

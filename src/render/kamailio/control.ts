@@ -20,8 +20,10 @@ const crlf = "[\\\\]r[\\\\]n";
 /** OPTIONS to an address, nothing else: a request of any other method could place a call. */
 const ping = `^\\{"jsonrpc":"2\\.0","method":"${PING_METHOD.replace(".", "\\.")}","params":\\["OPTIONS","${sipUri}","\\.","\\.","From: <${sipUri}>;tag=[0-9a-f]+${crlf}To: <${sipUri}>${crlf}"\\],"id":[0-9]{1,15}\\}$`;
 
-/** How long a pod that was just started waits for the operator before it takes calls. */
+/** How long a pod that was just started, or was cut off, waits for the operator before it takes calls. */
 const SEED_SECONDS = 10;
+/** Three periods of the readiness probe without any: by then the pod is out of the load balancers. */
+const CUT_OFF_SECONDS = 6;
 
 export const renderControl = (structure: StructurePlan): readonly string[] =>
   `
@@ -48,8 +50,18 @@ event_route[xhttp:request] {
     xhttp_reply("503", "Service Unavailable", "text/plain", "draining\\n");
     exit;
   }
+  if ($hu == "/readyz") {
+    # who was asked by nobody for a while was cut off and may have missed changes: it is as if it had just been started
+    if ($sht(st=>asked) > 0 && $TS - $sht(st=>asked) > ${CUT_OFF_SECONDS}) {
+      $sht(st=>seeded) = 0;
+      $sht(st=>since) = $TS;
+    }
+    $sht(st=>asked) = $TS;
+  }
+  $var(since) = $Tb;
+  if ($sht(st=>since) > 0) $var(since) = $sht(st=>since);
   # the operator tells a fresh pod first which destinations do not answer; without an operator it serves after ${SEED_SECONDS} s
-  if ($hu == "/readyz" && $sht(st=>seeded) != 1 && $TS - $Tb < ${SEED_SECONDS}) {
+  if ($hu == "/readyz" && $sht(st=>seeded) != 1 && $TS - $var(since) < ${SEED_SECONDS}) {
     xhttp_reply("503", "Service Unavailable", "text/plain", "not read back yet\\n");
     exit;
   }
