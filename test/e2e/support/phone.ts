@@ -96,6 +96,8 @@ export const phoneObjects = (options: PhoneOptions): object[] => {
 export class Phone {
   readonly pod: string;
   readonly address: string;
+  /** Hz */
+  readonly tone: number;
   readonly events: PhoneEvent[] = [];
   readonly #kube: Kubectl;
   readonly #line: ChildProcessWithoutNullStreams;
@@ -104,7 +106,7 @@ export class Phone {
   #count = 0;
 
   /** The phone of a pod that was applied; waits until it takes commands. */
-  static async of(kube: Kubectl, extension: string): Promise<Phone> {
+  static async of(kube: Kubectl, { extension, tone }: PhoneOptions): Promise<Phone> {
     const pod = podName(extension);
     const address = await until(
       `${pod} runs`,
@@ -119,10 +121,11 @@ export class Phone {
       () => kube.exec(pod, ["sh", "-c", "nc -z 127.0.0.1 4444 && echo yes"]),
       30_000,
     );
-    return new Phone(kube, pod, address);
+    return new Phone(kube, pod, address, tone);
   }
 
-  private constructor(kube: Kubectl, pod: string, address: string) {
+  private constructor(kube: Kubectl, pod: string, address: string, tone: number) {
+    this.tone = tone;
     this.#kube = kube;
     this.pod = pod;
     this.address = address;
@@ -189,13 +192,13 @@ export class Phone {
     ]);
     return shareOf(parseSound(bytes.subarray(0, 44), bytes.subarray(44)), hertz);
   }
-  /** Waits until the tone is what this phone hears. */
-  hears(hertz: number): Promise<true> {
-    return until(`${this.pod} hears ${hertz} Hz`, async () => (await this.share(hertz)) > 0.8, 15_000);
+  /** Waits until the other phone's tone is what this one hears. */
+  hears(other: Phone): Promise<true> {
+    return until(`${this.pod} hears ${other.pod}`, async () => (await this.share(other.tone)) > 0.8, 15_000);
   }
-  /** Waits until the tone is not heard. */
-  hearsNo(hertz: number): Promise<true> {
-    return until(`${this.pod} hears no ${hertz} Hz`, async () => (await this.share(hertz)) < 0.1, 15_000);
+  /** Waits until the other phone's tone is not heard. */
+  hearsNot(other: Phone): Promise<true> {
+    return until(`${this.pod} does not hear ${other.pod}`, async () => (await this.share(other.tone)) < 0.1, 15_000);
   }
   /** SIP messages that were sent and received so far, as baresip prints them. */
   trace(): Promise<string> {
@@ -216,3 +219,7 @@ export class Phone {
     }
   }
 }
+
+/** Waits until each of two phones hears the other. */
+export const talk = async (one: Phone, other: Phone): Promise<boolean> =>
+  (await Promise.all([one.hears(other), other.hears(one)])).every(Boolean);

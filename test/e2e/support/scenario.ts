@@ -59,12 +59,14 @@ export class Scenario {
 
   async phone(options: PhoneOptions): Promise<Phone> {
     await this.apply(...phoneObjects(options));
-    const phone = await Phone.of(this.kube, options.extension);
+    const phone = await Phone.of(this.kube, options);
     this.#phones.push(phone);
     return phone;
   }
-  phones(...options: readonly PhoneOptions[]): Promise<Phone[]> {
-    return Promise.all(options.map((one) => this.phone(one)));
+  phones<const Options extends readonly PhoneOptions[]>(
+    ...options: Options
+  ): Promise<{ [Index in keyof Options]: Phone }> {
+    return Promise.all(options.map((one) => this.phone(one))) as Promise<{ [Index in keyof Options]: Phone }>;
   }
 
   async status(router = this.name): Promise<SipRouterStatus> {
