@@ -32,6 +32,7 @@ format: packages ## formats the sources
 bench: packages ## what a call costs beside a minimal proxy, on both Kamailio versions
 	@hack/install-programs kamailio sipp
 	@node hack/bench/main.ts
+	@node hack/bench/registrations.ts
 
 manifests: packages ## generates config/, charts/ and crds/ from src/api and hack/manifests
 	@node hack/generate.ts
