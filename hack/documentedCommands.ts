@@ -22,6 +22,10 @@ export const documentedCommands: Readonly<Record<string, RunBy>> = {
   "kubectl apply -f crds/": documentation,
   [`${operator} run --kubeconfig "$KUBECONFIG"`]: documentation,
   "kubectl apply -k config/samples": documentation,
+  "kubectl apply -k config/metrics": {
+    by: "test/integration/kube/metrics.test.ts",
+    as: '"apply", "-k", config("metrics")',
+  },
   "kubectl get sip": documentation,
   "kubectl wait --for=condition=Ready siprouter/edge --timeout=5m": documentation,
   "kubectl describe siprouter edge": documentation,

@@ -39,6 +39,8 @@ program
   .option("--leader-elect-namespace <name>", "namespace of the Lease")
   .option("--leader-elect-name <name>", "name of the Lease (default: sip-router-operator)")
   .option("--metrics-port <port>", "health and metrics port", "8080")
+  .option("--metrics-secure-port <port>", "metrics by HTTPS, for tokens that may get /metrics")
+  .option("--metrics-cert-dir <dir>", "tls.crt and tls.key of the secure port (default: a certificate of its own)")
   .option("--metrics-address <ip>", "address of the health and metrics port", "0.0.0.0")
   .option("--kamailio-image <image>", "default image of the Kamailio pods")
   .option("--log-level <level>", "trace, debug, info, warn, error", "info")

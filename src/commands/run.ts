@@ -15,14 +15,14 @@ import { createKubeCluster } from "../kube/kubeCluster.ts";
 import type { KubeCluster } from "../kube/kubeCluster.ts";
 import { LeaderElection } from "../kube/leader.ts";
 import { DEFAULT_IMAGE } from "../render/image.ts";
-import { startServer } from "../server/http.ts";
 import { createLog } from "../server/log.ts";
 import type { Logger } from "../server/log.ts";
 import { createMetrics } from "../server/metrics.ts";
 import type { OperatorMetrics } from "../server/metrics.ts";
 import { aborted, checkLogLevel, type Command, type CommandIO } from "./io.ts";
+import { startServers, type PortOptions } from "./servers.ts";
 
-export interface RunOptions {
+export interface RunOptions extends PortOptions {
   readonly kubeconfig?: string;
   readonly context?: string;
   readonly namespace?: readonly string[];
@@ -30,8 +30,6 @@ export interface RunOptions {
   readonly leaderElectNamespace?: string;
   /** name of the Lease; operators that share a namespace and serve different ones need different names */
   readonly leaderElectName?: string;
-  readonly metricsPort: string;
-  readonly metricsAddress: string;
   readonly kamailioImage?: string;
   readonly logLevel: string;
 }
@@ -40,8 +38,6 @@ const LEASE = "sip-router-operator";
 /** where the API server's own addresses are when the pod has a service account */
 const IN_CLUSTER_NAMESPACE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
-const usage = (message: string, remedy: string): OperatorError => new OperatorError("SIPR_USAGE", message, { remedy });
-
 const noCluster =
   "Name a kubeconfig with --kubeconfig (and a context of it with --context), set KUBECONFIG, or run in a cluster.";
 
@@ -49,13 +45,6 @@ const leaseNamespace = (options: RunOptions, config: KubeConfig): string => {
   if (options.leaderElectNamespace !== undefined) return options.leaderElectNamespace;
   if (existsSync(IN_CLUSTER_NAMESPACE)) return readFileSync(IN_CLUSTER_NAMESPACE, "utf8").trim();
   return options.namespace?.[0] ?? config.getContextObject(config.getCurrentContext())?.namespace ?? "default";
-};
-
-const portOf = (text: string): number => {
-  const port = Number(text);
-  if (!/^\d+$/.test(text) || port > 65_535)
-    throw usage(`--metrics-port ${text} is not a port.`, "Give a number from 0 to 65535.");
-  return port;
 };
 
 const notReady = (cluster: KubeCluster, metrics: OperatorMetrics): readonly string[] => {
@@ -111,16 +100,19 @@ export const run: Command<RunOptions> = async (options, io) => {
     log,
     onRequest: (info, status, seconds) => metrics.request(info.verb, info.resource, status, seconds),
   });
-  const server = await startServer({
-    address: options.metricsAddress,
-    port: portOf(options.metricsPort),
-    alive: () => [],
+  const server = await startServers(options, cluster, {
     ready: () => notReady(cluster, metrics),
     registry: metrics.registry,
   });
   const from = cluster.connection.server;
   log.info(
-    { version, server: from, namespaces: namespaces.length > 0 ? namespaces : "all", port: server.port },
+    {
+      version,
+      server: from,
+      namespaces: namespaces.length > 0 ? namespaces : "all",
+      port: server.port,
+      securePort: server.securePort,
+    },
     "starting",
   );
   const election = options.leaderElect

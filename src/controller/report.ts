@@ -62,6 +62,10 @@ async function reportRouter(context: Context, key: Key): Promise<void> {
     now: timeOf(context.clock.now()),
   });
   countDestinations(context, state, pods);
+  context.metrics.revisions(
+    key,
+    (status.pods ?? []).map((pod) => ({ name: pod.name, inSync: pod.state === "InSync" })),
+  );
   const reloaded = progressOf(state, conditionOf(status, "Programmed")?.status === "True");
   await store(context, object, status, announceRouter(object, status, reloaded));
   tellHooks(context, state, workload, pods, conditionOf(status, "Programmed")?.status === "True");

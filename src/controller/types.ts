@@ -30,6 +30,8 @@ export interface Metrics {
   changeToEffect(router: Key, seconds: number): void;
   /** destinations of a router by state, summed over its pods; undefined when the router is gone */
   destinations(router: Key, counts: Readonly<Record<DestinationState, number>> | undefined): void;
+  /** which pods of a router run what they must */
+  revisions(router: Key, pods: readonly { readonly name: string; readonly inSync: boolean }[]): void;
   /** milliseconds of OPTIONS and active dialogs of one pod; undefined when the pod is gone */
   pod(router: Key, pod: string, reading: PodReading | undefined): void;
   statusWrite(kind: string): void;
@@ -120,6 +122,7 @@ export const noMetrics: Metrics = {
   reload: () => {},
   changeToEffect: () => {},
   destinations: () => {},
+  revisions: () => {},
   pod: () => {},
   statusWrite: () => {},
   managers: () => {},

@@ -128,6 +128,7 @@ const routerMetrics = (registers: Registry[]): Omit<Metrics, keyof QueueMetrics>
     labelNames: ["kind"],
     registers,
   });
+  const ages = revisionAges(registers);
   const latencyLabels = new Map<
     string,
     { namespace: string; router: string; pod: string; set: string; destination: string }[]
@@ -136,7 +137,9 @@ const routerMetrics = (registers: Registry[]): Omit<Metrics, keyof QueueMetrics>
   return {
     reload: (key, result) => reloads.inc({ ...split(key), result }),
     changeToEffect: (key, seconds) => effect.observe(split(key), seconds),
+    revisions: ages,
     destinations(key, counts) {
+      if (counts === undefined) ages(key, []);
       for (const state of states) {
         const labels = { ...split(key), state };
         if (counts) destinations.set(labels, counts[state]);
@@ -164,6 +167,32 @@ const routerMetrics = (registers: Registry[]): Omit<Metrics, keyof QueueMetrics>
     },
     statusWrite: (kind) => writes.inc({ kind }),
     managers: managerMetrics(registers),
+  };
+};
+
+/** 0 for a pod that runs what it must; else for how long it has not: what an alarm looks at. */
+const revisionAges = (registers: Registry[]): Metrics["revisions"] => {
+  /** router -> pod -> since when it is behind, milliseconds since the epoch */
+  const behind = new Map<Key, Map<string, number | undefined>>();
+  const gauge: Gauge<"namespace" | "router" | "pod"> = new Gauge({
+    name: "siprouter_pod_revision_age_seconds",
+    help: "For how long a pod has not run the current revision; 0 while it does.",
+    labelNames: ["namespace", "router", "pod"] as const,
+    registers,
+    collect() {
+      gauge.reset();
+      for (const [key, pods] of behind)
+        for (const [pod, since] of pods)
+          gauge.set({ ...split(key), pod }, since === undefined ? 0 : (Date.now() - since) / 1000);
+    },
+  });
+  return (key, pods) => {
+    const before = behind.get(key);
+    if (pods.length === 0) return void behind.delete(key);
+    behind.set(
+      key,
+      new Map(pods.map(({ name, inSync }) => [name, inSync ? undefined : (before?.get(name) ?? Date.now())])),
+    );
   };
 };
 
