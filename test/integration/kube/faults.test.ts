@@ -1,0 +1,237 @@
+/**
+ * What may happen around three replicas under calls, beyond what reload.test.ts has: a pod cut off, the operator or the
+ * leader killed while the Deployment rolls, a set that loses its backends, a PBX that is drained. In each the ledger shows no
+ * call lost and none sent to a destination known dead; afterwards all pods run the same and nothing is written any more.
+ */
+import { setTimeout as wait } from "node:timers/promises";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { Asterisk, reader } from "../../support/asterisk.ts";
+import { until } from "../../support/until.ts";
+import { API, Dead, Fleet, lost, main, routes, special, type Pod } from "./fleet.ts";
+import { OperatorProcess } from "./process.ts";
+
+const names = ["pbx-1", "pbx-2", "pbx-3", "pbx-4"] as const;
+const spec = {
+  replicas: 3,
+  listeners: [{ name: "udp", transport: "UDP", port: 5060 }],
+  drain: { timeoutSeconds: 5 },
+  healthCheck: { intervalSeconds: 1, timeoutSeconds: 1, failureThreshold: 3 },
+  failover: { timeoutSeconds: 1 },
+  dispatcherSets: [main("pbx-1", "pbx-2"), special("pbx-4")],
+  routes: routes("3000-3999"),
+};
+const withTcp = { listeners: [...spec.listeners, { name: "tcp", transport: "TCP", port: 5060 }] };
+let fleet: Fleet;
+
+beforeAll(async () => {
+  fleet = await Fleet.start("127.63");
+  for (const name of names) await fleet.startPbx(name);
+  await fleet.apply(...names.map((name) => fleet.backend(name)), {
+    apiVersion: API,
+    kind: "SipRouter",
+    metadata: { name: "edge" },
+    spec,
+  });
+  await fleet.settled();
+});
+beforeEach(async () => {
+  await fleet.apply(...names.map((name) => fleet.backend(name)));
+  await fleet.edit(spec);
+  await fleet.settled(120_000);
+});
+afterAll(() => fleet.stop());
+
+/** The processes of a pod's Kamailio that serve TCP: its control port, and no SIP over UDP. */
+async function controlProcesses(ip: string): Promise<number[]> {
+  const answer = (await fleet.control.call({ host: ip, port: 9060, token: await fleet.token() }, "core.psx")) as {
+    PID: number;
+    DSC: string;
+  }[];
+  return answer.filter(({ DSC }) => /tcp/i.test(DSC)).map(({ PID }) => PID);
+}
+
+describe("cut off", { timeout: 180_000 }, () => {
+  test("a pod whose control port is unreachable holds up nobody, and has the newest revision before it is ready again", async () => {
+    const [victim, ...others] = (await fleet.pods()) as [Pod, ...Pod[]];
+    const processes = await controlProcesses(victim.ip);
+    expect(processes.length).toBeGreaterThan(0);
+    const late: string[] = [];
+    const ledger = await fleet.during(async () => {
+      for (const pid of processes) process.kill(pid, "SIGSTOP");
+      try {
+        // it takes calls nevertheless
+        expect(await fleet.callsTo(victim.ip, "1001", 2)).toHaveLength(2);
+        await fleet.edit({ routes: routes("3000-3999", "1800") });
+        await until("the others have it", async () => {
+          const answers = await Promise.all(others.map(({ ip }) => fleet.callsTo(ip, "1800", 1)));
+          return answers.flat().every((answer) => answer === "200 pbx-4");
+        });
+        await until("it is said which pod does not answer", async () => {
+          const shown = (await fleet.status()).pods?.find(({ name }) => name === victim.name);
+          return shown?.state === "Failed" && (await fleet.pods()).some((pod) => pod.ip === victim.ip && !pod.ready);
+        });
+      } finally {
+        for (const pid of processes) process.kill(pid, "SIGCONT");
+      }
+      await until("it is ready again", async () =>
+        (await fleet.pods()).some((pod) => pod.ip === victim.ip && pod.ready),
+      );
+      late.push(...(await fleet.callsTo(victim.ip, "1800", 5)));
+    });
+    expect(lost(ledger)).toEqual([]);
+    expect(late).toEqual(Array(5).fill("200 pbx-4"));
+    await fleet.equalAndQuiet();
+  });
+});
+
+describe("a change of structure", { timeout: 240_000 }, () => {
+  test("the operator is killed while the Deployment rolls, again and again: no call is lost, a dead PBX gets none", async () => {
+    await fleet.stopPbx("pbx-2");
+    const dead = await new Dead().listen(fleet.at("pbx-2"));
+    try {
+      await until("all pods know that it is dead", async () => {
+        const [use] = (await fleet.backendStatus("pbx-2")).routers ?? [];
+        return use?.state === "Inactive" && use.activePods === 0 && use.totalPods === 3;
+      });
+      dead.invites = 0;
+      const before = (await fleet.pods()).map(({ name }) => name);
+      const ledger = await fleet.during(async () => {
+        await fleet.edit({ ...withTcp, routes: routes("3000-3999", "1900") });
+        for (const delay of [0, 150, 700, 2500]) {
+          await wait(delay);
+          await fleet.killOperator();
+          await fleet.startOperator();
+        }
+        await fleet.settled(120_000);
+      });
+      expect((await fleet.pods()).filter(({ name }) => before.includes(name))).toEqual([]);
+      expect(lost(ledger)).toEqual([]);
+      expect(dead.invites).toBe(0);
+      expect(await fleet.everywhere("1900")).toEqual(Array(3).fill("200 pbx-4"));
+    } finally {
+      await dead.close();
+      await fleet.startPbx("pbx-2");
+    }
+    await fleet.equalAndQuiet();
+  });
+
+  test("the leader is killed in the middle of it: the one that stands by brings it to its end", async () => {
+    await fleet.operator.end();
+    await fleet.startOperator("--leader-elect");
+    const second = new OperatorProcess(fleet.server.kubeconfigPath, "--leader-elect");
+    await until("it stands by", () => second.logged("standing by") !== undefined);
+    const ledger = await fleet.during(async () => {
+      await fleet.edit({ ...withTcp, routes: routes("3000-3999", "1910") });
+      await wait(500);
+      await fleet.killOperator();
+      fleet.operator = await second.started();
+      await fleet.settled(120_000);
+    });
+    expect(lost(ledger)).toEqual([]);
+    expect(await fleet.everywhere("1910")).toEqual(Array(3).fill("200 pbx-4"));
+    await fleet.equalAndQuiet();
+  });
+});
+
+describe("never an empty set", { timeout: 180_000 }, () => {
+  test("a set that loses its last backend goes on with it, also after the operator and a pod started anew", async () => {
+    const ledger = await fleet.during(async () => {
+      await fleet.kubectl("delete", "pbxbackend", "pbx-4");
+      await until("it is said", async () => (await fleet.condition("ResolvedRefs")) === "False BackendNotFound");
+      expect(await fleet.everywhere("3001")).toEqual(Array(3).fill("200 pbx-4"));
+      await fleet.killOperator();
+      const [victim] = await fleet.pods();
+      await fleet.node.kill(victim?.name ?? "");
+      await fleet.startOperator();
+      await until(
+        "the pod serves again",
+        async () => {
+          const pods = await fleet.pods();
+          return pods.length === 3 && pods.every(({ ready }) => ready);
+        },
+        40_000,
+      );
+      await fleet.kubectl("delete", "pbxbackend", "pbx-1", "pbx-2", "pbx-3");
+      await until("all of them are missed", async () =>
+        (await fleet.status()).conditions?.some(({ message }) => message.includes("pbx-1")),
+      );
+      expect(await fleet.everywhere("3001")).toEqual(Array(3).fill("200 pbx-4"));
+      expect(lost(await fleet.everywhere("1001"))).toEqual([]);
+    });
+    expect(lost(ledger)).toEqual([]);
+    await fleet.apply(...names.map((name) => fleet.backend(name)));
+    await fleet.equalAndQuiet();
+  });
+});
+
+describe("the API server", { timeout: 180_000 }, () => {
+  test("is away while a pod is killed: it serves again from its files, and what is edited afterwards counts", async () => {
+    const [victim] = await fleet.pods();
+    await fleet.server.stopApiServer();
+    try {
+      await fleet.node.kill(victim?.name ?? "");
+      await until(
+        "the pod takes calls again",
+        async () => (await fleet.callsTo(victim?.ip ?? "", "1001", 1)).join().startsWith("200 pbx-"),
+        40_000,
+      );
+    } finally {
+      await fleet.server.startApiServer();
+    }
+    const ledger = await fleet.during(() => fleet.changed(() => fleet.edit({ routes: routes("3000-3999", "1950") })));
+    expect(lost(ledger)).toEqual([]);
+    expect(await fleet.everywhere("1950")).toEqual(Array(3).fill("200 pbx-4"));
+    await fleet.equalAndQuiet();
+  });
+});
+
+describe("a PBX with a manager interface", { timeout: 180_000 }, () => {
+  const name = "pbx-9";
+  const management = { ami: { secretName: "asterisk" } };
+  const secret = (password: string): object => ({
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name: "asterisk" },
+    stringData: { username: reader.username, password },
+  });
+
+  test("shows its version, says when the login is wrong, and is drained when its last call is over", async () => {
+    const asterisk = await Asterisk.start({ ip: fleet.at(name).ip });
+    try {
+      await fleet.apply(secret("wrong"), fleet.backend(name, { management }));
+      await fleet.edit({ dispatcherSets: [main("pbx-1"), special(name)] });
+      const managed = (what: string) =>
+        until(what, async () => (await fleet.backendCondition(name, "Managed")) === what);
+      await managed("False ManagerLoginRefused");
+      expect((await fleet.kubectl("get", "pbxbackend,events", "-o", "yaml")).stdout).not.toContain(reader.password);
+      await fleet.apply(secret(reader.password));
+      await managed("True Managed");
+      expect((await fleet.backendStatus(name)).management).toMatchObject([
+        { address: asterisk.ip, port: 5038, state: "Connected", version: expect.stringMatching(/^\d+\.\d+/) as string },
+      ]);
+      await fleet.settled();
+
+      const talking = fleet.callsTo((await fleet.pods())[0]?.ip ?? "", "3001", 2, 12_000);
+      const metric = async (): Promise<string | undefined> =>
+        (await fleet.operator.get("/metrics")).text
+          .split("\n")
+          .find((line) => line.startsWith("siprouter_asterisk_channels{"));
+      await until("the channels are counted", async () => (await metric())?.endsWith("} 2"));
+      await fleet.patch("pbxbackend", name, { adminState: "Draining" });
+      await until("calls are left", async () => (await fleet.backendCondition(name, "Drained")) === "False Draining");
+      const { message } = (await fleet.backendStatus(name)).conditions?.find(({ type }) => type === "Drained") ?? {};
+      expect(message).toMatch(/channels of its Asterisk/);
+      expect(lost(await talking).every((answer) => answer.startsWith("200"))).toBe(true);
+      await until("it is drained", async () => (await fleet.backendCondition(name, "Drained")) === "True Drained");
+      await until("it is told", async () =>
+        (await fleet.kubectl("get", "events", "-o", "jsonpath={.items[*].reason}")).stdout
+          .split(" ")
+          .includes("Drained"),
+      );
+    } finally {
+      await asterisk.stop();
+      await fleet.edit(spec);
+      await fleet.kubectl("delete", "pbxbackend", name);
+    }
+  });
+});
