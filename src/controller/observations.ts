@@ -1,10 +1,23 @@
 /** The last reading of every pod, and who may trust it. */
 import type { PodReading } from "../kamailio/types.ts";
+import { decidePod } from "../reload/index.ts";
+import type { DesiredData } from "../render/types.ts";
 
 export interface Observation {
   readonly reading: PodReading;
   /** milliseconds since the epoch */
   readonly at: number;
+}
+
+const judged = new WeakMap<PodReading, { readonly desired: DesiredData; readonly right: boolean }>();
+
+/** The pod that was read runs exactly this. Asked often, worked out once. */
+export function isRight(desired: DesiredData, reading: PodReading): boolean {
+  const known = judged.get(reading);
+  if (known?.desired === desired) return known.right;
+  const right = decidePod(desired, reading).inSync;
+  judged.set(reading, { desired, right });
+  return right;
 }
 
 interface Entry {

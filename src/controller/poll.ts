@@ -2,7 +2,6 @@
 import type { Key } from "../api/index.ts";
 import type { PodReading } from "../kamailio/types.ts";
 import type { PodView } from "../cluster/index.ts";
-import { decidePod } from "../reload/index.ts";
 import {
   backendStatusKey,
   routerStatusKey,
@@ -12,7 +11,7 @@ import {
   type Context,
 } from "./context.ts";
 import { addressOf } from "./reloadFleet.ts";
-import { FAILED_POLLS } from "./observations.ts";
+import { FAILED_POLLS, isRight } from "./observations.ts";
 import { targetOf } from "./restore.ts";
 import type { RouterState } from "./state.ts";
 
@@ -147,7 +146,7 @@ function compare(
     progress.dueAt = 0;
   }
   const desired = targetOf(state);
-  const right = desired !== undefined && decidePod(desired, reading).inSync;
+  const right = desired !== undefined && isRight(desired, reading);
   if (right !== (progress?.state === "InSync")) context.queues.reload.add(state.key);
 }
 

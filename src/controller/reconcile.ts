@@ -18,7 +18,8 @@ import {
 import type { RunInfo, RunResult } from "./queue.ts";
 import { findGood, servedObjects, targetOf } from "./restore.ts";
 import { controlSecretOf } from "./secret.ts";
-import { keepLastDestinations, newRouterState, sameTables, type RouterState } from "./state.ts";
+import { shareUnchanged } from "./share.ts";
+import { keepLastDestinations, newRouterState, sameTables, type Planned, type RouterState } from "./state.ts";
 
 /** A spec that cannot be rendered stays so until it is edited; a look from time to time costs nothing. */
 const RENDER_RETRY_MS = 60_000;
@@ -66,17 +67,21 @@ async function bringForward(
   object: RawObject,
   info: RunInfo,
 ): Promise<RunResult> {
-  const { router, issues } = context.pipeline.resolveRouter(context.snapshot(), state.key);
+  const snapshot = context.snapshot();
+  const { router, issues } = context.pipeline.resolveRouter(snapshot, state.key);
   state.issues = issues;
   tellRejected(context, state);
   if (router === undefined) return serveWithoutPlan(context, state, object);
   state.openExternal = router.object.spec.external?.callers === "Anyone";
-  const planned = plan(context, state, () => context.pipeline.buildPlan(router, context.defaults));
+  // The same snapshot gives the same plan: what brought us here is an object that nobody plans with.
+  const planned =
+    state.planned.get(snapshot) ?? plan(context, state, () => context.pipeline.buildPlan(router, context.defaults));
   if (planned === undefined) {
     await serveLastGood(context, state, object);
     return RENDER_RETRY_MS;
   }
   if (planned === "empty") return serveWithoutPlan(context, state, object);
+  state.planned.set(snapshot, planned);
   const wait = tableWait(context, state, planned.rendered.files.desired);
   if (wait > 0) return wait;
   await ensureToken(context, state, object);
@@ -87,12 +92,6 @@ async function bringForward(
   return undefined;
 }
 
-interface Planned {
-  readonly plan: RouterPlan;
-  readonly rendered: RenderedRouter;
-  readonly kept: readonly string[];
-}
-
 /** undefined: it cannot be written; the failure is in the state. */
 function plan(context: Context, state: RouterState, build: () => RouterPlan): Planned | "empty" | undefined {
   try {
@@ -100,7 +99,7 @@ function plan(context: Context, state: RouterState, build: () => RouterPlan): Pl
     // where PBXes register with the router it has to run before the first of them does
     const awaits = made.structure.registrants !== undefined;
     if (!awaits && made.data.sets.every((set) => set.destinations.length === 0)) return "empty";
-    return { plan: made, kept, rendered: context.pipeline.renderRouter(made) };
+    return { plan: made, kept, rendered: shareUnchanged(state.rendered, context.pipeline.renderRouter(made)) };
   } catch (error) {
     state.failure = { reason: "RenderFailed", message: messageOf(error) };
     context.log.error({ router: state.key, err: error }, "the configuration could not be rendered");

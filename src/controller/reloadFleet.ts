@@ -7,7 +7,7 @@ import type { Key } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
 import type { ControlAddress } from "../kamailio/types.ts";
 import type { PodView } from "../cluster/index.ts";
-import { decideFleet, decidePod, syncPod, type FleetPod, type SyncResult } from "../reload/index.ts";
+import { decideFleet, syncPod, type FleetPod, type SyncInput, type SyncResult } from "../reload/index.ts";
 import { CONTROL_PORT } from "../render/layout.ts";
 import type { DesiredData } from "../render/types.ts";
 import {
@@ -19,6 +19,7 @@ import {
   type Context,
 } from "./context.ts";
 import { dataConfigOf, withNonce } from "./reconcile.ts";
+import { isRight } from "./observations.ts";
 import type { RunResult } from "./queue.ts";
 import { isRestoring, keepGood, retryHalted, stopChange, targetOf } from "./restore.ts";
 import { newProgress, type PodProgress, type RouterState } from "./state.ts";
@@ -49,16 +50,51 @@ export async function reloadRouter(context: Context, key: Key): Promise<RunResul
     );
     const desired = targetOf(state) ?? state.desired;
     const jobs = refresh(context, state, desired);
-    const { work, halted } = decideFleet(jobs.map(({ pod, progress }) => fleetPod(context, state, pod, progress)));
+    const pods = jobs.map(({ pod, progress }) => fleetPod(context, state, pod, progress));
+    const { work, halted } = decideFleet(pods);
     const culprit = jobs.find(({ pod }) => pod.name === halted)?.progress;
     if (culprit !== undefined && stopChange(context, state, culprit.name, culprit.message)) continue;
-    const batch = jobs.filter(({ pod }) => work.includes(pod.name) && !tried.has(`${pod.uid} ${desired.revision}`));
+    const isUntried = ({ pod }: Job): boolean => !tried.has(`${pod.uid} ${desired.revision}`);
+    const named = (names: readonly string[]): readonly Job[] =>
+      jobs.filter((job) => names.includes(job.pod.name) && isUntried(job));
+    const batch = named(work);
     if (batch.length === 0) break;
     for (const { pod } of batch) tried.add(`${pod.uid} ${desired.revision}`);
-    await Promise.all(batch.map((job) => workOn(context, state, desired, job)));
+    await workOnBoth(context, state, desired, batch, named(followersOf(pods, work)));
   }
   finish(context, state);
   return nextRun(context, state);
+}
+
+/** Whose turn it is when these have come out right. */
+const followersOf = (pods: readonly FleetPod[], work: readonly string[]): readonly string[] =>
+  decideFleet(pods.map((pod) => (work.includes(pod.name) ? { ...pod, state: "InSync" } : pod))).work;
+
+/**
+ * The followers are given what is new once the batch has it, read back; what is old goes there when the batch is right
+ * as a whole.
+ */
+async function workOnBoth(
+  context: Context,
+  state: RouterState,
+  desired: DesiredData,
+  batch: readonly Job[],
+  followers: readonly Job[],
+): Promise<void> {
+  const right = Promise.withResolvers<boolean>();
+  const added = batch.map(() => Promise.withResolvers<boolean>());
+  const following = Promise.all(added.map(({ promise }) => promise)).then(async (all) => {
+    if (!all.every((one) => one)) return;
+    await Promise.all(followers.map((job) => workOn(context, state, desired, job, { goOn: right.promise })));
+  });
+  const leading = batch.map(async (job, index) => {
+    const has = (what: boolean): void => added[index]?.resolve(what);
+    await workOn(context, state, desired, job, { onAdded: () => has(true) });
+    has(false);
+  });
+  await Promise.all(leading);
+  right.resolve(batch.every(({ progress }) => progress.state === "InSync"));
+  await following;
 }
 
 /** Progress of the pods that are there; a reading that is fresh says at once which of them are right. */
@@ -77,7 +113,7 @@ function refresh(context: Context, state: RouterState, desired: DesiredData): re
     if (progress.target !== desired.revision) retarget(progress, desired.revision);
     const reading = context.observations.fresh(pod.uid, context.clock.now(), context.tuning.freshMs);
     if (reading === undefined) return { pod, progress };
-    if (decidePod(desired, reading).inSync) markInSync(progress, desired.revision);
+    if (isRight(desired, reading)) markInSync(progress, desired.revision);
     else if (progress.state === "InSync") retarget(progress, desired.revision);
     return { pod, progress };
   });
@@ -118,6 +154,7 @@ async function workOn(
   state: RouterState,
   desired: DesiredData,
   { pod, progress }: Job,
+  order: Pick<SyncInput, "onAdded" | "goOn"> = {},
 ): Promise<void> {
   const known = context.observations.fresh(pod.uid, context.clock.now(), context.tuning.freshMs);
   context.observations.begin(pod.uid);
@@ -128,7 +165,7 @@ async function workOn(
       desired,
       pod,
       progress,
-      known !== undefined && decidePod(desired, known).actions.some((one) => one.kind === "awaitFile"),
+      known !== undefined && desired.tables.some((table) => known.tables[table.name] !== table.generation),
     );
     const address = addressOf(pod, state.token ?? "");
     const result = await syncPod({
@@ -140,6 +177,7 @@ async function workOn(
       ...(known === undefined ? {} : { known }),
       hints: { inactive: inactiveElsewhere(context, state, pod) },
       filesSent,
+      ...order,
       onAction: (action) =>
         context.log.debug({ router: state.key, pod: pod.name, revision: desired.revision, action }, action.reason),
     });
@@ -221,6 +259,7 @@ function took(
       context.log.info(fields, done > 0 ? "the pod was changed and read back" : "the pod was read back");
     return markInSync(progress, desired.revision);
   }
+  if (outcome === "held") return;
   progress.message = next?.reason ?? "";
   if (outcome === "stale") {
     progress.staleSince ??= now;

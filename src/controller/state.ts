@@ -2,7 +2,7 @@
 import type { Key, PodState, RawObject, Reason } from "../api/index.ts";
 import { destinationId, DRAIN_TIER, kamailioSetId } from "../ir/setId.ts";
 import type { Destination, DispatcherSetPlan, RouterPlan } from "../ir/types.ts";
-import type { Issue } from "../model/types.ts";
+import type { Issue, Snapshot } from "../model/types.ts";
 import type { DataTable, DesiredData, RenderedRouter } from "../render/types.ts";
 import type { SetInput } from "../status/index.ts";
 
@@ -49,6 +49,14 @@ export interface Halt {
   readonly trying: boolean;
 }
 
+/** What a snapshot asks of one router. */
+export interface Planned {
+  readonly plan: RouterPlan;
+  readonly rendered: RenderedRouter;
+  /** sets whose last destinations are kept */
+  readonly kept: readonly string[];
+}
+
 export interface RouterState {
   readonly key: Key;
   readonly namespace: string;
@@ -66,6 +74,8 @@ export interface RouterState {
   keptSets: readonly string[];
   /** the last plan that was accepted */
   plan: RouterPlan | undefined;
+  /** what each snapshot asked for */
+  readonly planned: WeakMap<Snapshot, Planned>;
   /** what every pod must run */
   desired: DesiredData | undefined;
   sets: readonly SetInput[] | undefined;
@@ -114,6 +124,7 @@ export const newRouterState = (object: RawObject): RouterState => ({
   failure: undefined,
   keptSets: [],
   plan: undefined,
+  planned: new WeakMap(),
   desired: undefined,
   sets: undefined,
   backendOf: new Map(),

@@ -3,11 +3,14 @@ import { createHash } from "node:crypto";
 
 /** JSON with the keys of every object sorted; fields that are undefined are left out. */
 export function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_, inner: unknown) =>
-    typeof inner === "object" && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  );
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+  if (Array.isArray(value)) return `[${value.map((inner) => canonicalJson(inner)).join(",")}]`;
+  const fields = value as Readonly<Record<string, unknown>>;
+  const names = Object.keys(fields).filter((name) => fields[name] !== undefined);
+  return `{${names
+    .toSorted()
+    .map((name) => `${JSON.stringify(name)}:${canonicalJson(fields[name])}`)
+    .join(",")}}`;
 }
 
 /** The first 12 hexadecimal digits of the SHA-256 of the canonical JSON. */

@@ -2,8 +2,8 @@
  * JSON-RPC over HTTP to the control port of a Kamailio. One request at a time to one address, in the order of the
  * calls: overlapping reloads can corrupt shared memory up to Kamailio 6.1.4. Connections are kept and used again.
  */
-import { Agent, request, type IncomingMessage } from "node:http";
-import { setTimeout } from "node:timers/promises";
+import { Agent, request } from "node:http";
+import { setTimeout as pause } from "node:timers/promises";
 import { OperatorError } from "../errors.ts";
 import { MAX_RPC_BODY, PING_METHOD, rpcMethods } from "../render/layout.ts";
 import type { Control, ControlAddress } from "./types.ts";
@@ -33,7 +33,7 @@ export const createControl = (options: ControlOptions = {}): ClosableControl => 
   /** address -> ends when the next change of the list may begin */
   const resting = new Map<string, Promise<void>>();
   const rest = (key: string): void => {
-    const over = setTimeout(CHANGE_GAP_MS).then(() => {
+    const over = pause(CHANGE_GAP_MS).then(() => {
       if (resting.get(key) === over) resting.delete(key);
     });
     resting.set(key, over);
@@ -156,33 +156,34 @@ function post(
 ): Promise<{ status: number; text: string }> {
   const attempt = (retry: boolean): Promise<{ status: number; text: string }> =>
     new Promise((resolve, reject) => {
-      const signal = AbortSignal.timeout(timeoutMs);
       const headers = {
         Authorization: `Bearer ${token}`,
         "Content-Type": "application/json",
         "Content-Length": Buffer.byteLength(body),
       };
-      const sent = request({ agent, host, port, method: "POST", path: "/rpc", headers, signal }, (response) => {
-        readAll(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), reject);
-      });
+      const sent = request({ agent, host, port, method: "POST", path: "/rpc", headers });
+      const timer = setTimeout(() => sent.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+      sent.on("close", () => clearTimeout(timer));
       sent.on("error", (error: NodeJS.ErrnoException) => {
-        if (signal.aborted) reject(new Error(`no answer within ${timeoutMs} ms`));
         // Kamailio closed the kept connection before it read anything of this request
-        else if (retry && sent.reusedSocket && error.code === "ECONNRESET") resolve(attempt(false));
+        if (retry && sent.reusedSocket && error.code === "ECONNRESET") resolve(attempt(false));
         else reject(error);
+      });
+      sent.on("response", (response) => {
+        const chunks: Buffer[] = [];
+        let length = 0;
+        response.on("data", (chunk: Buffer) => {
+          length += chunk.length;
+          chunks.push(chunk);
+          if (length > MAX_ANSWER) sent.destroy(new Error(`an answer of more than ${MAX_ANSWER} bytes`));
+        });
+        response.on("error", reject);
+        response.on("aborted", () => reject(new Error("the answer broke off")));
+        response.on("end", () =>
+          resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8") }),
+        );
       });
       sent.end(body);
     });
   return attempt(true);
-}
-
-async function readAll(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > MAX_ANSWER) throw new Error(`an answer of more than ${MAX_ANSWER} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }

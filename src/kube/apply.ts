@@ -62,6 +62,9 @@ export class Applier {
     { readonly form: string; readonly held: string; readonly uid: string | undefined }
   >();
 
+  /** "kind/namespace/name" -> the last pair of a wanted form and a copy that was found to hold it */
+  readonly #holds = new Map<string, { readonly wanted: RawObject; readonly cached: RawObject }>();
+
   constructor(connection: Connection, caches: Caches, log: Log) {
     this.#connection = connection;
     this.#caches = caches;
@@ -74,27 +77,30 @@ export class Applier {
 
   /** The object is gone: nothing is remembered of it. */
   forget(object: RawObject): void {
-    this.#applied.delete(`${object.kind}/${keyOf(object)}`);
+    const id = `${object.kind}/${keyOf(object)}`;
+    this.#applied.delete(id);
+    this.#holds.delete(id);
   }
 
   async #applyOne(wanted: RawObject): Promise<void> {
     const { kind, metadata } = wanted;
     const id = `${kind}/${keyOf(wanted)}`;
-    const form = digest(wanted);
     const cached = this.#caches.get(kind, metadata.namespace, metadata.name);
+    const holds = this.#holds.get(id);
+    if (cached && holds?.wanted === wanted && holds.cached === cached) return;
+    const form = digest(wanted);
     if (cached && isOurs(cached, wanted) && cached.metadata.annotations?.[APPLIED] === form) {
       const last = this.#applied.get(id);
       // after a restart nothing is remembered: then the live object must hold the very values
       const held = last?.form === form && last.uid === cached.metadata.uid ? last.held : form;
-      if (digest(project(wanted, cached)) === held) return;
+      if (digest(project(wanted, cached)) === held) return void this.#holds.set(id, { wanted, cached });
     }
     // what the label selector does not show may exist nevertheless
     const live = cached ?? (await this.#read(wanted));
     if (live && !isOurs(live, wanted)) throw notOwned(live, wanted);
     const marked = { ...wanted, metadata: { ...metadata, annotations: { ...metadata.annotations, [APPLIED]: form } } };
-    const answer = await this.#send(marked, live?.metadata.uid);
+    const answer = await this.#caches.write(kind, keyOf(wanted), this.#send(marked, live?.metadata.uid));
     this.#applied.set(id, { form, held: digest(project(wanted, answer)), uid: answer.metadata.uid });
-    this.#caches.wrote(answer);
     if (answer.metadata.resourceVersion !== live?.metadata.resourceVersion) {
       this.#log.info({ kind, object: keyOf(wanted), action: live ? "update" : "create" }, "applied");
     }

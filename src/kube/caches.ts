@@ -42,6 +42,10 @@ export class Caches {
   readonly #shell: OperatorShell;
   /** "kind/namespace/name" -> answer to the last write */
   readonly #written = new Map<string, RawObject>();
+  /** "kind/namespace/name" -> resource version that the last write made */
+  readonly #made = new Map<string, string>();
+  /** "kind/namespace/name" -> ends with the write under way */
+  readonly #writing = new Map<string, Promise<void>>();
   readonly #lists = new Map<string, Listed>();
   /** "kind namespace/router" -> keys of the objects with its label */
   readonly #owned = new Map<string, Set<Key>>();
@@ -100,6 +104,7 @@ export class Caches {
     const { managedFields: _, ...metadata } = answer.metadata as RawObject["metadata"] & { managedFields?: unknown };
     const object = { ...answer, metadata };
     const key = keyOf(object);
+    this.#made.set(`${object.kind}/${key}`, metadata.resourceVersion ?? "");
     const cached = this.#cached(object.kind, key);
     if (cached && !isNewer(object, cached)) return;
     this.#written.set(`${object.kind}/${key}`, object);
@@ -108,6 +113,33 @@ export class Caches {
   forget(kind: string, key: Key): void {
     this.#written.delete(`${kind}/${key}`);
     this.#lists.get(kind)?.stale.add(key);
+  }
+
+  /** Notes that the object is being written, and the answer when it comes. */
+  async write(kind: string, key: Key, request: Promise<unknown>): Promise<RawObject> {
+    const id = `${kind}/${key}`;
+    const noted = request.then((answer) => {
+      this.wrote(answer as RawObject);
+      return answer as RawObject;
+    });
+    const settled = noted.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#writing.set(id, settled);
+    try {
+      return await noted;
+    } finally {
+      if (this.#writing.get(id) === settled) this.#writing.delete(id);
+    }
+  }
+  /** Resolves when the answer to the write under way is noted. */
+  writing(object: RawObject): Promise<void> | undefined {
+    return this.#writing.get(`${object.kind}/${keyOf(object)}`);
+  }
+  /** It is what the last write of this process made. */
+  isOwn(object: RawObject): boolean {
+    return this.#made.get(`${object.kind}/${keyOf(object)}`) === object.metadata.resourceVersion;
   }
 
   /** To be called for each event of the shell. */
@@ -120,6 +152,7 @@ export class Caches {
     const written = this.#written.get(id);
     if (written && (deleted ? written.metadata.uid === object.metadata.uid : !isNewer(written, object)))
       this.#written.delete(id);
+    if (deleted) this.#made.delete(id);
   }
 
   #own(object: RawObject, deleted: boolean, previous: RawObject | undefined): void {

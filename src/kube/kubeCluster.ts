@@ -8,6 +8,7 @@ import { Caches } from "./caches.ts";
 import type { Change, Cluster, PodView } from "../cluster/index.ts";
 import { createConnection } from "./connection.ts";
 import type { Connection, ConnectionOptions } from "./connection.ts";
+import { stableStringify } from "./drift.ts";
 import { EventRecorder } from "./events.ts";
 import { isStatus } from "./failure.ts";
 import { kindInfo, ownedKinds, pathOf, userKinds } from "./kinds.ts";
@@ -55,6 +56,17 @@ const watchesOf = (namespaces: readonly string[]): readonly WatchSpec[] => {
   return kinds.flatMap((kind) => places.map((namespace) => ({ ...kind, namespace })));
 };
 
+/**
+ * When the watch brings what we wrote ourselves: what was written is known, and of an object of the user the status
+ * alone was written. (After a break of the watch its spec may have changed in the same step.)
+ */
+const tellsNothing = (object: RawObject, previous: RawObject | undefined): boolean => {
+  if (!isReferrer(object)) return !["Pod", "Deployment", "Service"].includes(object.kind);
+  const asked = ({ spec, metadata }: RawObject): string =>
+    stableStringify({ spec, metadata: { ...metadata, resourceVersion: undefined } });
+  return previous !== undefined && asked(object) === asked(previous);
+};
+
 const isReferrer = (object: RawObject): boolean => object.kind === "SipRouter" || object.kind === "PbxBackend";
 /** how long a change waits for Secrets that it is the first to name */
 const SECRET_WAIT_MS = 3000;
@@ -88,6 +100,12 @@ export const createKubeCluster = (options: KubeClusterOptions): KubeCluster => {
       if (deleted) {
         applier.forget(object);
         if (isReferrer(object)) references.drop(object);
+      }
+      if (!deleted && tellsNothing(object, previous)) {
+        if (caches.isOwn(object)) return;
+        // the watch may be faster than the answer
+        const writing = caches.writing(object);
+        if (writing) return void writing.then(() => caches.isOwn(object) || tell(change));
       }
       const waiting = !deleted && isReferrer(object) ? references.follow(object) : undefined;
       if (!waiting) return tell(change);

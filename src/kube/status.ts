@@ -1,5 +1,5 @@
 /** Writes the status subresource: server-side apply, so that a field that is left out goes away; only when it changed. */
-import type { ObjectRef, RawObject } from "../api/index.ts";
+import type { ObjectRef } from "../api/index.ts";
 import { FIELD_MANAGER } from "../render/layout.ts";
 import { APPLY } from "./apply.ts";
 import type { Caches } from "./caches.ts";
@@ -24,12 +24,12 @@ export const writeStatus = async (
     const { namespace, name, uid } = live.metadata;
     const body = { apiVersion: apiVersionOf(info), kind: ref.kind, metadata: { namespace, name, uid }, status };
     try {
-      const answer = await connection.request("PATCH", pathOf(info, namespace, name, "status"), {
+      const write = connection.request("PATCH", pathOf(info, namespace, name, "status"), {
         query: { fieldManager: FIELD_MANAGER, force: true },
         body,
         contentType: APPLY,
       });
-      return caches.wrote(answer as RawObject);
+      return void (await caches.write(ref.kind, `${namespace}/${name}`, write));
     } catch (error) {
       if (isStatus(error, 404) && (error as { code?: string }).code !== "SIPR_CRD_MISSING") return;
       // another object of that name by now: its own visit follows

@@ -5,15 +5,6 @@
 import { compare, keyOf, type Key, type RawObject } from "../api/index.ts";
 import type { Snapshot } from "./types.ts";
 
-interface Index {
-  readonly routers: ReadonlyMap<Key, RawObject>;
-  readonly backends: ReadonlyMap<Key, RawObject>;
-  readonly services: ReadonlyMap<Key, RawObject>;
-  readonly secrets: ReadonlyMap<Key, RawObject>;
-  /** key of the Service -> its slices, by name */
-  readonly slices: ReadonlyMap<Key, readonly RawObject[]>;
-}
-
 type List = readonly RawObject[];
 
 /** An index of the list that was asked for last. */
@@ -107,21 +98,28 @@ function byKey(list: List): ReadonlyMap<Key, RawObject> {
 /** One object of a list of objects of one kind. */
 export const findIn = (list: List, key: Key): RawObject | undefined => byKey(list).get(key);
 
-/** To be asked each time: what it gives is of this snapshot until another snapshot is asked for. */
-export const indexOf = (snapshot: Snapshot): Index => ({
-  get routers() {
-    return byKey(snapshot.routers);
-  },
-  get backends() {
-    return byKey(snapshot.backends);
-  },
-  get services() {
-    return byKey(snapshot.services);
-  },
-  get secrets() {
-    return byKey(snapshot.secrets);
-  },
-  get slices() {
-    return slices.of(snapshot.endpointSlices);
-  },
-});
+/** By key. To be asked each time: what it gives is of its snapshot until another snapshot is asked for. */
+class Index {
+  readonly #snapshot: Snapshot;
+  constructor(snapshot: Snapshot) {
+    this.#snapshot = snapshot;
+  }
+  get routers(): ReadonlyMap<Key, RawObject> {
+    return byKey(this.#snapshot.routers);
+  }
+  get backends(): ReadonlyMap<Key, RawObject> {
+    return byKey(this.#snapshot.backends);
+  }
+  get services(): ReadonlyMap<Key, RawObject> {
+    return byKey(this.#snapshot.services);
+  }
+  get secrets(): ReadonlyMap<Key, RawObject> {
+    return byKey(this.#snapshot.secrets);
+  }
+  /** key of the Service -> its slices, by name */
+  get slices(): ReadonlyMap<Key, readonly RawObject[]> {
+    return slices.of(this.#snapshot.endpointSlices);
+  }
+}
+
+export const indexOf = (snapshot: Snapshot): Index => new Index(snapshot);

@@ -19,11 +19,18 @@ export interface SyncInput {
   /** the pod was told to fetch the files of this revision: tables may be reloaded */
   readonly filesSent: boolean;
   readonly onAction?: (action: ReloadAction) => void;
+  /** called when what is new was read back right and something is still to go: other pods may be given the same */
+  readonly onAdded?: () => void;
+  /** what follows the additions waits for this; false: it is not done now */
+  readonly goOn?: Promise<boolean>;
 }
 
 export interface SyncResult {
-  /** inSync: read back right. stale: only tables lag, their files are not there yet. wrong: everything was done and it is not right. */
-  readonly outcome: "inSync" | "stale" | "wrong";
+  /**
+   * inSync: read back right. stale: only tables lag, their files are not there yet. wrong: it was done and is not right.
+   * held: `goOn` said no.
+   */
+  readonly outcome: "inSync" | "stale" | "wrong" | "held";
   readonly reading: PodReading;
   /** actions done */
   readonly done: number;
@@ -51,17 +58,28 @@ export async function syncPod(input: SyncInput): Promise<SyncResult> {
       done += 1;
     }
   };
-  const { inSync, actions } = decidePod(desired, reading, input.hints);
-  if (inSync) return { outcome: "inSync", reading, done, remaining: [] };
+  const decided = decidePod(desired, reading, input.hints);
+  if (decided.inSync) return { outcome: "inSync", reading, done, remaining: [] };
+  let { actions } = decided;
+  const additions = leadingAdditions(actions);
+  // A pod that was just started is brought to its data as a whole.
+  if (reading.fresh !== true && additions.length > 0 && additions.length < actions.length) {
+    await perform(additions);
+    // Kamailio needs a pause between two changes of its list: enough to see whether this one has come out right.
+    reading = await readList(input, reading);
+    ({ actions } = decidePod(desired, reading, input.hints));
+    if (leadingAdditions(actions).length > 0) return { outcome: "wrong", reading, done, remaining: actions };
+    input.onAdded?.();
+  }
+  const takes = leadingAdditions(actions).length < actions.length;
+  if (takes && input.goOn !== undefined && !(await input.goOn))
+    return { outcome: "held", reading, done, remaining: actions };
   const { first, tables, last } = split(actions);
   await perform(first);
   if (input.filesSent) await perform(tables.filter((action) => action.kind === "reloadTable"));
   // What empties a tier goes only when the lookups that named the tier are proven to be gone.
   if (tables.length === 0) await perform(last);
-  reading =
-    tables.length === 0 && reading.fresh !== true && input.readDestinations !== undefined
-      ? { ...reading, destinations: await input.readDestinations() }
-      : await input.read();
+  reading = tables.length === 0 && reading.fresh !== true ? await readList(input, reading) : await input.read();
   if (tables.length > 0 && last.length > 0) {
     const next = decidePod(desired, reading, input.hints);
     if (!next.actions.some(isTable)) {
@@ -71,6 +89,15 @@ export async function syncPod(input: SyncInput): Promise<SyncResult> {
   }
   const { actions: remaining } = decidePod(desired, reading, input.hints);
   return { outcome: outcomeOf(remaining), reading, done, remaining };
+}
+
+const readList = async (input: SyncInput, before: PodReading): Promise<PodReading> =>
+  input.readDestinations === undefined ? input.read() : { ...before, destinations: await input.readDestinations() };
+
+/** Until something goes or is reloaded. */
+function leadingAdditions(actions: readonly ReloadAction[]): readonly ReloadAction[] {
+  const end = actions.findIndex(({ kind }) => kind !== "addDestination" && kind !== "setState");
+  return end < 0 ? actions : actions.slice(0, end);
 }
 
 function split(actions: readonly ReloadAction[]): Record<"first" | "tables" | "last", readonly ReloadAction[]> {
