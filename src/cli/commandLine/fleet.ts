@@ -1,4 +1,4 @@
-/** Commands that look at whole routers: `status`, `dump`, `stats`, `top`, `registrations`, `route explain`, `ping`, `diagnose`. */
+/** Commands that look at whole routers: `status`, `dump`, `stats`, `top`, `registrations`, `route explain`, `ping`, `diagnose`, `ui`. */
 import type { OutputOptions } from "../print/output.ts";
 import { address, examples, output, watch, whole, type Kit } from "./kit.ts";
 
@@ -127,4 +127,10 @@ function addQuestions({ program, connected, run }: Kit): void {
   run(diagnose, async (context, [router], options) =>
     (await import("../commands/diagnose.ts")).diagnose(context, router, options),
   );
+
+  const ui = connected("ui", "the routing map as a page, live, for a browser on this machine; read only")
+    .argument("[router]")
+    .option("--port <number>", "of 127.0.0.1 (default: any that is free)", whole(1, 65_535), 0);
+  examples(ui, "kubectl sip ui", "kubectl sip ui edge --port 8090");
+  run(ui, async (context, [router], options) => (await import("../commands/ui.ts")).ui(context, router, options));
 }

@@ -3,7 +3,7 @@ import { keyOf, type PbxBackend, type SipRouter } from "../../api/index.ts";
 import { OperatorError } from "../../errors.ts";
 import { NOT_THERE, orWhen } from "../../kamailio/ask.ts";
 import { parseDialogAnswer } from "../../kamailio/parse.ts";
-import { podNameOf } from "../fleet/index.ts";
+import { podNameOf, type FleetPod } from "../fleet/index.ts";
 import { askAll, EXIT, outputOf, type Answer, type CliIO, type OutputOptions } from "../print/output.ts";
 import { plain } from "../print/table.ts";
 import { awaitNext } from "../print/watch.ts";
@@ -30,29 +30,30 @@ const COUNTED = 2000;
 /** Kamailio builds an answer in 8 MiB of private memory; a call takes about 200 bytes of it (10,000: 2 MB in 0.5 s). */
 const LISTABLE = 20_000;
 
-export async function askCalls(context: Context, router: SipRouter): Promise<readonly Answer<readonly Call[]>[]> {
-  const { fleet } = context;
-  return askAll(await fleet.pods(router), async (pod) => {
-    const active = parseDialogAnswer(await fleet.rpc(pod, "dlg.stats_active"));
-    if (active > LISTABLE)
-      throw new OperatorError("SIPR_RPC_FAULT", `it has ${active} calls, more than can be listed.`, {
-        remedy: "Count them with: kubectl sip stats",
-      });
-    return parseBriefing(await fleet.rpc(pod, "dlg.briefing", [BRIEFING]), pod, context.now() / 1000);
-  });
+export async function readCalls({ fleet, now }: Context, pod: FleetPod): Promise<readonly Call[]> {
+  const active = parseDialogAnswer(await fleet.rpc(pod, "dlg.stats_active"));
+  if (active > LISTABLE)
+    throw new OperatorError("SIPR_RPC_FAULT", `it has ${active} calls, more than can be listed.`, {
+      remedy: "Count them with: kubectl sip stats",
+    });
+  return parseBriefing(await fleet.rpc(pod, "dlg.briefing", [BRIEFING]), pod, now() / 1000);
 }
 
-export async function detail(
+const askCalls = async (context: Context, router: SipRouter): Promise<readonly Answer<readonly Call[]>[]> =>
+  askAll(await context.fleet.pods(router), (pod) => readCalls(context, pod));
+
+/** With route and backend of each. */
+export async function withDetail(
   context: Context,
   router: SipRouter,
-  answers: readonly Answer<readonly Call[]>[],
+  pods: readonly FleetPod[],
   calls: readonly Call[],
 ): Promise<readonly Call[]> {
   const naming = nameResources(router, await context.fleet.backends());
-  const pods = new Map(answers.map(({ pod }) => [pod.name, pod]));
+  const podOf = new Map(pods.map((pod) => [pod.name, pod]));
   return Promise.all(
     calls.map(async (call) => {
-      const pod = pods.get(call.pod);
+      const pod = podOf.get(call.pod);
       const askable = /^[\x20-\x7E]+$/.test(call.callId + call.fromTag) && !/["\\]/.test(call.callId + call.fromTag);
       if (pod === undefined || !askable) return call;
       // a call that ended meanwhile is shown as it was
@@ -65,6 +66,19 @@ export async function detail(
     }),
   );
 }
+
+const detail = (
+  context: Context,
+  router: SipRouter,
+  answers: readonly Answer<readonly Call[]>[],
+  calls: readonly Call[],
+): Promise<readonly Call[]> =>
+  withDetail(
+    context,
+    router,
+    answers.map(({ pod }) => pod),
+    calls,
+  );
 
 export interface CallsOptions extends OutputOptions, WatchOptions {
   readonly from?: string;
