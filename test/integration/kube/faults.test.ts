@@ -137,7 +137,15 @@ describe("never an empty set", { timeout: 180_000 }, () => {
   test("a set that loses its last backend goes on with it, also after the operator and a pod started anew", async () => {
     const ledger = await fleet.during(async () => {
       await fleet.kubectl("delete", "pbxbackend", "pbx-4");
-      await until("it is said", async () => (await fleet.condition("ResolvedRefs")) === "False BackendNotFound");
+      await until("it is said", async () => {
+        const { status, message = "" } =
+          (await fleet.status()).conditions?.find(({ type }) => type === "ResolvedRefs") ?? {};
+        return (
+          status === "False" &&
+          message.includes("PbxBackend default/pbx-4 does not exist") &&
+          message.includes("goes on serving")
+        );
+      });
       expect(await fleet.everywhere("3001")).toEqual(Array(3).fill("200 pbx-4"));
       await fleet.killOperator();
       const [victim] = await fleet.pods();
