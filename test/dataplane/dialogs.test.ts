@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { call, calleeDialog, request, within, type Dialog } from "../support/sip/caller.ts";
 import { callIdOf, header, headers } from "../support/sip/message.ts";
-import type { SipPeer } from "../support/sip/peer.ts";
+import { answering, silent, type SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
 import { until } from "../support/until.ts";
 import { withKamailio } from "./fixture.ts";
@@ -38,6 +38,22 @@ withKamailio(
       if (invite === undefined) throw new Error("the call did not arrive");
       return calleeDialog(invite);
     };
+
+    test("the ACK of a refusal ends it, also when it has the Route of the phone's outbound proxy", async () => {
+      const uri = "sip:1000@pbx.example";
+      const fields: [string, string][] = [["Route", "<sip:router.example;lr>"]];
+      pbx.behaviour = answering(486);
+      const sent = await request(phone, bench.router, { method: "INVITE", uri, fields });
+      const refused = await phone.waitFor("the refusal", (message) => sent.finals[0] === message);
+      const { callId, branch, from, cseq } = sent.input;
+      const ack = { method: "ACK", uri, callId, branch, from, cseq, to: header(refused, "to"), contact: null, fields };
+      await request(phone, bench.router, ack);
+      // longer than the time after which a refusal without ACK is sent again
+      pbx.behaviour = silent;
+      expect((await (await request(phone, bench.router, { method: "INVITE", uri })).final()).status).toBe(503);
+      pbx.behaviour = answering(200);
+      expect(sent.finals.map(({ status }) => status)).toEqual([486]);
+    });
 
     test.each([
       ["UDP to UDP", () => [phone, pbx, "1000"] as const],

@@ -30,6 +30,8 @@ ${everyRequest(structure)}
     if (t_check_trans()) t_relay();
     exit;
   }
+  # RFC 3261 17.1.1.3: the ACK of a refusal has the Route of its INVITE, such as a phone's outbound proxy. It ends here.
+  if (is_method("ACK")) t_check_trans();
   # a REGISTER starts no dialog, whatever its To has
   if (has_totag() && !is_method("REGISTER")) {
     route(WITHIN_DIALOG);
