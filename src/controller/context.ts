@@ -54,8 +54,10 @@ export function tellBackends(
   before: PodReading | undefined,
   after: PodReading,
 ): boolean {
-  const old = new Map((before?.destinations ?? []).map((one) => [destinationId(one), one.state]));
-  const changed = after.destinations.filter((one) => old.get(destinationId(one)) !== one.state).map(destinationId);
+  // the flags tell, beside the state, whether it was ever asked
+  const shown = ({ state: one, flags }: PodReading["destinations"][number]): string => `${one} ${flags}`;
+  const old = new Map((before?.destinations ?? []).map((one) => [destinationId(one), shown(one)]));
+  const changed = after.destinations.filter((one) => old.get(destinationId(one)) !== shown(one)).map(destinationId);
   for (const one of after.destinations) old.delete(destinationId(one));
   const all = [...changed, ...old.keys()];
   const backends = new Set(all.map((id) => state.backendOf.get(id)));

@@ -123,3 +123,63 @@ test("a PBX that registers gets the calls of all replicas, where it moves to as 
   expect(folders.condition("PbxBackend", "pbx-1", "Ready")).toMatchObject({ status: "False", reason: "NotRegistered" });
   expect(folders.pids()).toEqual(pids);
 }, 90_000);
+
+test("a REGISTER with a wrong password makes no destination; a registration that ends takes its destination away", async () => {
+  folders.write("router.yaml", router());
+  start();
+  await standalone.ready();
+  expect(await register(stranger, { password: "guess" })).toBe(401);
+  expect(await register(pbx, { expires: 4 })).toBe(200);
+  // the stranger's was read, too
+  await untilEndpoints("there", `${pbx.host}:5060`);
+  await untilCalls(first, 200);
+  await untilEndpoints("over");
+  for (const host of addresses) await untilCalls(host, 503);
+  expect(stranger.calls).toEqual([]);
+  expect(stranger.requests("OPTIONS")).toEqual([]);
+}, 60_000);
+
+test("the operator and a replica start anew beside calls, then all replicas at once: the PBX keeps its calls", async () => {
+  folders.write("router.yaml", router());
+  start();
+  await standalone.ready();
+  expect(await register(pbx, { expires: 120 })).toBe(200);
+  for (const host of addresses) await untilCalls(host, 200);
+  await untilEndpoints("there", `${pbx.host}:5060`);
+
+  await standalone.end("SIGKILL");
+  const refused: number[] = [];
+  let calling = true;
+  const calls = (async () => {
+    while (calling) {
+      const { status } = await callOnce(phone, at(first), "1001");
+      if (status !== 200) refused.push(status);
+    }
+  })();
+  start();
+  await standalone.ready();
+  // read back by the new operator
+  await until("the status is written anew", () => endpoints().join() === `${pbx.host}:5060`);
+  const [pod = "", otherPod = ""] = Object.keys(folders.pids()).toSorted();
+  const before = folders.pids();
+  process.kill(before[otherPod] ?? 0, "SIGKILL");
+  await until("the other replica runs again", () => folders.pids()[otherPod] !== before[otherPod], 20_000);
+  await untilCalls(second, 200);
+  calling = false;
+  await calls;
+  expect(refused).toEqual([]);
+
+  const last = folders.pids();
+  for (const name of [pod, otherPod]) process.kill(last[name] ?? 0, "SIGKILL");
+  await until("both run again", () => [pod, otherPod].every((name) => folders.pids()[name] !== last[name]), 20_000);
+  // nobody has registered since: what is known goes on
+  for (const host of addresses)
+    await until(
+      `calls through ${host}`,
+      async () => (await callOnce(phone, at(host), "1001").catch(() => ({ status: 0 }))).status === 200,
+      20_000,
+    );
+  expect(endpoints()).toEqual([`${pbx.host}:5060`]);
+  expect(await register(moved)).toBe(200);
+  await untilEndpoints("elsewhere", `${moved.host}:5080`);
+}, 120_000);
