@@ -96,10 +96,14 @@ async function exchange(
   timeoutMs: number,
 ): Promise<unknown> {
   const { status, text } = await post(agent, address, body, timeoutMs).catch((cause: unknown) => {
-    throw new OperatorError("SIPR_RPC_UNREACHABLE", `${method} to ${nameOf(address)}: ${reasonOf(cause)}`, {
-      remedy: "Check that the pod runs and that a NetworkPolicy lets the operator reach its control port.",
-      cause,
-    });
+    throw new OperatorError(
+      "SIPR_RPC_UNREACHABLE",
+      `no answer of the control port: ${method} to ${nameOf(address)}: ${reasonOf(cause)}`,
+      {
+        remedy: "Check that the pod runs and that a NetworkPolicy lets the operator reach its control port.",
+        cause,
+      },
+    );
   });
   return resultOf(address, method, id, status, text);
 }

@@ -148,18 +148,24 @@ const namesOf = (reports: readonly Report[]): string => listNames(reports.map((r
 const reachable: readonly Check<Judged>[] = [
   ({ adminState }) =>
     adminState === "Disabled" ? unknown("Disabled", "The backend is disabled: it is not probed.") : undefined,
-  ({ uses }) => (uses.length === 0 ? unknown("NotUsed", "No SipRouter uses the backend.") : undefined),
+  ({ uses }) =>
+    uses.length === 0
+      ? unknown("NotUsed", "No SipRouter uses the backend: name it in a dispatcher set of one.")
+      : undefined,
   ({ reports }) =>
     reports.length === 0 ? unknown("Unobserved", "No pod has asked the backend by OPTIONS yet.") : undefined,
   (input) => {
     const hosts = readyButSilent(input);
     if (hosts.length === 0) return undefined;
-    const message = `Kubernetes says that ${listNames(hosts)} ${hosts.length === 1 ? "is" : "are"} ready, but no pod gets an answer to OPTIONS from there.`;
+    const message = `Kubernetes says that ${listNames(hosts)} ${hosts.length === 1 ? "is" : "are"} ready, but no pod gets an answer to OPTIONS from there: let its readiness probe ask for SIP.`;
     return no("ReadyButSilent", message);
   },
   ({ reports }) => {
     if (reports.some((report) => report.answers)) return undefined;
-    return no("Unreachable", `No pod gets an answer to OPTIONS (SipRouter ${namesOf(reports)}).`);
+    return no(
+      "Unreachable",
+      `No pod gets an answer to OPTIONS (SipRouter ${namesOf(reports)}): check that the PBX runs, that its address, port and transport are right, and that it lets the pods in.`,
+    );
   },
   ({ reports }) => {
     const split = reports.filter((report) => report.disputed.length > 0);
@@ -167,7 +173,7 @@ const reachable: readonly Check<Judged>[] = [
     const hosts = [...new Set(split.flatMap((report) => report.disputed.map(hostOf)))];
     return no(
       "PodsDisagree",
-      `Some pods of SipRouter ${namesOf(split)} get answers to OPTIONS from ${listNames(hosts)}, others do not.`,
+      `Some pods of SipRouter ${namesOf(split)} get answers to OPTIONS from ${listNames(hosts)}, others do not: look for a firewall between some nodes and there.`,
     );
   },
   ({ reports }) => {

@@ -1,4 +1,5 @@
 /** The conditions of a SipRouter. */
+import { CONTROL_PORT } from "../api/ports.ts";
 import type { RouterConditionType } from "../api/index.ts";
 import { decideVerdict, listIssues, listNames, no, unknown, yes, type Check } from "./checks.ts";
 import type { RouterInput, SetStatus, Verdict } from "./types.ts";
@@ -72,13 +73,19 @@ const programmed: readonly Check<ProgrammedInput>[] = [
   (input) => {
     if (readyPods(input).length > 0) return undefined;
     const trouble = input.pods.filter((pod) => pod.message !== "").map((pod) => `${pod.name}: ${pod.message}`);
-    return no("NoPods", ["No pod is ready.", ...trouble.slice(0, 3)].join(" "));
+    const name = input.object.metadata.name;
+    const remedy = `No pod is ready: look at the events of Deployment ${name} and of its pods.`;
+    return no("NoPods", [remedy, ...trouble.slice(0, 3)].join(" "));
   },
   (input) => {
     const failed = readyPods(input).filter((pod) => pod.state === "Failed");
     const [first] = failed;
     if (first === undefined) return undefined;
-    if (!first.reachable) return no("NotAnswering", `${listNames(failed.map((pod) => pod.name))}: ${first.message}`);
+    if (!first.reachable)
+      return no(
+        "NotAnswering",
+        `${listNames(failed.map((pod) => pod.name))}: ${first.message}. Changes do not get there: look at the pod's log, and at network policies for TCP ${CONTROL_PORT}.`,
+      );
     return no(
       "ReloadFailed",
       `Pod ${first.name} did not come out right with revision ${input.revision}, the pods after it were left as they are: ${first.message}`,
@@ -107,7 +114,7 @@ const mediaProxyDown: Check<AvailableInput> = (input) => {
   const sockets = (without[0]?.mediaProxies ?? []).map(({ socket }) => socket);
   return no(
     "MediaProxyDown",
-    `No media proxy answers ${listNames(without.map((pod) => pod.name))}: ${listNames(sockets)}.`,
+    `${listNames(without.map((pod) => pod.name))}: no media proxy of spec.mediaProxy.rtpengine.addresses answers (${listNames(sockets)}); calls with SDP are refused until one does: start one, or correct the addresses.`,
   );
 };
 
@@ -121,10 +128,11 @@ const available: readonly Check<AvailableInput>[] = [
   ({ sets }) => {
     const down = sets.filter((set) => set.active === 0).map((set) => set.name);
     if (down.length === 0) return undefined;
-    const plural = down.length > 1;
+    const what = down.length > 1 ? "sets" : "set";
+    const have = down.length > 1 ? "have" : "has";
     return no(
       "SetDown",
-      `Dispatcher set${plural ? "s" : ""} ${listNames(down)} ha${plural ? "ve" : "s"} no active destination.`,
+      `Dispatcher ${what} ${listNames(down)} ${have} no active destination: calls there get 503 until a PBX of the set answers OPTIONS.`,
     );
   },
 ];
@@ -134,7 +142,11 @@ function ready(input: RouterInput, needed: readonly (readonly [string, Verdict])
     if (verdict.status !== "True") return no(verdict.reason, `${type}: ${verdict.message}`);
   const { workload } = input;
   if (workload === undefined) return no("RolloutProgressing", "The Deployment does not exist yet.");
-  if (workload.failure !== "") return no("RolloutFailed", `The Deployment does not get on: ${workload.failure}`);
+  if (workload.failure !== "")
+    return no(
+      "RolloutFailed",
+      `The Deployment does not get on, look at the events of its new pods: ${workload.failure}`,
+    );
   if (!workload.rolledOut) return no("RolloutProgressing", "The Deployment is being rolled out.");
   const note = workload.note === undefined ? "" : ` ${workload.note}`;
   return yes("Ready", `Accepted, resolved, programmed and rolled out.${note}`);

@@ -51,7 +51,9 @@ describe("the reason why a backend is not reachable", () => {
     await started([backend("pbx-1"), backend("pbx-2"), router()]);
     see("192.0.2.1", "Inactive", pods().slice(0, 1));
     await bench.clock.until(() => reachable() === "False PodsDisagree", 3000);
-    expect(message()).toBe("Some pods of SipRouter edge get answers to OPTIONS from 192.0.2.1, others do not.");
+    expect(message()).toBe(
+      "Some pods of SipRouter edge get answers to OPTIONS from 192.0.2.1, others do not: look for a firewall between some nodes and there.",
+    );
     see("192.0.2.1", "Inactive");
     await bench.clock.until(() => reachable() === "False Unreachable", 3000);
     see("192.0.2.1", "Active");

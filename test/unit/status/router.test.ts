@@ -138,6 +138,30 @@ describe("the status of a router", () => {
     expect(shown(more)).toEqual(expect.arrayContaining(expected));
   });
 
+  test.each<[string, string, Partial<RouterInput>, RegExp]>([
+    ["no pod", "Programmed", { pods: [] }, /look at the events of Deployment edge /],
+    [
+      "a silent pod",
+      "Programmed",
+      { pods: [pod("edge-a", { state: "Failed", reachable: false, message: "No answer" })] },
+      /^edge-a: No answer\. .*look at .* TCP 9060/,
+    ],
+    [
+      "a set that is down",
+      "Available",
+      { pods: [pod("edge-a", { destinations: [seen(100, 1, "Inactive")] })] },
+      /^Dispatcher set pbx .*503 until a PBX of the set answers OPTIONS/,
+    ],
+    [
+      "a stuck rollout",
+      "Ready",
+      { workload: { rolledOut: false, replicas: 3, readyReplicas: 2, failure: "deadline", addresses: [] } },
+      /look at the events of its new pods: deadline/,
+    ],
+  ])("%s: the message says what it means and what to do", (_name, type, more, expected) => {
+    expect(message(type, more)).toMatch(expected);
+  });
+
   test("a set without an active destination is down, yet the router is ready: what does not answer OPTIONS is no fault of its configuration", () => {
     const destinations = [seen(100, 1, "Inactive"), seen(101, 2, "Disabled")];
     const more = { pods: [pod("edge-a", { destinations })] };
@@ -153,7 +177,7 @@ describe("the status of a router", () => {
     expect(shown({ pods: [pod("edge-a", up)] })).toContain("Available True Available");
     const more = { pods: [pod("edge-a", up), pod("edge-b", { ...up, mediaProxies: proxies(false, false) })] };
     expect(shown(more)).toEqual(expect.arrayContaining(["Available False MediaProxyDown", "Ready True Ready"]));
-    expect(message("Available", more)).toMatch(/edge-b.*udp:192\.0\.2\.0:2223/);
+    expect(message("Available", more)).toMatch(/^edge-b: .*udp:192\.0\.2\.0:2223.*refused until one does/);
   });
 
   test("what drains is a destination but not an active one; a pod that is not ready does not count", () => {
