@@ -18,6 +18,8 @@ interface Left {
   readonly calls: number;
   /** there are more than could be counted */
   readonly more?: boolean;
+  /** what the operator knows beside them; absent when that is none */
+  readonly also?: string;
   readonly answers: readonly Answer<unknown>[];
 }
 
@@ -32,7 +34,19 @@ export async function drain(context: Context, target: string, options: DrainOpti
   const { pod, backend } = parseTarget(target);
   if (pod !== undefined) return drainPod(context, pod, options);
   const found = await setState(context, backend, "Draining");
-  return awaitNone(context, found.metadata.name, target, options, () => callsOfBackend(context, found));
+  return awaitNone(context, found.metadata.name, target, options, async () =>
+    withManager(context, found, await callsOfBackend(context, found)),
+  );
+}
+
+/** A PBX with a manager interface may have calls that no router knows: the operator's `Drained` says when they are over. */
+async function withManager(context: Context, backend: PbxBackend, left: Left): Promise<Left> {
+  if (backend.spec.management === undefined || left.calls > 0) return left;
+  const now = (await context.fleet.backends()).find((one) => keyOf(one) === keyOf(backend));
+  const drained = now?.status?.conditions?.find(({ type }) => type === "Drained");
+  return drained?.status === "True"
+    ? left
+    : { ...left, also: drained?.message ?? "The operator has yet to look at it." };
 }
 
 export async function undrain(context: Context, target: string): Promise<number> {
@@ -92,12 +106,15 @@ async function awaitNone(
   const { io } = context;
   const deadline = context.now() + options.timeout * 1000;
   let told: number | undefined;
+  let toldAlso: string | undefined;
   for (;;) {
-    const { calls, answers, more } = await count();
+    const { calls, answers, more, also } = await count();
+    if (also !== undefined && also !== toldAlso) io.stdout(`${at}: ${also}`);
+    toldAlso = also;
     if (calls !== told) io.stdout(`${more ? "at least " : ""}${calls} call${calls === 1 ? "" : "s"} left at ${at}`);
     told = calls;
     const code = reportUnanswered(answers, io);
-    if (!options.wait || (calls === 0 && !more && code === EXIT.ok)) return code;
+    if (!options.wait || (calls === 0 && !more && also === undefined && code === EXIT.ok)) return code;
     if (context.now() >= deadline) {
       io.stderr(
         `after ${options.timeout} s there are calls left: they go on; look again with: kubectl sip drain ${target}`,
