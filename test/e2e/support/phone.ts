@@ -157,6 +157,28 @@ export class Phone {
     return this.after(() => this.command("dial", `sip:${number}@${DOMAIN}`));
   }
 
+  /** baresip 1.1 resumes a call and says "Invalid argument" nevertheless. */
+  async resume(): Promise<void> {
+    await this.command("resume").catch(() => undefined);
+  }
+  /**
+   * RFC 5589: asks the peer of the present call to take over the call of `held`, the Call-ID of a dialog of this phone. What
+   * baresip 1.1 has no command for.
+   */
+  async transferTo(number: string, held: string): Promise<string> {
+    const answer = (await this.trace())
+      .split(/\r?\n\r?\n/)
+      .findLast((text) => text.includes(`Call-ID: ${held}`) && /SIP\/2\.0 200 [^]*CSeq: \d+ INVITE/.test(text));
+    const tag = (field: string): string =>
+      new RegExp(`^${field}: .*;tag=(.*?)\\r?$`, "m").exec(answer ?? "")?.[1] ?? "";
+    const replaces = encodeURIComponent(`${held};to-tag=${tag("To")};from-tag=${tag("From")}`);
+    return this.command("transfer", `<sip:${number}@${DOMAIN}?Replaces=${replaces}>`);
+  }
+  /** The Call-ID of the call that was set up last. */
+  async callId(): Promise<string> {
+    return [...(await this.trace()).matchAll(/^Call-ID: (\S+)\r?\nCSeq: \d+ INVITE/gm)].at(-1)?.[1] ?? "";
+  }
+
   /** Forgets the events so far, then does something: what is awaited later is its effect. */
   async after<Value>(act: () => Promise<Value>): Promise<Value> {
     this.events.length = 0;

@@ -1,0 +1,91 @@
+/** Calls whose media passes through RTPEngine: nobody sends media to anybody else. */
+import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { until } from "../support/until.ts";
+import { mediaOf, pbxObjects, secretOf } from "./support/asterisk.ts";
+import { imageOf } from "./support/environment.ts";
+import { type Phone, talk } from "./support/phone.ts";
+import { Scenario } from "./support/scenario.ts";
+
+const at = new Scenario("media");
+let ann: Phone, bob: Phone, proxy: string;
+
+const rtpengine = (): object => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { name: "media-rtpengine", labels: { media: "rtpengine" } },
+  spec: {
+    terminationGracePeriodSeconds: 0,
+    containers: [
+      {
+        name: "rtpengine",
+        image: imageOf("rtpengine"),
+        imagePullPolicy: "IfNotPresent",
+        command: ["rtpengine"],
+        args: [
+          ..."--config-file=none --foreground --log-stderr --table=-1 --interface=any --listen-ng=0.0.0.0:2223".split(
+            " ",
+          ),
+          ..."--port-min=30000 --port-max=30999".split(" "),
+        ],
+      },
+    ],
+  },
+});
+/** Where the media of the SDP bodies that a phone received is sent. */
+const mediaAddresses = async (phone: Phone): Promise<Set<string>> => {
+  const received = (await phone.trace()).split("#\n").filter((text) => text.includes(`-> ${phone.address}:`));
+  return new Set(
+    received.flatMap((text) => [...text.matchAll(/^c=IN IP4 (\S+)/gm)].map(([, address]) => address ?? "")),
+  );
+};
+
+describe("a router with a media proxy", () => {
+  beforeAll(async () => {
+    await at.apply(rtpengine(), ...pbxObjects({ name: "media-pbx", extensions: ["1001", "1002"] }));
+    [proxy = ""] = await at.podsReady("media=rtpengine", 1);
+    await at.apply(
+      at.backend("media-pbx", { service: { name: "media-pbx" } }),
+      at.router({
+        dispatcherSets: [{ name: "pbx", backends: [{ name: "media-pbx" }] }],
+        routes: [{ name: "phones", match: { extensions: ["1000-1999"] }, set: "pbx" }],
+        mediaProxy: { rtpengine: { addresses: [`udp:${proxy}:2223`] } },
+      }),
+    );
+    await at.podsReady("pbx=media-pbx", 1);
+    await at.ready();
+    const router = await at.serviceAddress();
+    const phone = (extension: string, tone: number) => ({ extension, secret: secretOf(extension), router, tone });
+    [ann, bob] = await at.phones(phone("1001", 440), phone("1002", 620));
+    await Promise.all([ann.isRegistered(), bob.isRegistered()]);
+  });
+  beforeEach(() => at.keepOnFailure());
+
+  test("phones hear each other through it, also after hold", async () => {
+    await bob.after(() => ann.dial("1002"));
+    expect(await talk(ann, bob)).toBe(true);
+    await ann.command("hold");
+    expect(await bob.hearsNot(ann)).toBe(true);
+    await ann.resume();
+    expect(await talk(ann, bob)).toBe(true);
+    await bob.command("hold");
+    await bob.resume();
+    expect(await talk(ann, bob)).toBe(true);
+    expect((await mediaOf(at.kube, "media-pbx")).every(({ received, sent }) => received > 0 && sent > 0)).toBe(true);
+    for (const phone of [ann, bob]) expect([...(await mediaAddresses(phone))]).toEqual([proxy]);
+    await ann.command("hangup");
+    await bob.event("CALL_CLOSED");
+  });
+
+  test("without it calls are refused, and the router says so", async () => {
+    await at.kube.run(["delete", "pod", "media-rtpengine", "--now"]);
+    await ann.dial("1901");
+    expect((await ann.event("CALL_CLOSED")).param).toMatch(/^503/);
+    const reason = await until(
+      "Available is false",
+      async () =>
+        (await at.status()).conditions?.find(({ type, status }) => type === "Available" && status === "False")?.reason,
+      60_000,
+    );
+    expect(reason).toBe("MediaProxyDown");
+  });
+});
