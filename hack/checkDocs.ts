@@ -43,6 +43,9 @@ export function checkPage(
         else if (problem !== undefined) problems.push(`${at}: "${command}": ${problem}`);
       }
     if (block.language === "yaml") problems.push(...resourceProblems(block.text).map((problem) => `${at}: ${problem}`));
+    if (block.language === "mermaid")
+      for (const [, label = ""] of block.text.matchAll(/\|([^|"\n]*[@(){}[\]][^|"\n]*)\|/g))
+        problems.push(`${at}: the label ${label} of a diagram needs quotes: -->|"${label}"|`);
     if (block.language === "")
       problems.push(`${at}: a block without a language is not checked; name one (text, sh, yaml)`);
   }

@@ -53,6 +53,13 @@ describe("check of the documentation", () => {
     expect(problems("kubectl get siproutes")).toContain("siproutes is no kind");
   });
 
+  test("a label that a diagram cannot have without quotes is refused", () => {
+    const diagram = (label: string): string => page("mermaid", `flowchart LR\n  a -->|${label}| b`);
+    expect(checkPage("a.md", diagram("1001@a"), ran, anywhere)).toHaveLength(1);
+    expect(checkPage("a.md", diagram('"1001@a"'), ran, anywhere)).toEqual([]);
+    expect(checkPage("a.md", diagram("all else"), ran, anywhere)).toEqual([]);
+  });
+
   test("a heading that is not there and a path that is not there are refused", () => {
     const read = (): string => "# One `b` thing\n\n## Again\n\n## Again\n";
     const links = "[a](b.md#one-b-thing) [a](b.md#again-1) [a](b.md#again-2) `src/main.ts` `src/gone.ts`";
