@@ -29,6 +29,25 @@ export interface ApiServerOptions {
   readonly crds?: boolean;
   /** run kube-controller-manager (default true) */
   readonly controllers?: boolean;
+  /** log every request (verb, user, resource, answer): `auditLog()` */
+  readonly audit?: boolean;
+  /** more arguments of kube-apiserver */
+  readonly apiServerArgs?: readonly string[];
+}
+
+/** One request, as the API server's audit log has it. */
+export interface AuditEvent {
+  readonly verb: string;
+  readonly user: { readonly username: string };
+  readonly requestURI: string;
+  readonly objectRef?: {
+    readonly apiGroup?: string;
+    readonly resource?: string;
+    readonly subresource?: string;
+    readonly namespace?: string;
+    readonly name?: string;
+  };
+  readonly responseStatus?: { readonly code: number };
 }
 
 export interface KubectlResult {
@@ -49,6 +68,8 @@ export interface TestApiServer {
   installCrds(): Promise<void>;
   /** a kubeconfig file with a token of this ServiceAccount (which must exist): what RBAC grants it, and no more */
   serviceAccountKubeconfig(namespace: string, name: string): Promise<string>;
+  /** with the option `audit`: requests that were answered so far */
+  auditLog(): AuditEvent[];
   stopApiServer(): Promise<void>;
   startApiServer(): Promise<void>;
   restartApiServer(): Promise<void>;
@@ -82,6 +103,27 @@ function writeKubeconfig(file: string, url: string, ca: string, token: string): 
     "current-context": "test",
   };
   writeFileSync(file, JSON.stringify(config, null, 2), { mode: 0o600 });
+}
+
+/** One line for each answer, without bodies; a watch is answered when it begins. */
+function auditArgs(folder: string): string[] {
+  const policy = {
+    apiVersion: "audit.k8s.io/v1",
+    kind: "Policy",
+    omitStages: ["RequestReceived"],
+    rules: [{ level: "Metadata" }],
+  };
+  writeFileSync(path.join(folder, "audit-policy.yaml"), JSON.stringify(policy));
+  return [
+    `--audit-policy-file=${path.join(folder, "audit-policy.yaml")}`,
+    `--audit-log-path=${path.join(folder, "audit.log")}`,
+  ];
+}
+
+function readAuditLog(folder: string): AuditEvent[] {
+  const lines = readFileSync(path.join(folder, "audit.log"), "utf8").split("\n");
+  // the last one may be half written
+  return lines.slice(0, -1).map((line) => JSON.parse(line) as AuditEvent);
 }
 
 function findAssets(): string {
@@ -174,6 +216,7 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Te
     });
   };
 
+  const audit = options.audit ? auditArgs(folder) : [];
   const startApi = async (): Promise<void> => {
     apiServer = program("kube-apiserver", [
       `--etcd-servers=${etcdUrl}`,
@@ -194,6 +237,8 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Te
       "--enable-priority-and-fairness=false",
       "--watch-cache=true",
       "--profiling=false",
+      ...audit,
+      ...(options.apiServerArgs ?? []),
     ]);
     const running = [etcd, apiServer];
     const ready = async (): Promise<boolean> => (await kubectl(["get", "--raw=/readyz"])).stdout === "ok";
@@ -250,6 +295,7 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Te
     kubectl,
     installCrds,
     serviceAccountKubeconfig,
+    auditLog: () => readAuditLog(folder),
     stopApiServer: stopApi,
     startApiServer: startApi,
     restartApiServer: async () => {
