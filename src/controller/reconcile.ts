@@ -19,6 +19,7 @@ import type { RunInfo, RunResult } from "./queue.ts";
 import { findGood, servedObjects, targetOf } from "./restore.ts";
 import { controlSecretOf } from "./secret.ts";
 import { shareUnchanged } from "./share.ts";
+import { lastPlanOf } from "./storedSets.ts";
 import { keepLastDestinations, newRouterState, sameTables, type Planned, type RouterState } from "./state.ts";
 
 /** A spec that cannot be rendered stays so until it is edited; a look from time to time costs nothing. */
@@ -95,7 +96,8 @@ async function bringForward(
 /** undefined: it cannot be written; the failure is in the state. */
 function plan(context: Context, state: RouterState, build: () => RouterPlan): Planned | "empty" | undefined {
   try {
-    const { plan: made, kept } = keepLastDestinations(build(), state.plan);
+    const built = build();
+    const { plan: made, kept } = keepLastDestinations(built, state.plan ?? lastStored(context, state, built));
     // where PBXes register with the router it has to run before the first of them does
     const awaits = made.structure.registrants !== undefined;
     if (!awaits && made.data.sets.every((set) => set.destinations.length === 0)) return "empty";
@@ -105,6 +107,17 @@ function plan(context: Context, state: RouterState, build: () => RouterPlan): Pl
     context.log.error({ router: state.key, err: error }, "the configuration could not be rendered");
     return undefined;
   }
+}
+
+/** What the operator before this one stored. */
+function lastStored(context: Context, state: RouterState, built: RouterPlan): RouterPlan | undefined {
+  const data = configData(storedConfig(context, state));
+  if (data === undefined || built.data.sets.every((set) => set.destinations.length > 0)) return undefined;
+  return lastPlanOf(
+    built,
+    context.pipeline.parseDataFiles(data),
+    findIn(context.snapshot().routers, state.key)?.status,
+  );
 }
 
 const configData = (object: RawObject | undefined): Readonly<Record<string, string>> | undefined =>
