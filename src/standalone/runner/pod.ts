@@ -282,7 +282,8 @@ export class LocalPod {
     if (last !== undefined) await killRemains(last);
     this.#update({ running: false, ready: false, pid: undefined });
     await removeShortPath(folder);
-    await rm(folder, { recursive: true, force: true });
+    // its volumes may be written at this very moment
+    await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
   }
 
   #resolveCommand(): string {
