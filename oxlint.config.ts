@@ -36,6 +36,7 @@ export const pure = [
   "pipeline.ts",
   "status/**",
   "reload/decide*.ts",
+  "ami/protocol.ts",
 ];
 
 const onlyMain =

@@ -136,6 +136,8 @@ class Wire {
           });
     this.#socket = socket;
     socket.setNoDelay(true);
+    // whoever ends does not wait for a PBX
+    socket.unref();
     socket.on("data", (chunk) => this.#take(chunk));
     socket.on("error", (error: NodeJS.ErrnoException) => this.#fail(describe(error)));
     socket.on("close", () => this.#fail(new AmiError("Unreachable", "it closed the connection.")));
@@ -170,6 +172,7 @@ class Wire {
     clearTimeout(this.#timer);
     const late = (): void => this.#fail(new AmiError("Unreachable", "it does not answer in time."));
     this.#timer = setTimeout(late, Math.min(this.#timeoutMs, Math.max(0, deadline - performance.now())));
+    this.#timer.unref();
   }
 
   #take(chunk: Buffer): void {
