@@ -1,5 +1,6 @@
 /** The router as registrar: phones of two makes call each other, through either replica, also one that was started later. */
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { until } from "../support/until.ts";
 import { consoleOf, pbxObjects, secretOf } from "./support/asterisk.ts";
 import { addressOf } from "./support/kubectl.ts";
 import { type Phone, talk } from "./support/phone.ts";
@@ -49,7 +50,17 @@ describe("a registrar with two replicas", () => {
   beforeEach(() => at.keepOnFailure());
 
   test("a phone at one replica calls a phone at the other", async () => {
-    await bob.after(() => ann.dial("1002"));
+    const began = Date.now();
+    await until(
+      "bob is known to the other replica",
+      async () => {
+        await bob.after(() => ann.dial("1002"));
+        const { type } = await Promise.race([ann.event("CALL_ESTABLISHED"), ann.event("CALL_CLOSED")]);
+        return type === "CALL_ESTABLISHED";
+      },
+      90_000,
+    );
+    console.log("known after", Date.now() - began);
     expect(await talk(ann, bob)).toBe(true);
     await bob.command("hangup");
     await ann.event("CALL_CLOSED");

@@ -1,6 +1,7 @@
 /** kubectl against the cluster that KUBECONFIG names, in one namespace. */
-import { execFile, spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import type { RawObject } from "../../../src/api/index.ts";
+import { runBytes } from "./command.ts";
 
 export class Kubectl {
   readonly namespace: string;
@@ -11,15 +12,7 @@ export class Kubectl {
 
   /** Standard output, byte for byte; throws with standard error. */
   bytes(args: readonly string[], input = ""): Promise<Buffer> {
-    return new Promise((resolve, reject) => {
-      const options = { maxBuffer: 1 << 28, encoding: "buffer" } as const;
-      const child = execFile("kubectl", ["-n", this.namespace, ...args], options, (error, stdout, stderr) => {
-        if (error) reject(new Error(`kubectl ${args.join(" ")}: ${stderr.toString() || error.message}`));
-        else resolve(stdout);
-      });
-      child.stdin?.on("error", () => undefined);
-      child.stdin?.end(input);
-    });
+    return runBytes("kubectl", ["-n", this.namespace, ...args], input);
   }
   async run(args: readonly string[], input?: string): Promise<string> {
     return (await this.bytes(args, input)).toString();

@@ -201,18 +201,12 @@ export class Phone {
     );
   }
 
-  /** Share of a tone, 0 to 1, in the last half second that the phone heard. */
+  /** Share of a tone, 0 to 1, in what the phone hears within half a second from now; 0 when it hears nothing. */
   async share(hertz: number): Promise<number> {
-    const file = "$(ls -t /tmp/*dec.wav | head -1)";
-    const bytes = await this.#kube.bytes([
-      "exec",
-      this.pod,
-      "--",
-      "sh",
-      "-c",
-      `sleep 0.6; head -c 44 ${file}; tail -c 8000 ${file}`,
-    ]);
-    return shareOf(parseSound(bytes.subarray(0, 44), bytes.subarray(44)), hertz);
+    const listen = `cd /tmp; file=$(ls -t *dec.wav 2>/dev/null | head -1); [ -n "$file" ] || exit 0
+      before=$(stat -c %s "$file"); sleep 0.5; head -c 44 "$file"; tail -c +$((before + 1)) "$file"`;
+    const bytes = await this.#kube.bytes(["exec", this.pod, "--", "sh", "-c", listen]);
+    return bytes.length <= 44 ? 0 : shareOf(parseSound(bytes.subarray(0, 44), bytes.subarray(44)), hertz);
   }
   /** Waits until the other phone's tone is what this one hears. */
   hears(other: Phone): Promise<true> {
