@@ -72,7 +72,7 @@ inOwnNetwork("10.63", import.meta.filename, () => {
   });
   afterAll(() => fleet.stop());
 
-  describe("endpoints that come and go under calls", { timeout: 240_000 }, () => {
+  describe("endpoints that come and go under calls", { timeout: 400_000 }, () => {
     test("no call is lost, and none is sent to a pod after its slice took it out", async () => {
       const dead = new Dead();
       const ledger = await fleet.during(async () => {

@@ -37,7 +37,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   await fleet.apply(...names.map((name) => fleet.backend(name)));
   await fleet.edit(spec);
-  await fleet.settled(120_000);
+  await fleet.settled();
 });
 afterAll(() => fleet.stop());
 
@@ -50,7 +50,7 @@ async function controlProcesses(ip: string): Promise<number[]> {
   return answer.filter(({ DSC }) => /tcp/i.test(DSC)).map(({ PID }) => PID);
 }
 
-describe("cut off", { timeout: 180_000 }, () => {
+describe("cut off", { timeout: 300_000 }, () => {
   test("a pod whose control port is unreachable holds up nobody, and has the newest revision before it is ready again", async () => {
     const [victim, ...others] = (await fleet.pods()) as [Pod, ...Pod[]];
     const processes = await controlProcesses(victim.ip);
@@ -84,7 +84,7 @@ describe("cut off", { timeout: 180_000 }, () => {
   });
 });
 
-describe("a change of structure", { timeout: 240_000 }, () => {
+describe("a change of structure", { timeout: 400_000 }, () => {
   test("the operator is killed while the Deployment rolls, again and again: no call is lost, a dead PBX gets none", async () => {
     await fleet.stopPbx("pbx-2");
     const dead = await new Dead().listen(fleet.at("pbx-2"));
@@ -102,7 +102,7 @@ describe("a change of structure", { timeout: 240_000 }, () => {
           await fleet.killOperator();
           await fleet.startOperator();
         }
-        await fleet.settled(120_000);
+        await fleet.settled();
       });
       expect((await fleet.pods()).filter(({ name }) => before.includes(name))).toEqual([]);
       expect(lost(ledger)).toEqual([]);
@@ -125,7 +125,7 @@ describe("a change of structure", { timeout: 240_000 }, () => {
       await wait(500);
       await fleet.killOperator();
       fleet.operator = await second.started();
-      await fleet.settled(120_000);
+      await fleet.settled();
     });
     expect(lost(ledger)).toEqual([]);
     expect(await fleet.everywhere("1910")).toEqual(Array(3).fill("200 pbx-4"));
@@ -133,7 +133,7 @@ describe("a change of structure", { timeout: 240_000 }, () => {
   });
 });
 
-describe("never an empty set", { timeout: 180_000 }, () => {
+describe("never an empty set", { timeout: 300_000 }, () => {
   test("a set that loses its last backend goes on with it, also after the operator and a pod started anew", async () => {
     const ledger = await fleet.during(async () => {
       await fleet.kubectl("delete", "pbxbackend", "pbx-4");
@@ -172,7 +172,7 @@ describe("never an empty set", { timeout: 180_000 }, () => {
   });
 });
 
-describe("the API server", { timeout: 180_000 }, () => {
+describe("the API server", { timeout: 300_000 }, () => {
   test("is away while a pod is killed: it serves again from its files, and what is edited afterwards counts", async () => {
     const [victim] = await fleet.pods();
     await fleet.server.stopApiServer();
@@ -193,7 +193,7 @@ describe("the API server", { timeout: 180_000 }, () => {
   });
 });
 
-describe("a PBX with a manager interface", { timeout: 180_000 }, () => {
+describe("a PBX with a manager interface", { timeout: 300_000 }, () => {
   const name = "pbx-9";
   const management = { ami: { secretName: "asterisk" } };
   const secret = (password: string): object => ({

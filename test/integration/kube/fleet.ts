@@ -145,7 +145,7 @@ export class Fleet {
   }
 
   /** The spec of now runs in three pods, each read back. */
-  settled(timeoutMs = 60_000): Promise<unknown> {
+  settled(timeoutMs = 150_000): Promise<unknown> {
     return until(
       "three pods in sync with the newest spec",
       async () => {
@@ -166,7 +166,7 @@ export class Fleet {
   async changed(change: () => Promise<unknown>): Promise<void> {
     const before = (await this.status()).revision;
     await change();
-    await until("another revision", async () => (await this.status()).revision !== before, 60_000);
+    await until("another revision", async () => (await this.status()).revision !== before, 100_000);
     await this.settled();
   }
 
