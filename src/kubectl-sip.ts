@@ -9,7 +9,12 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => 
 // the reader of a pipe may end first: `kubectl sip calls | head`
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
-const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
+// put in place when it is bundled
+declare const KUBECTL_SIP_VERSION: string | undefined;
+const version =
+  typeof KUBECTL_SIP_VERSION === "string"
+    ? KUBECTL_SIP_VERSION
+    : (createRequire(import.meta.url)("../package.json") as { version: string }).version;
 process.exitCode = await runProgram(
   process.argv.slice(2),
   {

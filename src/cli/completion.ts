@@ -9,7 +9,8 @@ export interface CommandShape {
   readonly commands: readonly CommandShape[];
 }
 
-export const shells = ["bash", "zsh", "fish"] as const;
+/** `kubectl`: the program by which kubectl completes `kubectl sip`, to be put on the PATH as kubectl_complete-sip. */
+export const shells = ["bash", "zsh", "fish", "kubectl"] as const;
 
 interface Entry {
   readonly path: readonly string[];
@@ -99,11 +100,31 @@ const fish = (all: readonly Entry[]): string =>
     "",
   ].join("\n");
 
+const kubectl = '#!/bin/sh\nexec kubectl-sip __complete "$@"\n';
+
+/** Cobra's ShellCompDirectiveNoFileComp: the shell must not offer files instead. */
+const NO_FILES = ":4";
+
+/**
+ * What `kubectl_complete-sip` answers: a candidate a line with its description behind a tab, then a directive (Cobra's protocol).
+ * @param words behind `kubectl sip`; the last one is being written
+ */
+export function completeWords(root: CommandShape, words: readonly string[]): readonly string[] {
+  let at = root;
+  for (const word of words.slice(0, -1)) at = at.commands.find(({ name }) => name === word) ?? at;
+  const begun = words.at(-1) ?? "";
+  const candidates = begun.startsWith("-")
+    ? at.options
+    : at.commands.map(({ name, description }) => `${name}\t${description}`);
+  return [...candidates.filter((one) => one.startsWith(begun)), NO_FILES];
+}
+
 export function renderCompletion(shell: string, root: CommandShape): string {
   const all = entries(root);
   if (shell === "bash") return bash(all);
   if (shell === "zsh") return zsh(all);
   if (shell === "fish") return fish(all);
+  if (shell === "kubectl") return kubectl;
   throw new OperatorError("SIPR_USAGE", `There is no completion for ${shell}.`, {
     remedy: `Use one of ${shells.join(", ")}.`,
   });

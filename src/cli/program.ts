@@ -4,9 +4,10 @@
  */
 import { Command, CommanderError } from "commander";
 import { OperatorError } from "../errors.ts";
+import { completeWords } from "./completion.ts";
 import { addCallCommands } from "./commandLine/calls.ts";
 import { addChangeCommands } from "./commandLine/change.ts";
-import { addFileCommands } from "./commandLine/files.ts";
+import { addFileCommands, shapeOf } from "./commandLine/files.ts";
 import { addFleetCommands } from "./commandLine/fleet.ts";
 import { createKit, type Alone, type WithFleet } from "./commandLine/kit.ts";
 import { openFleet } from "./fleet/connect.ts";
@@ -35,6 +36,11 @@ export async function runProgram(args: readonly string[], io: ProgramIO, version
       code = await run(io);
     },
   );
+  // as kubectl asks: what follows may look like options
+  if (args[0] === "__complete") {
+    for (const line of completeWords(shapeOf(program), args.slice(1))) io.stdout(line);
+    return EXIT.ok;
+  }
   const width = Math.max(40, Math.min(io.columns ?? 100, 120));
   for (const command of allCommands(program))
     command.exitOverride().configureOutput({

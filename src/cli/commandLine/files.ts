@@ -37,13 +37,14 @@ export function addFileCommands({ program, alone }: Kit): void {
     completion,
     "source <(kubectl-sip completion bash)",
     "kubectl-sip completion fish > ~/.config/fish/completions/kubectl-sip.fish",
+    "kubectl-sip completion kubectl > ~/bin/kubectl_complete-sip; chmod +x ~/bin/kubectl_complete-sip",
   );
   completion.action(async (shell: string) =>
     alone(async (io) => (io.stdout(renderCompletion(shell, shapeOf(program)).trimEnd()), EXIT.ok)),
   );
 }
 
-const shapeOf = (command: Command): CommandShape => ({
+export const shapeOf = (command: Command): CommandShape => ({
   name: command.name(),
   description: command.description(),
   options: command.options.flatMap(({ long, short, hidden }) =>

@@ -105,6 +105,34 @@ describe("usage", () => {
   });
 });
 
+test("docs/cli.md, from kamctl: every command that is named is there, with the options that are named", () => {
+  const text = readFileSync(new URL("../../../docs/cli.md", import.meta.url), "utf8");
+  const rows =
+    text
+      .split("## From kamctl")[1]
+      ?.split("\n## ")[0]
+      ?.split("\n")
+      .filter((line) => line.startsWith("| `")) ?? [];
+  expect(rows.length).toBeGreaterThan(12);
+  const named = rows.flatMap((row) =>
+    [...(row.split(" | ")[1] ?? "").matchAll(/`kubectl sip ([^`]+)`/g)].map(([, words = ""]) => words),
+  );
+  expect(named.length).toBeGreaterThan(12);
+  for (const words of named) {
+    let at: Command | undefined = program;
+    for (const word of words.split(" "))
+      if (word.startsWith("--"))
+        expect(
+          at?.options.map(({ long }) => long),
+          words,
+        ).toContain(word);
+      else if (/^[a-z]/.test(word)) {
+        at = at?.commands.find((one) => one.name() === word || one.aliases().includes(word));
+        expect(at, words).toBeDefined();
+      }
+  }
+});
+
 describe("validate", () => {
   const router = (set: string): string =>
     `apiVersion: siprouter.dev/v1alpha1\nkind: SipRouter\nmetadata: {name: edge}\nspec:\n  dispatcherSets: [{name: main, backends: [{name: pbx}]}]\n  routes: [{name: r, match: {extensions: ["100"]}, set: ${set}}]\n---\napiVersion: siprouter.dev/v1alpha1\nkind: PbxBackend\nmetadata: {name: pbx}\nspec: {address: 192.0.2.1}\n`;
@@ -131,6 +159,19 @@ describe("completion", () => {
     expect(complete("kubectl-sip", "route", "")).toContain("explain");
     expect(complete("kubectl-sip", "dump", "--s").toSorted()).toEqual(["--selector", "--set", "--state"]);
     expect(complete("kubectl-sip", "route", "explain", "--dom")).toEqual(["--domain"]);
+  });
+  test("kubectl_complete-sip answers as kubectl asks, whatever the words look like", async () => {
+    const answer = async (...words: string[]): Promise<string[]> =>
+      (await run(["__complete", ...words])).out.split("\n");
+    expect(await answer("st")).toEqual([
+      expect.stringMatching(/^status\trouters/),
+      expect.stringMatching(/^stats\tcalls/),
+      ":4",
+    ]);
+    expect(await answer("route", "")).toEqual([expect.stringMatching(/^explain\t/), ":4"]);
+    expect(await answer("-n", "voice", "dump", "--s")).toEqual(["--selector", "--state", "--set", ":4"]);
+    expect(await answer("end", "x")).toEqual([":4"]);
+    expect((await run(["completion", "kubectl"])).out).toContain("exec kubectl-sip __complete");
   });
   test.each(["zsh", "fish"])("%s names every command", async (shell) => {
     const { out } = await run(["completion", shell]);
