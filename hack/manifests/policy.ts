@@ -9,7 +9,7 @@ const allBut = (protocol: string, port: number): string[] => [
   `- {protocol: ${protocol}, port: ${port + 1}, endPort: ${LAST_PORT}}`,
 ];
 
-/** `peer` is the name of the template that says where the operator's pods are. */
+/** Who scrapes Kamailio's own metrics comes to the control port too: they are all that it serves without a token. `peer` is the name of the template that says where the operator's pods are. */
 const routerPolicy = (name: string, peer: string): string => `{{/* ${GENERATED} */}}
 {{- define "${name}.routerPolicy" -}}
 podSelector:
@@ -31,6 +31,9 @@ ingress:
       - {protocol: TCP, port: ${CONTROL_PORT}}
     from:
       - {{- include "${peer}" . | nindent 8 }}
+      {{- with .Values.networkPolicy.metricsFrom }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
 {{- end }}
 `;
 

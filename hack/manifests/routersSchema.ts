@@ -67,6 +67,11 @@ export function routersSchema(): string {
           enabled: { type: "boolean", description: "Make it." },
           operatorNamespace: { type: "string", description: "Where the operator runs." },
           operatorLabels: texts("Labels of the operator's pods."),
+          metricsFrom: {
+            type: "array",
+            description: "Who may scrape Kamailio's own metrics: peers as in a NetworkPolicy's `from`.",
+            items: { type: "object" },
+          },
         },
       },
     },

@@ -41,6 +41,8 @@ networkPolicy:
   operatorNamespace: sip-router-system
   operatorLabels:
     app.kubernetes.io/name: sip-router-operator
+  # who may scrape Kamailio's own metrics there: peers as in a NetworkPolicy's \`from\`
+  metricsFrom: []
 
 # SipRouters: name, labels, annotations, spec. A list of your own replaces this one as a whole.
 routers:

@@ -67,3 +67,8 @@ namespaceSelector:
 podSelector:
   matchLabels: {{- include "sip-router-operator.selectorLabels" . | nindent 4 }}
 {{- end }}
+
+{{/* Secret with the certificate of the secure port; empty when there is none to mount. */}}
+{{- define "sip-router-operator.certificate" -}}
+{{- if .Values.metrics.secure.enabled }}{{ .Values.metrics.secure.certSecretName }}{{ end }}
+{{- end }}

@@ -22,4 +22,7 @@ ingress:
       - {protocol: TCP, port: 9060}
     from:
       - {{- include "sip-router.operator" . | nindent 8 }}
+      {{- with .Values.networkPolicy.metricsFrom }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
 {{- end }}

@@ -67,6 +67,10 @@ describe("chart sip-router-operator", () => {
   test.each([
     ["the defaults", {}],
     ["everything that can be set", everything],
+    [
+      "metrics by HTTPS",
+      { metrics: { secure: { enabled: true, certSecretName: "tls" }, podMonitor: { enabled: true, kamailio: true } } },
+    ],
     ["one replica without election", { replicas: 1, leaderElection: { enabled: false } }],
     [
       "nothing beside the Deployment",
@@ -138,6 +142,10 @@ describe("chart sip-router-operator", () => {
     [
       spec({ replicas: 2, leaderElection: { enabled: false } }),
       /replicas: more than one needs leaderElection.enabled: true/,
+    ],
+    [
+      spec({ watchNamespaces: ["voice"], metrics: { secure: { enabled: true } } }),
+      /metrics.secure.enabled: needs a ClusterRoleBinding/,
     ],
   ])("wrong values are refused, with path and reason: %j", async ([flag, from, values], message) => {
     const args = ["template", OPERATOR, `charts/${OPERATOR}`, flag, from];

@@ -53,7 +53,16 @@ afterAll(async () => {
 
 const start = async (): Promise<OperatorProcess> => {
   const account = await server.serviceAccountKubeconfig(SYSTEM, NAME);
-  return new OperatorProcess(account, "--leader-elect", "--leader-elect-namespace", SYSTEM).started();
+  const process = new OperatorProcess(account, "--leader-elect", "--leader-elect-namespace", SYSTEM);
+  await until(
+    "the operator has started",
+    () => {
+      if (process.logged("started")) return true;
+      throw new Error(JSON.stringify(process.lines.slice(-3)));
+    },
+    60_000,
+  );
+  return process;
 };
 
 const apply = async (...objects: object[]): Promise<void> => {
