@@ -20,7 +20,7 @@ import { findGood, servedObjects, targetOf } from "./restore.ts";
 import { controlSecretOf } from "./secret.ts";
 import { shareUnchanged } from "./share.ts";
 import { lastPlanOf } from "./storedSets.ts";
-import { keepLastDestinations, newRouterState, sameTables, type Planned, type RouterState } from "./state.ts";
+import { isKnown, keepLastDestinations, newRouterState, sameTables, type Planned, type RouterState } from "./state.ts";
 
 /** A spec that cannot be rendered stays so until it is edited; a look from time to time costs nothing. */
 const RENDER_RETRY_MS = 60_000;
@@ -42,7 +42,7 @@ export async function reconcileRouter(context: Context, key: Key, info: RunInfo)
   } finally {
     const first = !state.visited;
     state.visited = true;
-    if (first && state.desired === undefined) tellUsedBackends(context, key);
+    if (first && isKnown(state)) tellUsedBackends(context, key);
     const soon = state.pods.size > 0 && state.programmed !== state.desired?.revision && state.failure === undefined;
     context.queues.status.addAfter(routerStatusKey(key), soon ? STATUS_DELAY_MS : 0);
   }

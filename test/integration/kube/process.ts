@@ -5,7 +5,8 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { until } from "../../support/until.ts";
 
-const MAIN = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
+/** OPERATOR_MAIN: another one, e.g. the compiled dist/main.js */
+const MAIN = process.env["OPERATOR_MAIN"] ?? fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
 
 export interface LogEntry {
   readonly level: string;

@@ -1,0 +1,66 @@
+/** The operator's start on a cluster that has everything it is to serve. */
+import { readFileSync } from "node:fs";
+import { setTimeout as wait } from "node:timers/promises";
+import { OperatorProcess } from "../../../test/integration/kube/process.ts";
+import type { TestApiServer } from "../../../test/support/apiserver.ts";
+import { cpuSeconds } from "../processCpu.ts";
+
+export interface Start {
+  /** from the start of the process until the last object of the last router was written, seconds; 0: none was */
+  readonly appliedS: number;
+  /** until nothing more was written and nothing waited, seconds */
+  readonly settledS: number;
+  readonly cpuS: number;
+  /** requests to the API server that write */
+  readonly writes: number;
+  readonly rssMiB: number;
+  readonly peakMiB: number;
+  readonly heapMiB: number;
+}
+
+const QUIET_MS = 2000;
+const writing = /^siprouter_api_requests_total\{verb="(?:create|update|patch|apply|delete)"[^}]*\} ([0-9]+)/gm;
+const valueOf = (text: string, name: string): number =>
+  Number(new RegExp(`^${name}(?:\\{[^}]*\\})? ([0-9.e+]+)`, "m").exec(text)?.[1] ?? Number.NaN);
+
+/** Requests that write, as the operator counts them. */
+export const writesOf = async (operator: OperatorProcess): Promise<number> => {
+  const { text } = await operator.get("/metrics");
+  return [...text.matchAll(writing)].reduce((sum, [, count]) => sum + Number(count), 0);
+};
+
+const memoryOf = (pid: number, field: string): number =>
+  Number(new RegExp(`^${field}:\\s+([0-9]+) kB`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024;
+
+export const measureStart = async (
+  server: TestApiServer,
+  routers: number,
+): Promise<{ readonly operator: OperatorProcess; readonly start: Start }> => {
+  const began = performance.now();
+  const operator = new OperatorProcess(server.kubeconfigPath);
+  let appliedAt = began;
+  operator.onLine = ({ message }) => {
+    if (message === "applied") appliedAt = performance.now();
+  };
+  await operator.started();
+  const decided = (): number => operator.lines.filter(({ message }) => message === "new revision").length;
+  let before = -1;
+  let quietSince = performance.now();
+  while (performance.now() - quietSince < QUIET_MS || decided() < routers) {
+    await wait(500);
+    const writes = await writesOf(operator);
+    if (writes !== before) quietSince = performance.now();
+    before = writes;
+  }
+  const { text } = await operator.get("/metrics");
+  const start = {
+    appliedS: (appliedAt - began) / 1000,
+    settledS: (quietSince - began) / 1000,
+    cpuS: cpuSeconds(operator.pid),
+    writes: before,
+    rssMiB: memoryOf(operator.pid, "VmRSS"),
+    peakMiB: memoryOf(operator.pid, "VmHWM"),
+    heapMiB: valueOf(text, "nodejs_heap_size_used_bytes") / 1024 / 1024,
+  };
+  return { operator, start };
+};
