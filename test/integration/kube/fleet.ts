@@ -40,7 +40,7 @@ export interface Pod {
 }
 
 export class Fleet {
-  readonly folder = mkdtempSync(join(tmpdir(), "fleet-test-"));
+  readonly folder: string;
   readonly control = createControl();
   /** "127.63": all addresses begin with it */
   readonly #net: string;
@@ -50,8 +50,9 @@ export class Fleet {
   readonly #pbxes = new Map<string, { stop(): Promise<void> }>();
   #port = 26_000;
 
-  private constructor(net: string, server: TestApiServer, node: NodeAgent, operator: OperatorProcess) {
+  private constructor(net: string, folder: string, server: TestApiServer, node: NodeAgent, operator: OperatorProcess) {
     this.#net = net;
+    this.folder = folder;
     this.server = server;
     this.node = node;
     this.operator = operator;
@@ -59,18 +60,21 @@ export class Fleet {
 
   static async start(net: string): Promise<Fleet> {
     const server = await startApiServer({ crds: true });
-    const folder = mkdtempSync(join(tmpdir(), "node-"));
+    const folder = mkdtempSync(join(tmpdir(), "fleet-"));
     const addresses = [1, 2, 3, 4, 5, 6].map((index) => `${net}.1.${index}`);
-    const node = await startNodeAgent({ kubeConfig: server.kubeConfig, addresses, workDir: folder });
-    return new Fleet(net, server, node, await new OperatorProcess(server.kubeconfigPath).started());
+    const node = await startNodeAgent({ kubeConfig: server.kubeConfig, addresses, workDir: join(folder, "node") });
+    return new Fleet(net, folder, server, node, await new OperatorProcess(server.kubeconfigPath).started());
   }
 
   async stop(): Promise<void> {
     await stopAll();
     this.control.close();
     await this.operator.end();
-    await this.node.stop();
-    await this.server.stop();
+    try {
+      await this.node.stop();
+    } finally {
+      await this.server.stop();
+    }
     rmSync(this.folder, { recursive: true });
   }
 
