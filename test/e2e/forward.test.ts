@@ -1,6 +1,6 @@
 /** Phones that register through the router with the PBX that owns their extension: the mode Forward. */
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { consoleOf, contactsOf, mediaOf, pbxObjects, secretOf } from "./support/asterisk.ts";
+import { consoleOf, contactsOf, mediaOf, pbxObjects, secretOf, soundFlows } from "./support/asterisk.ts";
 import { type Phone, talk } from "./support/phone.ts";
 import { Scenario } from "./support/scenario.ts";
 import { until } from "../support/until.ts";
@@ -66,18 +66,16 @@ describe("phones of a PBX", () => {
     await noCallIsLeft();
   });
 
-  test("hold stops the sound, resume brings it back", async () => {
+  test.each(["the caller", "the called phone"])("hold by %s stops the sound, resume brings it back", async (who) => {
     await annCallsBob();
-    await ann.command("hold");
-    expect(await bob.hearsNot(ann)).toBe(true);
-    await ann.resume();
-    expect(await talk(ann, bob)).toBe(true);
-    await bob.command("hold");
-    expect(await ann.hearsNot(bob)).toBe(true);
-    await bob.resume();
-    expect(await talk(ann, bob)).toBe(true);
-    await bob.command("hangup");
-    await ann.event("CALL_CLOSED");
+    const [holder, held] = who === "the caller" ? [ann, bob] : [bob, ann];
+    await holder.command("hold");
+    expect(await held.hearsNot(holder)).toBe(true);
+    await holder.resume();
+    expect(await held.hears(holder)).toBe(true);
+    await until("sound flows both ways on both legs", () => soundFlows(at.kube, "forward-pbx"));
+    await held.command("hangup");
+    await holder.event("CALL_CLOSED");
     await noCallIsLeft();
   });
 

@@ -1,7 +1,7 @@
 /** Calls whose media passes through RTPEngine: nobody sends media to anybody else. */
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { until } from "../support/until.ts";
-import { mediaOf, pbxObjects, secretOf } from "./support/asterisk.ts";
+import { pbxObjects, secretOf, soundFlows } from "./support/asterisk.ts";
 import { imageOf } from "./support/environment.ts";
 import { type Phone, talk } from "./support/phone.ts";
 import { Scenario } from "./support/scenario.ts";
@@ -66,11 +66,8 @@ describe("a router with a media proxy", () => {
     await ann.command("hold");
     expect(await bob.hearsNot(ann)).toBe(true);
     await ann.resume();
-    expect(await talk(ann, bob)).toBe(true);
-    await bob.command("hold");
-    await bob.resume();
-    expect(await talk(ann, bob)).toBe(true);
-    expect((await mediaOf(at.kube, "media-pbx")).every(({ received, sent }) => received > 0 && sent > 0)).toBe(true);
+    expect(await bob.hears(ann)).toBe(true);
+    await until("sound flows both ways on both legs", () => soundFlows(at.kube, "media-pbx"));
     for (const phone of [ann, bob]) expect([...(await mediaAddresses(phone))]).toEqual([proxy]);
     await ann.command("hangup");
     await bob.event("CALL_CLOSED");

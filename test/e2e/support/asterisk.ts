@@ -160,3 +160,15 @@ export const contactsOf = async (kube: Kubectl, name: string): Promise<string[]>
   [...(await consoleOf(kube, name, "pjsip show contacts")).matchAll(/Contact:\s+(\d+)\/sip/g)].map(
     ([, extension]) => extension ?? "",
   );
+
+/** Whether Asterisk receives and sends on every leg, within the second after which it is asked again. */
+export const soundFlows = async (kube: Kubectl, name: string): Promise<boolean> => {
+  const before = await mediaOf(kube, name);
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  const after = await mediaOf(kube, name);
+  return (
+    before.length > 0 &&
+    before.length === after.length &&
+    after.every(({ received, sent }, leg) => received > (before[leg]?.received ?? 0) && sent > (before[leg]?.sent ?? 0))
+  );
+};

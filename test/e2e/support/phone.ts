@@ -41,9 +41,10 @@ const config = (options: PhoneOptions): string =>
     "call_local_timeout 120",
     "call_max_calls 10",
     `audio_source ausine,${options.tone}`,
-    "audio_player aufile,/tmp/ear.wav",
-    "audio_alert aufile,/tmp/alert.wav",
-    // with ring tones to a file baresip 1.1 dies now and then
+    // a player without a device: what is heard is recorded before it gets there
+    "audio_player aubridge,ear",
+    "audio_alert aubridge,alert",
+    // no ring tones
     "audio_path /nonexistent",
     "statmode_default off",
     "auplay_srate 8000",
@@ -52,7 +53,7 @@ const config = (options: PhoneOptions): string =>
     "rtp_stats yes",
     "rtp_ports 20000-20999",
     "module_path /usr/lib/baresip/modules",
-    ...["g711", "ausine", "aufile", "uuid", "sndfile"].map((module) => `module ${module}.so`),
+    ...["g711", "ausine", "aubridge", "uuid", "sndfile"].map((module) => `module ${module}.so`),
     "snd_path /tmp",
     ...["account", "contact", "menu", "ctrl_tcp"].map((module) => `module_app ${module}.so`),
     "ctrl_tcp_listen 127.0.0.1:4444",
@@ -157,7 +158,7 @@ export class Phone {
     return this.after(() => this.command("dial", `sip:${number}@${DOMAIN}`));
   }
 
-  /** baresip 1.1 resumes a call and says "Invalid argument" nevertheless. */
+  /** baresip 1.1 resumes a call and says "Invalid argument" nevertheless; what it hears afterwards it does not record. */
   async resume(): Promise<void> {
     await this.command("resume").catch(() => undefined);
   }

@@ -108,6 +108,20 @@ export class Scenario {
     );
     return pods.map(addressOf);
   }
+  /** Makes a change, and waits until another revision runs in every pod of the router and was read back. */
+  async effectOf(change: () => Promise<unknown>, ms = 60_000, router = this.name): Promise<void> {
+    const before = (await this.status(router)).revision;
+    await change();
+    await until(
+      "the change is in every pod",
+      async () => {
+        const { revision, replicas, pods = [] } = await this.status(router);
+        const done = pods.every((pod) => pod.state === "InSync" && pod.revision === revision);
+        return revision !== before && pods.length === replicas && done;
+      },
+      ms,
+    );
+  }
   /** Pods of the router with their restarts: equal before and after means that nothing was restarted. */
   async identities(router = this.name): Promise<string[]> {
     return (await this.routerPods(router))

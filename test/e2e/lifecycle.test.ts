@@ -1,0 +1,123 @@
+/** The operator is killed, slowed down, upgraded, rolled back and removed, while calls go on. */
+import { beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
+import { until } from "../support/until.ts";
+import { Caller } from "./support/caller.ts";
+import { imageOf } from "./support/environment.ts";
+import { applyRelease, helm, RELEASE } from "./support/helm.ts";
+import { isReady } from "./support/kubectl.ts";
+import { Scenario } from "./support/scenario.ts";
+
+const at = new Scenario("lifecycle");
+const pbxes = new Caller(at, "pbxes");
+const OPERATOR = "app.kubernetes.io/name=sip-router-operator,app.kubernetes.io/component=operator";
+
+const routeTo = (set: string): Promise<string> =>
+  at.kube.patch("siprouter", at.name, [{ op: "replace", path: "/spec/routes/0/set", value: set }]);
+const answers = async (number = "1001"): Promise<string> => (await pbxes.calls({ number })).join();
+const release = (image: "operator" | "operatorBefore") =>
+  applyRelease(at.kube.namespace, { image: imageOf(image), crds: inject("ownsCrds") });
+/** Calls without a pause while something is done; those that were not answered. */
+const failedDuring = async (act: () => Promise<unknown>): Promise<string[]> => {
+  const stop = new AbortController();
+  const failed: string[] = [];
+  const calling = (async () => {
+    while (!stop.signal.aborted)
+      failed.push(
+        ...(await pbxes.calls({ number: "1001", calls: 20, perSecond: 10 })).filter(
+          (answer) => !answer.startsWith("200 "),
+        ),
+      );
+  })();
+  await act().finally(() => stop.abort());
+  await calling;
+  return failed;
+};
+const conditionOf = async (type: string) =>
+  (await at.status()).conditions?.find((condition) => condition.type === type)?.status;
+
+describe("the operator's life", () => {
+  beforeAll(async () => {
+    const address = await pbxes.start({ one: 5061, two: 5062 });
+    await at.apply(
+      at.backend("lifecycle-one", { address, port: 5061 }),
+      at.backend("lifecycle-two", { address, port: 5062 }),
+      at.router({
+        replicas: 2,
+        dispatcherSets: [
+          { name: "one", backends: [{ name: "lifecycle-one" }] },
+          { name: "two", backends: [{ name: "lifecycle-two" }] },
+        ],
+        routes: [{ name: "all", match: { extensions: ["1000-1999"] }, set: "one" }],
+      }),
+    );
+    await at.ready();
+  });
+  beforeEach(() => at.keepOnFailure());
+
+  test("killed while it brings a change to the pods, it finishes the change when it is back", async () => {
+    const before = await at.identities();
+    const failed = await failedDuring(() =>
+      at.effectOf(async () => {
+        await routeTo("two");
+        await at.kube.run(["delete", "pods", "-l", OPERATOR, "--grace-period=0", "--force"]);
+      }, 120_000),
+    );
+    expect(failed).toEqual([]);
+    expect(await answers()).toBe("200 two");
+    expect(await at.identities()).toEqual(before);
+  });
+
+  test("without the right to hurry the kubelet it waits for the files", async () => {
+    const roles = await at.kube.list("roles");
+    const role = roles.find(({ metadata }) => metadata.name === RELEASE) as never as {
+      metadata: { name: string };
+      rules: { resources: string[]; verbs: string[] }[];
+    };
+    const index = role.rules.findIndex(({ resources, verbs }) => resources.includes("pods") && verbs.includes("patch"));
+    const verbs = role.rules[index]?.verbs.filter((verb) => verb !== "patch");
+    await at.kube.patch("role", role.metadata.name, [{ op: "replace", path: `/rules/${index}/verbs`, value: verbs }]);
+    const seen = new Set<string | undefined>();
+    await at.effectOf(async () => {
+      await routeTo("one");
+      await until("it says that the change is not there yet", async () => {
+        seen.add(await conditionOf("Programmed"));
+        return seen.has("False") || seen.has("Unknown");
+      });
+    }, 180_000);
+    await at.ready();
+    expect(await answers()).toBe("200 one");
+    await release("operator");
+  });
+
+  test("upgrade from an older image, rollback and upgrade again cut no call", async () => {
+    const { namespace } = at.kube;
+    const failed = await failedDuring(async () => {
+      await release("operatorBefore");
+      await at.ready();
+      await release("operator");
+      await at.ready();
+      await helm(namespace, ["rollback", RELEASE, "--wait", "--timeout", "120s"]);
+      await at.ready();
+      await at.effectOf(() => routeTo("two"), 120_000);
+      await release("operator");
+      await at.ready();
+    });
+    expect(failed).toEqual([]);
+    expect(await answers()).toBe("200 two");
+  });
+
+  test("uninstalled, it leaves the resources and the routers serve; installed again, it takes over without a restart", async () => {
+    const before = await at.identities();
+    const failed = await failedDuring(async () => {
+      await helm(at.kube.namespace, ["uninstall", RELEASE, "--wait", "--timeout", "120s"]);
+      expect(await at.kube.pods(OPERATOR)).toEqual([]);
+      expect((await at.kube.list("siprouters")).map(({ metadata }) => metadata.name)).toContain(at.name);
+      await release("operator");
+      await until("it is ready", async () => (await at.kube.pods(OPERATOR)).every(isReady));
+      await at.effectOf(() => routeTo("one"), 120_000);
+    });
+    expect(failed).toEqual([]);
+    expect(await answers()).toBe("200 one");
+    expect(await at.identities()).toEqual(before);
+  });
+});
