@@ -6,6 +6,7 @@ import type { BackendResolution } from "../model/index.ts";
 import type { DrainView } from "../status/index.ts";
 import { backendStatusKey, type Context } from "./context.ts";
 import { createDrainWatch, type DrainWatch } from "./drain.ts";
+import { createRegistrationCount } from "./registrationCount.ts";
 
 export interface Management {
   /** The backend as it is resolved now, undefined when it is gone; what is known of it so far. */
@@ -25,6 +26,7 @@ export interface Seen {
 }
 
 export function createManagement(context: Context, connect: ConnectAmi): Management {
+  const registrations = createRegistrationCount(context);
   const drains: DrainWatch = createDrainWatch(context);
   const managers: AmiWatch = createAmiWatch({
     clock: context.clock,
@@ -49,6 +51,7 @@ export function createManagement(context: Context, connect: ConnectAmi): Managem
       return { ...(views === undefined ? {} : { managers: views }), ...(drain === undefined ? {} : { drain }) };
     },
     stop() {
+      registrations.stop();
       managers.stop();
       drains.stop();
     },

@@ -34,6 +34,8 @@ export interface Metrics {
   revisions(router: Key, pods: readonly { readonly name: string; readonly inSync: boolean }[]): void;
   /** milliseconds of OPTIONS and active dialogs of one pod; undefined when the pod is gone */
   pod(router: Key, pod: string, reading: PodReading | undefined): void;
+  /** phones registered with a pod; forgotten with the pod */
+  registrations(router: Key, pod: string, count: number): void;
   statusWrite(kind: string): void;
   /** what the Asterisk Managers of a backend say; undefined when none is asked */
   managers(backend: Key, views: readonly AmiView[] | undefined): void;
@@ -124,6 +126,7 @@ export const noMetrics: Metrics = {
   destinations: () => {},
   revisions: () => {},
   pod: () => {},
+  registrations: () => {},
   statusWrite: () => {},
   managers: () => {},
 };

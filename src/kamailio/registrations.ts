@@ -31,13 +31,17 @@ export async function readRegistrations(
     });
     return sorted(parseUser(found));
   }
-  const contacts = parseCount(await control.call(address, "stats.fetch", ["usrloc:"]));
+  const contacts = await countRegistrations(control, address);
   if (contacts > LISTABLE_CONTACTS)
     throw new OperatorError("SIPR_RPC_FAULT", `${contacts} phones are registered, more than can be listed.`, {
       remedy: "Ask for one user.",
     });
   return parseLocations(await control.call(address, "ul.dump"));
 }
+
+/** How many contacts there are. @throws OperatorError SIPR_RPC_* */
+export const countRegistrations = async (control: Control, address: ControlAddress): Promise<number> =>
+  parseCount(await control.call(address, "stats.fetch", ["usrloc:"]));
 
 /** Of each user; undefined: none was asked for, or this Kamailio keeps no locations, as an older one that is being replaced. */
 export async function readContacts(

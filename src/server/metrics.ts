@@ -122,6 +122,12 @@ const routerMetrics = (registers: Registry[]): Omit<Metrics, keyof QueueMetrics>
     labelNames: perPod,
     registers,
   });
+  const registered = new Gauge({
+    name: "siprouter_registrations",
+    help: "Contacts that a pod of a registrar knows.",
+    labelNames: perPod,
+    registers,
+  });
   const writes = new Counter({
     name: "siprouter_status_writes_total",
     help: "Status writes by kind.",
@@ -152,7 +158,10 @@ const routerMetrics = (registers: Registry[]): Omit<Metrics, keyof QueueMetrics>
       // a destination that is gone must not keep its last value
       for (const old of latencyLabels.get(id) ?? []) latency.remove(old);
       latencyLabels.delete(id);
-      if (!reading) return calls.remove(labels);
+      if (!reading) {
+        registered.remove(labels);
+        return calls.remove(labels);
+      }
       if (reading.calls !== undefined) calls.set(labels, reading.calls);
       const measured = reading.destinations.flatMap(({ setId, uri, latencyMs }) =>
         latencyMs
@@ -165,6 +174,7 @@ const routerMetrics = (registers: Registry[]): Omit<Metrics, keyof QueueMetrics>
         measured.map((one) => one.labels),
       );
     },
+    registrations: (key, pod, count) => registered.set({ ...split(key), pod }, count),
     statusWrite: (kind) => writes.inc({ kind }),
     managers: managerMetrics(registers),
   };

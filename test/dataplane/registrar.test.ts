@@ -2,7 +2,7 @@ import { afterAll, beforeEach, expect, test } from "vitest";
 import type { RouterPlan } from "../../src/ir/index.ts";
 import { call, request, within, type RequestInput } from "../support/sip/caller.ts";
 import { challengeIn, credentialsFor, ha1Of } from "../support/sip/digestLogin.ts";
-import { readRegistrations } from "../../src/kamailio/registrations.ts";
+import { countRegistrations, readRegistrations } from "../../src/kamailio/registrations.ts";
 import { LocalKamailio } from "../support/sip/kamailio.ts";
 import { callIdOf, header, headers, writeMessage, writeReply, type SipMessage } from "../support/sip/message.ts";
 import { answering, type Behaviour, type SipPeer } from "../support/sip/peer.ts";
@@ -162,6 +162,7 @@ withKamailio(
       };
       expect(all).toContainEqual(expect.objectContaining(behindNat));
       expect(all).toContainEqual(expect.objectContaining({ user: "1006", connected: true }));
+      expect(await countRegistrations(bench.control, address)).toBe(all.length);
       const [one, ...more] = await readRegistrations(bench.control, address, "1003");
       expect([one?.contact, more]).toEqual([behindNat.contact, []]);
       expect(one?.expiresSeconds).toBeGreaterThan(50);

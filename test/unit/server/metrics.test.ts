@@ -49,11 +49,13 @@ describe("what is gone is not shown any more", () => {
     };
     controller.destinations("ns/edge", { Active: 2, Inactive: 1, Probing: 0, Disabled: 0 });
     controller.pod("ns/edge", "edge-1", { destinations: [destination], tables: {}, draining: false, calls: 7 });
+    controller.registrations("ns/edge", "edge-1", 12);
     controller.revisions("ns/edge", [{ name: "edge-1", inSync: false }]);
     const shown = await scrape(metrics);
     for (const line of [
       'siprouter_destinations{namespace="ns",router="edge",state="Inactive"} 1',
       'siprouter_active_calls{namespace="ns",router="edge",pod="edge-1"} 7',
+      'siprouter_registrations{namespace="ns",router="edge",pod="edge-1"} 12',
       'set="100",destination="sip:192.0.2.1:5060"} 0.003',
       'siprouter_pod_revision_age_seconds{namespace="ns",router="edge",pod="edge-1"}',
     ])
