@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { createMetrics } from "../../../src/server/metrics.ts";
 
@@ -32,6 +32,16 @@ describe("the table of metrics", () => {
       if (String(type) === "histogram") expect(name).toMatch(/_seconds$/);
     }
   });
+});
+
+test("alarms, dashboards and pages name only metrics that are there", () => {
+  const root = new URL("../../../", import.meta.url).pathname;
+  const there = new Set(rows.map(({ name }) => name));
+  const named = globSync(["charts/**/*.{yaml,json,tpl}", "config/**/*.yaml", "docs/**/*.md"], { cwd: root })
+    .flatMap((file) => readFileSync(`${root}${file}`, "utf8").match(/\bsiprouter_[a-z_]+/g) ?? [])
+    .map((name) => (there.has(name) ? name : name.replace(/_(bucket|sum|count)$/, "")));
+  expect(named.length).toBeGreaterThan(20);
+  expect([...new Set(named)].filter((name) => !there.has(name))).toEqual([]);
 });
 
 describe("what is gone is not shown any more", () => {
