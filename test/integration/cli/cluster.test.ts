@@ -1,5 +1,5 @@
 /** `kubectl-sip` against a real API server, with the rights of the shipped roles and no way to the pods but the API server. */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -176,6 +176,47 @@ describe("with the rights of sip-operator and the router's token", () => {
     expect(kubelet.forwarded()).toBeGreaterThanOrEqual(3);
     expect((await inVoice("end", calls[0]?.id ?? "")).code).toBe(0);
     await until("9 calls", async () => (await json<{ total: number }>("calls")).total === 9);
+  });
+
+  test("capture: the same rights are enough, through the API server", async () => {
+    const args = ["capture", "edge", "--number", "1666", "--for", "30", "-o", "json", "-n", "voice"];
+    const capturing = spawn(process.execPath, [
+      resolve(root, "src/kubectl-sip.ts"),
+      ...args,
+      "--kubeconfig",
+      users.operator,
+    ]);
+    let [out, err] = ["", ""];
+    capturing.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
+    capturing.stderr.on("data", (chunk: Buffer) => (err += chunk.toString()));
+    const code = new Promise((done) => capturing.once("exit", done));
+    await until("it captures", () => err.includes("capturing on 3 pods"));
+    sipp("call", `${net}.21`, 5075, [
+      "-s",
+      "1666",
+      "-m",
+      "1",
+      "-d",
+      "300",
+      "-key",
+      "from",
+      "ann",
+      `${replicas[2]}:5060`,
+    ]);
+    expect(await code, err).toBe(0);
+    const { calls: found } = JSON.parse(out) as { calls: { from: string; to: string; steps: { label: string }[] }[] };
+    expect(found).toMatchObject([{ from: "ann", to: "1666" }]);
+    expect(found[0]?.steps.map(({ label }) => label.split(" ", 1)[0])).toEqual(
+      expect.arrayContaining(["INVITE", "200", "ACK", "BYE"]),
+    );
+  });
+
+  test("a router and a backend that are not there: those that are there are named", async () => {
+    expect(await inVoice("dump", "egde")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("Use one of: voice/edge"),
+    });
+    expect(await inVoice("drain", "pbx-9")).toMatchObject({ code: 2, err: expect.stringContaining("voice/pbx-1") });
   });
 
   test("dump, ping and route explain: three pods agree", async () => {
