@@ -34,7 +34,7 @@ export async function registrations(
         answers: [],
       };
     const answers = await askAll(await fleet.pods(one), (pod) =>
-      readRegistrations(controlOf(fleet, pod), NO_ADDRESS, options.user),
+      readRegistrations(controlOf(fleet, pod), NO_ADDRESS, options.user ?? { prefix: options.aor }),
     );
     const { aor, limit, offset, perPod = false } = options;
     const data = { router: one, answers, prefix: aor, limit, offset, perPod };

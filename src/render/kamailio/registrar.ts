@@ -16,12 +16,25 @@ export const isRegistrar = ({ registration }: StructurePlan): boolean => registr
 /** It keeps contacts: those of its users, or those of PBXes. */
 export const keepsLocation = (structure: StructurePlan): boolean => isRegistrar(structure) || hasRegistrants(structure);
 
-/** Of the control port: a list that does not fit private memory is never answered, and its process is lost. */
+/**
+ * Of the control port: a list that does not fit private memory (8 MiB) is never answered, and its process is lost. Measured:
+ * 3,000 contacts fit, 4,000 do not; the names alone (`brief`) of 40,000 users do. A Secret holds 22,000 users.
+ */
+export const LISTABLE = { contacts: 2000, users: 25_000 } as const;
 export const limitDump = (structure: StructurePlan): string =>
   keepsLocation(structure)
-    ? `  if ($rb =~ '"method":"ul\\.dump"' && $stat(location_contacts) > 2000) {
-    xhttp_reply("413", "Content Too Large", "text/plain", "more phones are registered than can be listed\\n");
-    exit;
+    ? `  if ($rb =~ '"method":"ul\\.dump"') {
+    $var(much) = 0;
+    # a regular expression would take "Brief" for it, Kamailio does not
+    if ($(rb{s.select,1,[}{s.substr,0,8}) == '"brief"]') {
+      if ($stat(location_users) > ${LISTABLE.users}) $var(much) = 1;
+    } else if ($stat(location_contacts) > ${LISTABLE.contacts}) {
+      $var(much) = 1;
+    }
+    if ($var(much) == 1) {
+      xhttp_reply("413", "Content Too Large", "text/plain", "more phones are registered than can be listed\\n");
+      exit;
+    }
   }
 `
     : "";
