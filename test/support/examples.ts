@@ -26,14 +26,17 @@ export interface LocalExample {
   readonly objects: readonly RawObject[];
   /** backend name -> where it has to answer */
   readonly backends: ReadonlyMap<string, Endpoint>;
+  /** addresses of the rtpengines, control port 2223 */
+  readonly mediaProxies: readonly string[];
 }
 
 /**
- * Backends at `network`.101 and on, in the order of the files. Health checks every second, and a drain that does not wait:
+ * Backends at `network`.101 and on, in the order of the files; rtpengines at .201 and on. Health checks every second, and a drain that does not wait:
  * a test has to see what they bring about.
  */
 export function moveExample(objects: readonly RawObject[], network: string): LocalExample {
   const backends = new Map<string, Endpoint>();
+  const mediaProxies: string[] = [];
   const moved = objects.map((object): RawObject => {
     if (object.kind === "PbxBackend") {
       const { spec } = object as PbxBackend;
@@ -44,7 +47,13 @@ export function moveExample(objects: readonly RawObject[], network: string): Loc
     if (object.kind !== "SipRouter") return object;
     const { spec } = object as SipRouter;
     const healthCheck = { ...spec.healthCheck, intervalSeconds: 1, timeoutSeconds: 1 };
-    return { ...object, spec: { ...spec, healthCheck, drain: { timeoutSeconds: 0 } } };
+    const addresses = (spec.mediaProxy?.rtpengine.addresses ?? []).map((_, at) => `${network}.${201 + at}`);
+    mediaProxies.push(...addresses);
+    const rtpengine = { addresses: addresses.map((address) => `udp:${address}:2223`) };
+    // a name has to resolve where Kamailio runs
+    const advertise = spec.advertise === undefined ? {} : { advertise: { address: "localhost" } };
+    const mediaProxy = addresses.length === 0 ? {} : { mediaProxy: { rtpengine } };
+    return { ...object, spec: { ...spec, ...advertise, ...mediaProxy, healthCheck, drain: { timeoutSeconds: 0 } } };
   });
-  return { objects: moved, backends };
+  return { objects: moved, backends, mediaProxies };
 }

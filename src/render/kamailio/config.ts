@@ -9,7 +9,7 @@ import { renderControl } from "./control.ts";
 import { renderDialplan } from "./dialplan.ts";
 import { renderMedia } from "./media.ts";
 import { renderModules } from "./modules.ts";
-import { renderParameters } from "./parameters.ts";
+import { renderListenerCheck, renderParameters } from "./parameters.ts";
 import { renderRegistration } from "./registration.ts";
 import { renderRequests } from "./requests.ts";
 import { renderSecurity } from "./security.ts";
@@ -33,4 +33,5 @@ export const renderConfig = (structure: StructurePlan): string =>
     ...renderDialplan(structure),
     ...renderRegistration(structure),
     ...renderControl(structure),
+    ...renderListenerCheck(structure),
   ].join("\n");

@@ -1,4 +1,5 @@
 /** Core parameters and listeners of `kamailio.cfg`. */
+import { isIP } from "node:net";
 import type { StructurePlan } from "../../ir/types.ts";
 import { advertisedHost, integer } from "./quote.ts";
 import { replicationListeners } from "./replication.ts";
@@ -39,13 +40,33 @@ export const renderParameters = (structure: StructurePlan): readonly string[] =>
 function renderListeners(structure: StructurePlan): readonly string[] {
   const advertise =
     structure.advertise === undefined ? undefined : advertisedHost("advertise.address", structure.advertise);
+  // without quotes a label such as "no" is a keyword
+  const named = isIP(structure.advertise ?? "") === 0;
   return [
     ...structure.listeners.map(({ name, transport, port }) => {
       const at = integer(`listener ${name}: port`, port, 1, 65_535);
-      const seen = advertise === undefined ? "" : ` advertise ${advertise}:${at}`;
+      const seen = advertise === undefined ? "" : ` advertise ${named ? `"${advertise}"` : advertise}:${at}`;
       return `listen=${transport.toLowerCase()}:"SIPR_POD_IP":${at}${seen}`;
     }),
     ...replicationListeners(structure),
     `listen=tcp:"SIPR_POD_IP":${integer("the control port", structure.controlPort, 1, 65_535)}`,
+  ];
+}
+
+/**
+ * A route that is never run. Kamailio before 6.1 leaves out a listener whose advertised name does not resolve, and would go
+ * on without it (or listen on all addresses): a socket that a route names and that is not there ends it instead.
+ */
+export function renderListenerCheck({ advertise, listeners }: StructurePlan): readonly string[] {
+  if (advertise === undefined) return [];
+  return [
+    "# never run: ends Kamailio at its start when a listener is not there",
+    "route[LISTENERS] {",
+    ...listeners.map(
+      ({ name, transport, port }) =>
+        `  force_send_socket(${transport.toLowerCase()}:"SIPR_POD_IP":${integer(`listener ${name}: port`, port, 1, 65_535)});`,
+    ),
+    "}",
+    "",
   ];
 }

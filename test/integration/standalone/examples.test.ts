@@ -1,10 +1,13 @@
 /** The examples, run as they are but for their addresses: what each promises is seen by who calls. */
+import type { RawObject } from "../../../src/api/index.ts";
 import { afterEach, expect, test } from "vitest";
 import { dump } from "js-yaml";
 import { call, callOnce, request, type RequestInput } from "../../support/sip/caller.ts";
+import { Authority } from "../../support/sip/certificates.ts";
 import { challenging } from "../../support/sip/challenger.ts";
 import { challengeIn, credentialsFor } from "../../support/sip/digestLogin.ts";
 import { header } from "../../support/sip/message.ts";
+import { Rtpengine, streamOf } from "../../support/sip/media.ts";
 import { answering, SipPeer } from "../../support/sip/peer.ts";
 import { moveExample, readExample } from "../../support/examples.ts";
 import { Standalone, StandaloneFolders } from "../../support/standalone.ts";
@@ -22,15 +25,21 @@ interface At {
 let folders: StandaloneFolders;
 let standalone: Standalone;
 const peers = new Map<string, SipPeer>();
+const engines: Rtpengine[] = [];
 
-/** Every backend answers; two phones that nobody knows, and the program with the routers at `at`, ready. */
-async function start(name: string, at: readonly At[]): Promise<void> {
-  const { objects, backends } = moveExample(readExample(name), network);
+/**
+ * Every backend answers, and every media proxy; two phones that nobody knows, and the program with the routers at `at`,
+ * ready. `own`: what the example leaves to its user.
+ */
+async function start(name: string, at: readonly At[], own: readonly RawObject[] = []): Promise<void> {
+  const { objects, backends, mediaProxies } = moveExample(readExample(name), network);
+  engines.push(...mediaProxies.map((address) => new Rtpengine(address)));
+  await Promise.all(engines.map((engine) => engine.start()));
   for (const [backend, endpoint] of backends) peers.set(backend, await SipPeer.listen(endpoint));
   for (const [index, phone] of ["phone", "other phone"].entries())
     peers.set(phone, await SipPeer.listen({ host: `127.66.2.${index + 1}`, port: 5070 }));
   folders = new StandaloneFolders();
-  folders.write("example.yaml", objects.map((object) => dump(object)).join("---\n"));
+  folders.write("example.yaml", [...objects, ...own].map((object) => dump(object)).join("---\n"));
   standalone = new Standalone(folders, { addresses: at.map(({ host }) => host) });
   await standalone.ready();
   expect(standalone.events.filter(({ event }) => event === "rejected")).toEqual([]);
@@ -40,6 +49,7 @@ afterEach(async () => {
   await standalone.end("SIGKILL");
   for (const one of peers.values()) await one.close();
   peers.clear();
+  for (const engine of engines.splice(0)) await engine.stop();
   folders.remove();
 });
 
@@ -168,4 +178,44 @@ test("trunks: in order, each with its own password and with the number as it exp
   expect([...main.rejected, ...spare.rejected]).toEqual([]);
   const { reply } = await call(peer("phone"), first, "", { uri: "sip:0049301234@router" });
   expect(reply.status).toBe(403);
+});
+
+test("tls-rtpengine: a phone registers and calls by TLS; the PBXes see the router and its media proxy only", async () => {
+  const authority = new Authority("own authority");
+  const { certificate, key } = authority.issue("sip.example.com");
+  const secret = {
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name: "edge-tls", namespace: "default" },
+    type: "kubernetes.io/tls",
+    stringData: { "tls.crt": certificate, "tls.key": key },
+  };
+  await start("tls-rtpengine", [first, second], [secret]);
+  const edge = { host: first.host, port: 5061 };
+  const identity = authority.issue("phone.example.com");
+  const phone = await SipPeer.listen({ host: "127.66.2.9", port: 5071, transport: "TLS", identity });
+  peers.set("tls phone", phone);
+  const from = "<sip:1001@example.com>;tag=1";
+
+  const register = { method: "REGISTER", uri: "sip:example.com", to: "<sip:1001@example.com>", from };
+  const login = await loggedIn("tls phone", edge, "1001", { ...register, callId: "register" });
+  expect((await (await request(phone, edge, login)).final()).status).toBe(200);
+  for (const pbx of ["pbx-1", "pbx-2"])
+    await until(`${pbx} has the phone`, () => peer(pbx).requests("REGISTER").length > 0);
+
+  const uri = "sip:1002@example.com";
+  const sdp = (host: string, port: number): string =>
+    `v=0\r\no=- 1 1 IN IP4 ${host}\r\ns=-\r\nc=IN IP4 ${host}\r\nt=0 0\r\nm=audio ${port} RTP/AVP 8\r\n`;
+  const offer = { fields: [["Content-Type", "application/sdp"]] as const, body: sdp(phone.host, 40_000) };
+  peer("pbx-1").behaviour = answering(200, { fields: offer.fields, body: sdp(peer("pbx-1").host, 41_000) });
+  const call407 = await loggedIn("tls phone", edge, "1001", { method: "INVITE", uri, from, ...offer });
+  const input = { ...call407, ...offer, fields: [...(call407.fields ?? []), ...offer.fields] };
+  expect((await callOnce(phone, edge, "1002", input)).status).toBe(200);
+
+  const [sent = fail()] = peer("pbx-1").requests("INVITE");
+  expect(engines.map(({ host }) => host)).toContain(streamOf(sent.body).host);
+  expect(sent.text).not.toContain(phone.host);
+  const [answer = fail()] = phone.received.filter(({ status, body }) => status === 200 && body !== "");
+  expect(engines.map(({ host }) => host)).toContain(streamOf(answer.body).host);
+  expect(answer.text).not.toContain(peer("pbx-1").host);
 });
