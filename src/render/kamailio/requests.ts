@@ -13,7 +13,7 @@ export const renderRequests = (structure: StructurePlan): readonly string[] =>
   `
 request_route {
   # the control port speaks HTTP only
-  if ($Rp == ${integer("the control port", structure.controlPort)}) exit;${peerRequests(structure)}
+  if (dst_port == ${integer("the control port", structure.controlPort)}) exit;${peerRequests(structure)}
 ${everyRequest(structure)}
   if (!mf_process_maxfwd_header("70")) {
     $var(code) = 483;
@@ -24,7 +24,8 @@ ${everyRequest(structure)}
     if (!is_method("OPTIONS") || $pr != "udp" || $var(terse) == 0) sanity_reply();
     exit;
   }
-  force_rport();
+  # RFC 3581 for everyone; where Via names the port that the request came from nothing has to be written
+  if (nat_uac_test("16")) force_rport();
 
   if (is_method("CANCEL")) {
     if (t_check_trans()) t_relay();
@@ -150,7 +151,7 @@ event_route[tm:local-request] {
 # Replies that belong to nothing this router sent are dropped: their Via would make it an open relay. A 2xx to INVITE
 # is sent again for 32 s (RFC 3261 13.3.1.4), longer than its transaction lives.
 reply_route {
-  if ($Rp == ${integer("the control port", structure.controlPort)}) drop;
+  if (dst_port == ${integer("the control port", structure.controlPort)}) drop;
   if (!t_check_trans() && !is_known_dlg()) drop;${hideInReply(structure)}
 }
 `.split("\n");

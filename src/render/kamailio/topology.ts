@@ -74,7 +74,12 @@ route[HIDE_CALL] {
   route(HIDE_HEADERS);
 }
 
+# most messages have none of them: one look is cheaper than twelve substitutions
 route[HIDE_HEADERS] {
+  if (${[...identities, "Warning"].map((name) => `is_present_hf("${name}")`).join(" || ")}) route(HIDE_IDENTITIES);
+}
+
+route[HIDE_IDENTITIES] {
   route(OWN_ADDRESS);
 ${identities.map((name) => `  ${hideHost(name)}`).join("\n")}
   if (is_method("REFER") && $hdr(Refer-To) =~ "[?&][Rr]eplaces=") route(MASK_REPLACES);
@@ -83,6 +88,7 @@ ${identities.map((name) => `  ${hideHost(name)}`).join("\n")}
 }
 
 route[HIDE_NAMES] {
+  route(OWN_ADDRESS);
   ${hideHost("From")}
   ${hideHost("To")}
 }
