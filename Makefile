@@ -2,12 +2,14 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 IMAGE ?= sip-router-operator:dev
+IMAGE_KAMAILIO ?= sip-router-kamailio:dev
+IMAGE_STANDALONE ?= sip-router-standalone:dev
 
 .DEFAULT_GOAL := help
-.PHONY: help packages manifests bench demo test check e2e format crds image clean
+.PHONY: help packages manifests bench demo test check e2e format crds image image-kamailio image-standalone clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 packages:
 	@hack/install-packages
@@ -22,9 +24,8 @@ test: packages ## all tests: unit, data plane, integration; installs what they n
 check: packages ## types, lint, format, generated files, scripts, documentation
 	@hack/check
 
-e2e: packages ## the samples on the cluster that KUBECONFIG names (see hack/e2e/main.ts)
-	@hack/install-programs sipp
-	@node hack/e2e/main.ts
+e2e: packages ## real phones and PBXes on the cluster that KUBECONFIG names (SCENARIOS="forward edge"; docs/testing.md)
+	@hack/e2e/run $(SCENARIOS)
 
 format: packages ## formats the sources
 	@oxfmt .
@@ -40,8 +41,14 @@ manifests: packages ## generates config/, charts/ and crds/ from src/api and hac
 crds: packages ## generates crds/ and the API reference from src/api
 	@node hack/generate.ts
 
-image: ## container image of the operator (IMAGE=name:tag)
-	docker build --tag $(IMAGE) .
+image: ## container image of the operator (IMAGE=name:tag), by docker, podman or buildah
+	@hack/image/build operator $(IMAGE)
+
+image-kamailio: ## container image of Kamailio with a router's modules (IMAGE_KAMAILIO=name:tag)
+	@hack/image/build kamailio $(IMAGE_KAMAILIO)
+
+image-standalone: ## both in one image, for compose.yaml (IMAGE_STANDALONE=name:tag)
+	@OPERATOR_IMAGE=$(IMAGE) BASE_IMAGE=$(IMAGE_KAMAILIO) hack/image/build standalone $(IMAGE_STANDALONE)
 
 clean: ## removes what was built (not the installed packages)
 	rm -rf dist .cache

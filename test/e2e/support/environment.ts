@@ -6,7 +6,6 @@ const images = {
   kamailio: "Kamailio, of the pods of a router",
   asterisk: "Asterisk 18 or later (test/e2e/images)",
   phone: "baresip, SIPp, netcat and bash (test/e2e/images)",
-  linphone: "linphonec (test/e2e/images)",
   rtpengine: "rtpengine (test/e2e/images)",
 } as const;
 export type Image = keyof typeof images;
@@ -19,7 +18,7 @@ export const imageOf = (image: Image): string => {
   const reference = process.env[variableOf(image)];
   if (reference) return reference;
   throw new Error(
-    `${variableOf(image)} is not set: this scenario needs an image of ${images[image]}. Name one, or leave the scenario out by naming those to run: make e2e SCENARIOS="routing phones" (docs/testing.md).`,
+    `${variableOf(image)} is not set: this scenario needs an image of ${images[image]}. Name one, or leave the scenario out by naming those to run: make e2e SCENARIOS="samples forward" (docs/testing.md).`,
   );
 };
 

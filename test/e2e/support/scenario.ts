@@ -129,13 +129,13 @@ export class Scenario {
       .toSorted();
   }
 
-  /** To be called in a test: when it fails, what is there is kept in .cache/e2e/SCENARIO. */
+  /** To be called in a test: when it fails, what is there is kept in .cache/e2e/SCENARIO/TEST. */
   keepOnFailure(): void {
-    onTestFailed(() => this.#keep());
+    onTestFailed(({ task }) => this.#keep(task.name.replaceAll(/\W+/g, "-").slice(0, 60)));
   }
 
-  async #keep(): Promise<void> {
-    const folder = join(results, this.name);
+  async #keep(test: string): Promise<void> {
+    const folder = join(results, this.name, test);
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { recursive: true });
     const save = async (file: string, args: readonly string[]) =>
@@ -148,7 +148,7 @@ export class Scenario {
     ]);
     await save("events.txt", ["get", "events", "--sort-by=.lastTimestamp"]);
     for (const { metadata } of await this.kube.list("pods"))
-      await save(`${metadata.name}.log`, ["logs", metadata.name, "--all-containers", "--tail=3000"]);
+      await save(`${metadata.name}.log`, ["logs", metadata.name, "--all-containers", "--tail=20000"]);
     console.error(`what was there is in ${folder}`);
   }
   async #end(): Promise<void> {
