@@ -137,7 +137,7 @@ test("the first call: a PBX, a router, a question and a call, as the page has th
   } finally {
     await end(pbx.child, "SIGKILL");
   }
-});
+}, 240_000);
 
 test("without a cluster: render prints what would run, standalone runs it and ends on Ctrl-C", async () => {
   const [, render = "", standalone = ""] = withoutCluster;
@@ -187,7 +187,7 @@ test("the API server takes every resource of the pages, and the examples", async
     if (code !== 0) refused.push(`${example}: ${errors}`);
   }
   expect(refused).toEqual([]);
-});
+}, 240_000);
 
 test("kubectl has the options that the pages use", async () => {
   const commands = (await Promise.all(pages.map((page) => blocksIn(page)))).flat().filter(isShell).flatMap(commandsOf);
