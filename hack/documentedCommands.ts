@@ -8,6 +8,7 @@ export const documentedCommands: Readonly<Record<string, RunBy>> = {
   "make demo": { by: ".ci/run" },
   "make test": { by: ".ci/run" },
   "make check": { by: ".ci/run" },
+  "make e2e": { by: ".ci/run" },
   "npm ci": { by: "hack/install-packages" },
   [`${operator} render -f examples/first-call`]: documentation,
   "sipp -sf examples/first-call/pbx.xml -i 127.66.9.2": documentation,
