@@ -18,7 +18,7 @@ export default defineConfig({
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
           globalSetup: "test/e2e/support/install.ts",
-          testTimeout: 120_000,
+          testTimeout: 300_000,
           hookTimeout: 240_000,
           fileParallelism: false,
         },
