@@ -1,31 +1,35 @@
-# Build: all packages, compiled once. Run: only what the operator needs, as nobody in particular, on a read-only root.
-FROM node:24-bookworm-slim AS build
-WORKDIR /app
+# syntax=docker/dockerfile:1
+# The operator. Build: all packages, compiled once; hack/image/rootfs lays out what runs. Run: Node.js, the program and the
+# packages that it needs, and nothing else: no shell, no distribution, as nobody in particular, on a read-only root.
+# What is pinned here is renewed by hack/image/pin; a release builds with the same digests for every platform.
+ARG NODE_IMAGE=docker.io/library/node:24.21.0-bookworm-slim
+FROM ${NODE_IMAGE} AS build
+WORKDIR /src
 COPY package.json package-lock.json ./
+# without scripts: nothing that a package brings runs here
 RUN npm ci --ignore-scripts --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json ./
-COPY hack/finish-build.mjs hack/
+COPY tsconfig.json tsconfig.build.json LICENSE ./
+COPY hack/image/rootfs hack/image/rootfs
 COPY src/ src/
-RUN npm run build && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
+RUN hack/image/rootfs --node /rootfs
 
-FROM node:24-bookworm-slim
+FROM scratch
 ARG VERSION=0.0.0-dev
 ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+ARG SOURCE=
 LABEL org.opencontainers.image.title="sip-router-operator" \
       org.opencontainers.image.description="Kubernetes operator for SIP routing: SipRouter and PbxBackend resources become a verified Kamailio fleet" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
-ENV NODE_ENV=production NODE_OPTIONS=--enable-source-maps
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.source="${SOURCE}"
+COPY --from=build /rootfs/ /
+ENV PATH=/usr/local/bin:/usr/bin:/bin NODE_ENV=production NODE_OPTIONS=--enable-source-maps
 WORKDIR /app
-COPY --from=build /app/package.json ./
-COPY --from=build /app/node_modules/ node_modules/
-COPY --from=build /app/dist/ dist/
-COPY LICENSE ./
-RUN ln -s /app/dist/main.js /usr/local/bin/sip-router-operator \
- && rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /opt/yarn*
 # A number, so that runAsNonRoot can be checked without the image's user table.
 USER 65532:65532
 EXPOSE 8080
-ENTRYPOINT ["sip-router-operator"]
+ENTRYPOINT ["/usr/local/bin/node", "/app/dist/main.js"]
 CMD ["run"]

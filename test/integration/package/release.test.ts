@@ -1,0 +1,227 @@
+/** What is released beside the charts: the image's root folder, compose.yaml, workflows, the files of a release. */
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { documents, root, tool, type ToolResult } from "../../support/package/tools.ts";
+import { until } from "../../support/until.ts";
+
+const work = mkdtempSync(path.join(tmpdir(), "release-"));
+afterAll(() => rmSync(work, { recursive: true, force: true }));
+const read = (file: string): string => readFileSync(path.join(root, file), "utf8");
+const run = async (
+  program: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+  cwd = root,
+): Promise<ToolResult> =>
+  new Promise((resolve) => {
+    execFile(program, args, { cwd, env, maxBuffer: 1 << 26 }, (error, stdout, stderr) =>
+      resolve({ code: error ? (typeof error.code === "number" ? error.code : 1) : 0, stdout, stderr }),
+    );
+  });
+
+describe("the operator's image", () => {
+  const rootfs = path.join(work, "rootfs");
+
+  /** The build stage as far as it needs no engine: what it copies, then what it runs. `npm ci` has been done here. */
+  beforeAll(async () => {
+    const context = path.join(work, "src");
+    mkdirSync(context);
+    const allowed = read(".dockerignore")
+      .split("\n")
+      .filter((line) => line.startsWith("!"));
+    const [stage = ""] = read("Dockerfile").split(/^FROM scratch$/m);
+    for (const [, sources = "", target = ""] of stage.matchAll(/^COPY ((?:\S+ )+)(\S+)$/gm))
+      for (const source of sources.trim().split(" ")) {
+        expect(allowed).toContain(`!${source.endsWith("/") ? `${source}**` : source}`);
+        cpSync(path.join(root, source), path.join(context, target.endsWith("./") ? source : target), {
+          recursive: true,
+        });
+      }
+    symlinkSync(path.join(root, "node_modules"), path.join(context, "node_modules"));
+    expect(stage).toContain("RUN hack/image/rootfs --node /rootfs");
+    const laid = await run(path.join(context, "hack/image/rootfs"), ["--node", rootfs], process.env, context);
+    expect(laid).toMatchObject({ code: 0 });
+  });
+
+  test("it runs: the program and its packages are all there, and Node.js with its libraries", async () => {
+    const [, entry = "[]"] = /^ENTRYPOINT (.*)$/m.exec(read("Dockerfile")) ?? [];
+    const [node = "", main = ""] = (JSON.parse(entry) as string[]).map((file) => path.join(rootfs, file));
+    const rendered = await run(node, [main, "render", "-f", path.join(root, "config/samples")], { PATH: "" }, rootfs);
+    expect(rendered).toMatchObject({ code: 0, stderr: "" });
+    expect(rendered.stdout).toContain("kind: Deployment");
+    const ready = await run(node, [main, "run", "--kubeconfig", "/nowhere"], { PATH: "" }, rootfs);
+    expect(ready.stderr).toContain("SIPR_USAGE");
+  });
+
+  test("there is nothing else in it: no shell, no compiler, no test runner", async () => {
+    const { stdout } = await run("find", [rootfs, "-type", "f", "-perm", "/111", "-not", "-path", "*/node_modules/*"]);
+    const programs = stdout
+      .trim()
+      .split("\n")
+      .map((file) => path.relative(rootfs, file))
+      .filter((file) => !/(^|\/)ld-linux|\.so[.\d]*$/.test(file));
+    expect(programs.toSorted()).toEqual(["app/dist/kubectl-sip.js", "app/dist/main.js", "usr/local/bin/node"]);
+    for (const name of ["vitest", "typescript", "oxlint"])
+      expect(existsSync(path.join(rootfs, "app/node_modules", name))).toBe(false);
+  });
+});
+
+describe("make image", () => {
+  /** Programs of these names that say how they were called; `info` fails where `broken`. */
+  const engines = (...names: string[]): string => {
+    const folder = mkdtempSync(path.join(work, "engines-"));
+    for (const name of names) {
+      const [program = "", broken] = name.split("!");
+      const file = path.join(folder, program);
+      writeFileSync(
+        file,
+        `#!/bin/sh\n[ "$1" != info ] || exit ${broken === undefined ? 0 : 1}\necho ${program} "$@"\n`,
+      );
+      chmodSync(file, 0o755);
+    }
+    return folder;
+  };
+  /** A PATH with what the script needs, and these engines before the machine's own: none of which may be there. */
+  const build = async (folder: string, ...args: string[]): Promise<ToolResult> => {
+    const bin = mkdtempSync(path.join(work, "bin-"));
+    for (const program of ["bash", "env", "dirname", "sed", "git", "node"]) {
+      const { stdout } = await run("bash", ["-c", `command -v ${program}`]);
+      symlinkSync(stdout.trim(), path.join(bin, program));
+    }
+    return run(path.join(root, "hack/image/build"), args, { ...process.env, PATH: `${folder}:${bin}`, ENGINE: "" });
+  };
+
+  test.each([
+    [["docker", "podman"], "docker"],
+    [["docker!broken", "podman", "buildah"], "podman"],
+    [["buildah"], "buildah"],
+  ])("of %j it takes what works: %s", async (names, engine) => {
+    const result = await build(engines(...names), "operator", "x:1");
+    expect(result).toMatchObject({ code: 0 });
+    expect(result.stdout).toMatch(new RegExp(`^${engine} build --file Dockerfile --tag x:1 --build-arg VERSION=\\d`));
+    expect(result.stdout).toMatch(/REVISION=[0-9a-f]{40} .*CREATED=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/);
+  });
+
+  test("none works: it says why, of each, and what to do", async () => {
+    const result = await build(engines("docker!broken"), "kamailio", "x:1");
+    expect(result).toMatchObject({ code: 1, stdout: "" });
+    expect(result.stderr).toContain("no container engine works here");
+    expect(result.stderr).toContain("docker is installed, but 'docker info' fails");
+    expect(result.stderr).toContain("podman is not installed");
+    expect(result.stderr).toContain("remedy: ");
+  });
+});
+
+describe("compose.yaml", () => {
+  const load = async (env: NodeJS.ProcessEnv, file = "compose.yaml"): Promise<ToolResult> =>
+    tool("compose-config", [file], { env: { ...env }, allowFailure: true });
+  interface Project {
+    services: {
+      router: { command: string[]; healthcheck: { test: string[] }; volumes: { source: string; target: string }[] };
+    };
+  }
+
+  test("the loader of docker compose takes it, and says what must be set", async () => {
+    const without = await load({});
+    expect(without.code).toBe(1);
+    expect(without.stderr).toContain("set ADDRESSES to the addresses of this machine");
+    expect(await load({ ADDRESSES: "192.0.2.1" })).toMatchObject({ code: 0, stderr: "" });
+    const broken = path.join(work, "broken.yaml");
+    writeFileSync(broken, read("compose.yaml").replace("network_mode:", "network_mod:"));
+    expect((await load({ ADDRESSES: "192.0.2.1" }, broken)).stderr).toContain("network_mod");
+  });
+
+  test("its command runs the samples, and its health check sees them", { timeout: 90_000 }, async () => {
+    const { stdout } = await load({ ADDRESSES: "127.96.30.1,127.96.30.2" });
+    const { router } = (JSON.parse(stdout) as Project).services;
+    expect(router.volumes[0]).toMatchObject({ source: path.join(root, "config/samples"), target: "/resources" });
+    const state = path.join(work, "state");
+    const here = (args: readonly string[]): string[] =>
+      args.map((one) =>
+        one
+          .replace(/(^|=)\/resources$/, `$1${path.join(root, "config/samples")}`)
+          .replace(/(^|=)\/state$/, `$1${state}`),
+      );
+    const child = spawn(process.execPath, [path.join(root, "src/main.ts"), ...here(router.command)], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let said = "";
+    child.stdout.on("data", (data: Buffer) => (said += data.toString()));
+    child.stderr.on("data", (data: Buffer) => (said += data.toString()));
+    try {
+      await until("it is ready", () => said.includes('"event":"ready"') || child.exitCode !== null, 60_000);
+      expect(said).toContain('"event":"ready"');
+      const [, node, , ...args] = router.healthcheck.test;
+      expect(node).toBe("/usr/local/bin/node");
+      const health = await run(process.execPath, [path.join(root, "src/kubectl-sip.ts"), ...here(args)]);
+      expect(health).toMatchObject({ code: 0 });
+      expect(health.stdout).toContain("edge");
+    } finally {
+      child.kill("SIGTERM");
+      if (child.exitCode === null) await once(child, "exit");
+    }
+  });
+});
+
+test("the workflows are right", async () => {
+  expect(await tool("actionlint", ["-shellcheck=", "-pyflakes="])).toMatchObject({ code: 0, stdout: "" });
+  // what they call is there
+  const called = [
+    ...`${read(".github/workflows/ci.yaml")}${read(".github/workflows/release.yaml")}`.matchAll(
+      /(?:hack|\.ci)\/[^\s'\"),*]+/g,
+    ),
+  ].map(([file]) => file);
+  expect(called.length).toBeGreaterThan(4);
+  for (const file of called.filter((one) => !one.endsWith("/")))
+    expect(existsSync(path.join(root, file)), file).toBe(true);
+});
+
+describe("a release", () => {
+  test("its files have the images of the release and an SBOM of what runs", { timeout: 120_000 }, async () => {
+    const out = path.join(work, "out");
+    const packed = await run(path.join(root, "hack/release/pack"), ["7.8.9", "registry.example.com/voice", out]);
+    expect(packed).toMatchObject({ code: 0 });
+    const chart = path.join(out, "sip-router-operator-7.8.9.tgz");
+    const { stdout } = await tool("helm", ["template", "x", chart]);
+    const image = "registry.example.com/voice/sip-router-operator:7.8.9";
+    expect(stdout).toContain(`image: "${image}"`);
+    const install = documents(readFileSync(path.join(out, "install.yaml"), "utf8"));
+    expect(JSON.stringify(install)).toContain(`"image":"${image}"`);
+    expect(documents(readFileSync(path.join(out, "crds.yaml"), "utf8")).map(({ kind }) => kind)).toEqual([
+      "CustomResourceDefinition",
+      "CustomResourceDefinition",
+    ]);
+    const sbom = JSON.parse(readFileSync(path.join(out, "sbom.cdx.json"), "utf8")) as {
+      components: { name: string }[];
+    };
+    const names = sbom.components.map(({ name }) => name);
+    expect(names).toContain("pino");
+    expect(names).not.toContain("vitest");
+    expect((await run("sha256sum", ["--check", "SHA256SUMS"], process.env, out)).code).toBe(0);
+  });
+
+  test("a version that is not everywhere is refused, with the places", async () => {
+    const { version } = JSON.parse(read("package.json")) as { version: string };
+    const other = await run(path.join(root, "hack/release/check"), ["99.0.0"]);
+    expect(other.code).toBe(1);
+    for (const file of ["package.json", "charts/sip-router/Chart.yaml version", "config/manager/deployment.yaml"])
+      expect(other.stderr).toContain(`${file} says ${version}`);
+    // of this one only the changelog's section may be missing, as long as it is not released
+    const { stderr } = await run(path.join(root, "hack/release/check"), [version]);
+    expect(stderr.split("\n").filter((line) => line.includes(" says "))).toEqual([]);
+  });
+});
