@@ -1,5 +1,6 @@
 /**
- * A thin HTTPS layer over a KubeConfig's authentication: JSON requests on kept-alive connections, and watch streams.
+ * A thin HTTPS layer over a KubeConfig's authentication: JSON requests and watch streams, by HTTP/2 where the server has it
+ * and no proxy is between, else on kept-alive connections.
  * The generated client lacks server-side apply for every kind and rebuilds each object; here a request is one
  * JSON.stringify and one JSON.parse. Retries nothing but a request that met a kept-alive connection just closed.
  */
@@ -9,6 +10,7 @@ import type { KubeConfig } from "@kubernetes/client-node";
 import { ApiError, apiError, parseRequest, unreachable } from "./failure.ts";
 import type { RequestInfo } from "./failure.ts";
 import { OperatorError } from "../errors.ts";
+import { Http2Client, type Answer } from "./http2.ts";
 
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
 
@@ -51,11 +53,14 @@ export interface ConnectionOptions {
 
 type Agents = { readonly http: http.Agent; readonly https: https.Agent };
 
-const isOpen = (response: http.IncomingMessage): boolean => (response.statusCode ?? 0) < 300;
+/** What was read of a kubeconfig's credentials is used for so long: they may be rotated, and to read them takes time. */
+const AUTH_MS = 1000;
 
-const readBody = async (response: http.IncomingMessage): Promise<unknown> => {
+const isOpen = (answer: Answer): boolean => answer.status < 300;
+
+const readBody = async ({ body }: Answer): Promise<unknown> => {
   const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(chunk as Buffer);
+  for await (const chunk of body) chunks.push(chunk as Buffer);
   const text = Buffer.concat(chunks).toString("utf8");
   try {
     return text === "" ? undefined : JSON.parse(text);
@@ -64,15 +69,14 @@ const readBody = async (response: http.IncomingMessage): Promise<unknown> => {
   }
 };
 
+const lowerCase = (headers: Readonly<Record<string, string>> = {}): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+
 /** Splits a stream of JSON lines; a line that does not parse ends the stream with an error. */
-const readLines = async (
-  response: http.IncomingMessage,
-  alive: () => void,
-  onEvent: (event: WatchEvent) => void,
-): Promise<void> => {
-  response.setEncoding("utf8");
+const readLines = async ({ body }: Answer, alive: () => void, onEvent: (event: WatchEvent) => void): Promise<void> => {
+  body.setEncoding("utf8");
   let rest = "";
-  for await (const chunk of response) {
+  for await (const chunk of body) {
     alive();
     rest += chunk as string;
     let start = 0;
@@ -120,40 +124,77 @@ export const createConnection = (kubeConfig: KubeConfig, options: ConnectionOpti
   const agents: Agents = { http: new http.Agent(keepAlive), https: new https.Agent(keepAlive) };
   const fence = new AbortController();
 
+  let known: { readonly auth: Promise<https.RequestOptions>; readonly until: number } | undefined;
+  const authorize = (): Promise<https.RequestOptions> => {
+    if (known !== undefined && performance.now() < known.until) return known.auth;
+    const read = async (): Promise<https.RequestOptions> => {
+      const auth: https.RequestOptions = {};
+      await kubeConfig.applyToHTTPSOptions(auth);
+      return auth;
+    };
+    known = { auth: read(), until: performance.now() + AUTH_MS };
+    known.auth.catch(() => (known = undefined));
+    return known.auth;
+  };
+
+  const http2 =
+    server.startsWith("https:") && !cluster.proxyUrl
+      ? new Http2Client(new URL(server), async () => {
+          const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername } = await authorize();
+          const given = { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername };
+          return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+        })
+      : undefined;
+
   const open = async (
     method: string,
     url: URL,
     info: RequestInfo,
     payload: string | undefined,
     settings: { contentType?: string | undefined; signal: AbortSignal },
-  ): Promise<http.IncomingMessage> => {
-    const auth: https.RequestOptions = {};
-    await kubeConfig.applyToHTTPSOptions(auth);
+  ): Promise<Answer> => {
+    const auth = await authorize();
+    const headers = {
+      ...lowerCase(auth.headers as Record<string, string> | undefined),
+      accept: "application/json",
+      "user-agent": "sip-router-operator",
+      ...(payload === undefined
+        ? {}
+        : {
+            "content-type": settings.contentType ?? "application/json",
+            "content-length": Buffer.byteLength(payload),
+          }),
+    };
+    const { signal } = settings;
+    try {
+      const path = `${url.pathname}${url.search}`;
+      const answer = await http2?.send({ method, path, headers, payload, signal });
+      if (answer !== undefined) return answer;
+    } catch (error) {
+      throw unreachable(info, server, error);
+    }
     const secure = url.protocol === "https:";
     const request: https.RequestOptions = {
       ...auth,
       // a proxy of the kubeconfig needs its own agent; else ours, which keeps connections alive
       agent: cluster.proxyUrl ? auth.agent : secure ? agents.https : agents.http,
       method,
-      signal: settings.signal,
-      headers: {
-        ...(auth.headers as Record<string, string> | undefined),
-        accept: "application/json",
-        "user-agent": "sip-router-operator",
-        ...(payload === undefined
-          ? {}
-          : {
-              "content-type": settings.contentType ?? "application/json",
-              "content-length": Buffer.byteLength(payload),
-            }),
-      },
+      signal,
+      headers,
     };
-    const send = (): Promise<http.IncomingMessage> =>
+    const send = (): Promise<Answer> =>
       new Promise((resolve, reject) => {
-        const sent = (secure ? https : http).request(url, request, resolve);
+        const sent = (secure ? https : http).request(url, request, (response) => {
+          response.socket.setKeepAlive(true, 15_000);
+          resolve({
+            status: response.statusCode ?? 0,
+            retryAfter: response.headers["retry-after"],
+            body: response,
+          });
+        });
         sent.once("error", (error: NodeJS.ErrnoException) => {
           const stale = sent.reusedSocket && (error.code === "ECONNRESET" || error.code === "EPIPE");
-          if (stale && !settings.signal.aborted) resolve(send());
+          if (stale && !signal.aborted) resolve(send());
           else reject(unreachable(info, server, error));
         });
         sent.end(payload);
@@ -179,13 +220,13 @@ export const createConnection = (kubeConfig: KubeConfig, options: ConnectionOpti
       let status = 0;
       try {
         const payload = settings.body === undefined ? undefined : JSON.stringify(settings.body);
-        const response = await open(method, urlOf(path, settings.query), info, payload, {
+        const answer = await open(method, urlOf(path, settings.query), info, payload, {
           contentType: settings.contentType,
           signal: limit.signal,
         });
-        const body = await readBody(response);
-        status = response.statusCode ?? 0;
-        if (!isOpen(response)) throw apiError(info, status, body, response.headers["retry-after"]);
+        const body = await readBody(answer);
+        ({ status } = answer);
+        if (!isOpen(answer)) throw apiError(info, status, body, answer.retryAfter);
         return body;
       } catch (error) {
         if (fence.signal.aborted && writes) throw fence.signal.reason;
@@ -199,21 +240,19 @@ export const createConnection = (kubeConfig: KubeConfig, options: ConnectionOpti
     async watch(path, settings) {
       const info = parseRequest("GET", path, true);
       const limit = linkSignals([settings.signal], Math.min(timeoutMs, settings.quietMs));
-      let opened = false;
+      let opened: Answer | undefined;
       try {
-        const response = await open("GET", urlOf(path, { ...settings.query, watch: true }), info, undefined, {
+        const answer = await open("GET", urlOf(path, { ...settings.query, watch: true }), info, undefined, {
           signal: limit.signal,
         });
-        if (!isOpen(response)) {
-          throw apiError(info, response.statusCode ?? 0, await readBody(response), response.headers["retry-after"]);
-        }
-        opened = true;
-        response.socket.setKeepAlive(true, 15_000);
+        if (!isOpen(answer)) throw apiError(info, answer.status, await readBody(answer), answer.retryAfter);
+        opened = answer;
         const alive = (): void => limit.extend(settings.quietMs);
         alive();
-        await readLines(response, alive, settings.onEvent);
+        await readLines(answer, alive, settings.onEvent);
       } catch (error) {
-        if (settings.signal.aborted || (opened && limit.signal.aborted)) return;
+        if (settings.signal.aborted) return;
+        if (opened && limit.signal.aborted) return http2?.retire(opened.body);
         throw error instanceof ApiError ? error : unreachable(info, server, error);
       } finally {
         limit.release();
@@ -228,6 +267,7 @@ export const createConnection = (kubeConfig: KubeConfig, options: ConnectionOpti
       );
     },
     close() {
+      http2?.close();
       agents.http.destroy();
       agents.https.destroy();
     },
