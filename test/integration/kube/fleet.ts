@@ -63,7 +63,14 @@ export class Fleet {
     const folder = mkdtempSync(join(tmpdir(), "fleet-"));
     const addresses = [1, 2, 3, 4, 5, 6].map((index) => `${net}.1.${index}`);
     const node = await startNodeAgent({ kubeConfig: server.kubeConfig, addresses, workDir: join(folder, "node") });
-    return new Fleet(net, folder, server, node, await new OperatorProcess(server.kubeconfigPath).started());
+    const fleet = new Fleet(net, folder, server, node, new OperatorProcess(server.kubeconfigPath));
+    try {
+      await fleet.#acting();
+      return fleet;
+    } catch (error) {
+      await fleet.stop();
+      throw error;
+    }
   }
 
   async stop(): Promise<void> {
@@ -221,7 +228,10 @@ export class Fleet {
   }
   async startOperator(...args: string[]): Promise<void> {
     this.operator = new OperatorProcess(this.server.kubeconfigPath, ...args);
-    await until("the operator acts", () => this.operator.logged("started") !== undefined, 60_000);
+    await this.#acting();
+  }
+  #acting(): Promise<unknown> {
+    return until("the operator acts", () => this.operator.logged("started") !== undefined, 60_000);
   }
 
   // Calls --------------------------------------------------------------------------------------------------------------
