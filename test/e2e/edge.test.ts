@@ -49,6 +49,8 @@ describe("a router with TLS and topology hiding", () => {
           { name: "tcp", transport: "TCP", port: 5060 },
           { name: "tls", transport: "TLS", port: 5061, tls: { secretName: "edge-tls" } },
         ],
+        // phones that check certificates find the name of theirs in Record-Route
+        advertise: { address: name },
         topologyHiding: { enabled: true },
         dispatcherSets: [{ name: "pbx", backends: [{ name: "edge-pbx" }] }],
         routes: [{ name: "phones", match: { extensions: ["1000-1999"] }, set: "pbx" }],
