@@ -41,7 +41,8 @@ export function resourceProblems(text: string): string[] {
   const maps = documents.filter((one): one is Fields => typeof one === "object" && one !== null && !Array.isArray(one));
   const parts = maps.filter((one) => !("kind" in one)).map((one) => completed(one));
   const whole = maps.filter((one) => "kind" in one && "metadata" in one);
-  const nameless = maps.filter((one) => "kind" in one && !("metadata" in one));
+  const own = new Set<unknown>(["SipRouter", "PbxBackend"]);
+  const nameless = maps.filter((one) => own.has(one["kind"]) && !("metadata" in one));
   const { objects, errors } = parseResources(
     [...whole, ...parts.filter((one) => one !== undefined)].map((one) => dump(one)).join("---\n"),
     "block",
