@@ -64,3 +64,14 @@ test("every error code and every reason of the closed tables is given somewhere"
     );
   expect([...Object.keys(errorTable), ...Object.keys(reasons)].filter((name) => !used(name))).toEqual([]);
 });
+
+test("sizing names figures that the benchmark writes", () => {
+  const text = readFileSync(join(root, "docs/sizing.md"), "utf8");
+  const bench = globSync("hack/bench/*.ts", { cwd: root })
+    .map((path) => readFileSync(join(root, path), "utf8"))
+    .join();
+  const named = [...text.matchAll(/`(costs|added|held|lookup|storm)(?:\[\])?(?:\.(\w+))?`/g)];
+  expect(named.length).toBeGreaterThan(5);
+  const fields = named.flatMap(([, list, field]) => [list, field]).filter((name) => name !== undefined);
+  expect(fields.filter((name) => !new RegExp(`\\b${name}\\b`).test(bench))).toEqual([]);
+});
