@@ -6,6 +6,7 @@
 import { isIP } from "node:net";
 import { compare, type Key, type RawObject } from "../api/index.ts";
 import type { PodReading, Registration } from "../kamailio/types.ts";
+import { canonicalIp } from "../model/addresses.ts";
 import type { Contact } from "../model/types.ts";
 
 /** One reading of one pod. */
@@ -146,7 +147,7 @@ const distinct = (contacts: readonly Contact[]): readonly Contact[] =>
 
 /** Of a SIP URI, without the brackets of IPv6. */
 const hostOf = (uri: string): string =>
-  (/^sips?:(?:[^@]*@)?(\[[^\]]*\]|[^:;?]*)/i.exec(uri)?.[1] ?? "").replace(/^\[|\]$/g, "").toLowerCase();
+  canonicalIp((/^sips?:(?:[^@]*@)?(\[[^\]]*\]|[^:;?]*)/i.exec(uri)?.[1] ?? "").replace(/^\[|\]$/g, "").toLowerCase());
 
 function contactsInStatus({ spec, status }: RawObject): readonly Contact[] {
   if ((spec as { registration?: unknown } | undefined)?.registration === undefined) return [];

@@ -121,10 +121,17 @@ function takeContacts(context: Context, state: RouterState, pod: PodView, readin
     pods: pods.map(({ uid }) => uid),
     reading,
     backends: new Map(users.map(({ user, backend }) => [user, backend])),
-    own: new Set([...pods.map(({ ip }) => ip), ...(context.cluster.workload(state.key)?.addresses ?? [])]),
+    own: ownAddresses(context, state, pods),
     now: context.clock.now(),
   });
   for (const backend of changed) tellChangedBackend(context, backend);
+}
+
+/** Where calls to the router go. */
+function ownAddresses(context: Context, state: RouterState, pods: readonly PodView[]): ReadonlySet<string> {
+  const advertised = state.plan?.structure.advertise;
+  const service = context.cluster.workload(state.key)?.addresses ?? [];
+  return new Set([...pods.map(({ ip }) => ip), ...service, ...(advertised === undefined ? [] : [advertised])]);
 }
 
 /** Whatever differs from before, or from what the pod must run, is somebody's business. */

@@ -14,6 +14,8 @@ import { until } from "./until.ts";
 export interface AsteriskOptions {
   readonly ip: string;
   readonly tls?: KeyPair;
+  /** it registers there, again every 30 s */
+  readonly registers?: { readonly host: string; readonly username: string; readonly password: string };
 }
 
 export const AMI_PORT = 5038;
@@ -38,6 +40,8 @@ const modules = [
   "res_rtp_asterisk",
   "res_pjsip_sdp_rtp",
   "res_pjsip_endpoint_identifier_anonymous",
+  "res_pjsip_outbound_authenticator_digest",
+  "res_pjsip_outbound_registration",
   "chan_pjsip",
 ];
 
@@ -95,7 +99,7 @@ export class Asterisk {
   }
 }
 
-function writeConfiguration(folder: string, root: string, { ip, tls }: AsteriskOptions): void {
+function writeConfiguration(folder: string, root: string, { ip, tls, registers }: AsteriskOptions): void {
   for (const name of ["etc", "var", "spool", "run", "log"]) mkdirSync(join(folder, name));
   const arch = readdirSync(join(root, "usr/lib")).find((name) => name.includes("-linux-")) ?? "";
   const file = (name: string, ...lines: string[]): void =>
@@ -157,7 +161,23 @@ function writeConfiguration(folder: string, root: string, { ip, tls }: AsteriskO
     "disallow = all",
     "allow = alaw",
     "direct_media = no",
+    ...(registers === undefined ? [] : registration(registers)),
   );
   file("extensions.conf", "[calls]", "exten => _X.,1,Answer()", "same => n,Wait(600)");
   file("rtp.conf", "[general]", "rtpstart = 20000", "rtpend = 20999");
 }
+
+/** As docs/pbx-registration.md has it. */
+const registration = ({ host, username, password }: NonNullable<AsteriskOptions["registers"]>): readonly string[] => [
+  "[router]",
+  "type = registration",
+  `server_uri = sip:${host}`,
+  `client_uri = sip:${username}@${host}`,
+  "outbound_auth = router",
+  "expiration = 30",
+  "retry_interval = 2",
+  "[router]",
+  "type = auth",
+  `username = ${username}`,
+  `password = ${password}`,
+];

@@ -1,5 +1,6 @@
 /** A PBX that registers with a router of two replicas, as a user runs it. */
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { Asterisk } from "../../support/asterisk.ts";
 import { call, callOnce, request, within } from "../../support/sip/caller.ts";
 import { challengeIn, credentialsFor } from "../../support/sip/digestLogin.ts";
 import { headers } from "../../support/sip/message.ts";
@@ -183,3 +184,24 @@ test("the operator and a replica start anew beside calls, then all replicas at o
   expect(await register(moved)).toBe(200);
   await untilEndpoints("elsewhere", `${moved.host}:5080`);
 }, 120_000);
+
+test("a real Asterisk registers, answers OPTIONS and takes the calls", async () => {
+  folders.write("router.yaml", router());
+  start();
+  await standalone.ready();
+  const ip = "127.61.6.30";
+  const asterisk = await Asterisk.start({ ip, registers: { host: second, username: "pbx-1", password: "secret" } });
+  try {
+    await untilEndpoints("there", `${ip}:5060`);
+    const sdp = `v=0\r\no=- 1 1 IN IP4 ${phone.host}\r\ns=-\r\nc=IN IP4 ${phone.host}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n`;
+    const offer = { body: sdp, fields: [["Content-Type", "application/sdp"]] as [string, string][] };
+    for (const host of addresses)
+      await until(`a call through ${host} is answered`, async () => {
+        const { status, reply } = await callOnce(phone, at(host), "1001", offer);
+        return status === 200 && headers(reply, "contact").join().includes(ip);
+      });
+    await until("OPTIONS are answered", () => folders.condition("PbxBackend", "pbx-1", "Reachable").status === "True");
+  } finally {
+    await asterisk.stop();
+  }
+}, 90_000);

@@ -30,7 +30,7 @@ function bookOf() {
       pods: ["a", "b"],
       reading: found,
       backends: new Map([[USER, BACKEND]]),
-      own: new Set(["192.0.2.100"]),
+      own: new Set(["192.0.2.100", "2001:db8::100"]),
       now: 0,
       ...more,
     }),
@@ -96,6 +96,7 @@ describe("contacts of a PBX that registers", () => {
     const { read, known } = bookOf();
     read("a", reading([at("192.0.2.1", 100, 0)]));
     read("a", reading([at("192.0.2.100")]));
+    read("a", reading([at("[2001:DB8:0::100]")]));
     expect(known()).toEqual([]);
   });
 
