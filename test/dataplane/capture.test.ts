@@ -157,6 +157,8 @@ withKamailio(
         await counted(CAPTURE.maxMessages + 1);
       });
       expect(messages).toHaveLength(CAPTURE.maxMessages);
+      const beyond = bench.call("htable.get", CAPTURE.table, String(CAPTURE.maxMessages + 1));
+      await expect(beyond).rejects.toMatchObject({ code: "SIPR_RPC_FAULT" });
       const many = await capture({ number: "1000" }, async () => {
         for (let at = 0; at < CAPTURE.maxCalls; at += 1) await request(phone, bench.router, { method: "OPTIONS", uri });
         await counted(2 * CAPTURE.maxCalls);
