@@ -2,6 +2,7 @@
 import type { RunBy } from "./checkDocs.ts";
 
 const documentation: RunBy = { by: "test/integration/documentation.test.ts" };
+const installation: RunBy = { by: "test/integration/package/install.test.ts" };
 const operator = "npm exec --no -- sip-router-operator";
 
 export const documentedCommands: Readonly<Record<string, RunBy>> = {
@@ -23,6 +24,15 @@ export const documentedCommands: Readonly<Record<string, RunBy>> = {
   "kubectl apply -f crds/": documentation,
   [`${operator} run --kubeconfig "$KUBECONFIG"`]: documentation,
   "kubectl apply -k config/samples": documentation,
+  "helm install sip-router-operator charts/sip-router-operator --namespace sip-router-system --create-namespace":
+    installation,
+  "helm test sip-router-operator --namespace sip-router-system": installation,
+  "helm install edge charts/sip-router --namespace voice --create-namespace": installation,
+  "helm rollback sip-router-operator --namespace sip-router-system": installation,
+  "helm uninstall edge --namespace voice": installation,
+  "helm uninstall sip-router-operator --namespace sip-router-system": installation,
+  "kubectl apply --server-side -k config/default": installation,
+  "kubectl apply --server-side --force-conflicts -f crds/": installation,
   "kubectl apply -k config/metrics": {
     by: "test/integration/kube/metrics.test.ts",
     as: '"apply", "-k", config("metrics")',

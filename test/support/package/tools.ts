@@ -17,17 +17,21 @@ export interface ToolResult {
   readonly stderr: string;
 }
 
-/** Builds the programs when they are not in the cache: minutes, once (hack/run-tests has done it before). */
+/** Where the programs are. Builds them when they are not in the cache: minutes, once (hack/run-tests has done it before). */
+export function toolFolder(): string {
+  folder ??= execFileSync(path.join(root, "hack/tools/install"), {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  }).trim();
+  return folder;
+}
+
 export async function tool(
   name: string,
   args: readonly string[],
   options: { input?: string; allowFailure?: boolean; cwd?: string; env?: NodeJS.ProcessEnv } = {},
 ): Promise<ToolResult> {
-  folder ??= execFileSync(path.join(root, "hack/tools/install"), {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "inherit"],
-  }).trim();
-  const program = path.join(folder, name);
+  const program = path.join(toolFolder(), name);
   const env = {
     ...process.env,
     HELM_CACHE_HOME: path.join(home, "cache"),
