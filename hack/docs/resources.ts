@@ -62,5 +62,8 @@ export function resourceProblems(text: string): string[] {
 /** The documents of a block that an API server with nothing but the CRDs knows. */
 export const applicable = (text: string): Fields[] =>
   (loadAll(text) as Fields[]).filter(
-    (one) => one !== null && typeof one === "object" && [apiVersion, "v1"].includes(String(one["apiVersion"])),
+    (one) =>
+      one !== null &&
+      typeof one === "object" &&
+      [apiVersion, "v1", "networking.k8s.io/v1"].includes(String(one["apiVersion"])),
   );

@@ -169,7 +169,7 @@ const pages = globSync("{*.md,docs/**/*.md,examples/**/*.md}", { cwd: root }).to
 const blocksIn = async (page: string) => blocksOf(await readFile(join(root, page), "utf8"));
 
 test("the API server takes every resource of the pages, and the examples", async () => {
-  await run("kubectl apply -f crds/");
+  await run("kubectl apply -f crds/ && kubectl wait --for=condition=Established crd --all --timeout=60s");
   const refused: string[] = [];
   const apply = "kubectl apply --dry-run=server --validate=strict";
   for (const page of pages) {
