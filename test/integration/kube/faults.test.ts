@@ -5,6 +5,8 @@
  */
 import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { byName } from "../../../src/api/index.ts";
+import { parseHtableAnswer } from "../../../src/kamailio/parse.ts";
 import { Asterisk, reader } from "../../support/asterisk.ts";
 import { until } from "../../support/until.ts";
 import { API, Dead, Fleet, lost, main, routes, special, type Pod } from "./fleet.ts";
@@ -129,6 +131,49 @@ describe("a change of structure", { timeout: 400_000 }, () => {
     });
     expect(lost(ledger)).toEqual([]);
     expect(await fleet.everywhere("1910")).toEqual(Array(3).fill("200 pbx-4"));
+    await fleet.equalAndQuiet();
+  });
+});
+
+describe("a revision that a pod does not take", { timeout: 500_000 }, () => {
+  test("is put back everywhere, also by an operator that is started meanwhile; when the pod is well it gets it by itself", async () => {
+    const [victim, ...others] = (await fleet.pods()).toSorted(byName) as [Pod, ...Pod[]];
+    const address = { host: victim.ip, port: 9060, token: await fleet.token() };
+    const tree = parseHtableAnswer(await fleet.control.call(address, "htable.get", ["st", "tree"])) ?? 0;
+    const { revision: good } = await fleet.status();
+    // of two trees one is in use and the other is loaded: with a third one in use no reload works
+    await fleet.control.call(address, "htable.seti", ["st", "tree", 5]);
+    // a table that does not come may have its files on the way: that is waited for (two minutes)
+    const halted = () =>
+      until(
+        "the change is halted",
+        async () => {
+          const { reason, message = "" } =
+            (await fleet.status()).conditions?.find(({ type }) => type === "Programmed") ?? {};
+          return (
+            reason === "ReloadFailed" && message.includes(victim.name) && message.includes(`${good}, the last good`)
+          );
+        },
+        250_000,
+      );
+    const served = async (): Promise<string[]> =>
+      (await Promise.all(others.map(({ ip }) => fleet.callsTo(ip, "1970", 3)))).flat();
+    try {
+      await fleet.edit({ routes: routes("3000-3999", "1970") });
+      await halted();
+      // 1970 is in the range that goes to main as long as nobody has the new route
+      expect((await served()).filter((answer) => !/^200 pbx-[12]$/.test(answer))).toEqual([]);
+      await fleet.killOperator();
+      await fleet.startOperator();
+      for (let second = 0; second < 5; second += 1) {
+        await wait(1000);
+        expect((await served()).filter((answer) => !/^200 pbx-[12]$/.test(answer))).toEqual([]);
+      }
+    } finally {
+      await fleet.control.call(address, "htable.seti", ["st", "tree", Number(tree)]);
+    }
+    await fleet.settled();
+    expect(await fleet.everywhere("1970")).toEqual(Array(3).fill("200 pbx-4"));
     await fleet.equalAndQuiet();
   });
 });
