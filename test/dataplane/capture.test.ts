@@ -168,3 +168,33 @@ withKamailio(
     });
   },
 );
+
+withKamailio(
+  "capture where topology is hidden",
+  async (bench) => {
+    [pbx, phone] = await Promise.all([bench.peer(11), bench.peer(20, 5070)]);
+    await bench.start(
+      routerPlan({
+        structure: { topologyHiding: true },
+        sets: [{ name: "pbx", id: 1, destinations: [{ host: pbx.host, port: pbx.port }] }],
+        routes: [{ name: "all", set: "pbx", digits: "1" }],
+      }),
+    );
+  },
+  (bench) => {
+    test("both sides of a call are captured, by its Call-ID, as they are before they are hidden", async () => {
+      const ask = (method: string, ...params: (string | number)[]): Promise<unknown> => bench.call(method, ...params);
+      const callId = "hidden-1@example.com";
+      await beginCapture(ask, { callId }, 5, 30);
+      await callOnce(phone, bench.router, "1000", { callId });
+      const { messages } = await readCapture(ask, 5, 0);
+      expect(callIdOf(pbx.requests("INVITE").at(-1)!)).not.toBe(callId);
+      expect(new Set(messages.map(({ text }) => /^Call-ID: (.*?)\r?$/m.exec(text)?.[1]))).toEqual(new Set([callId]));
+      const own = `${pbx.host}:${pbx.port}`;
+      const linesOf = (side: "from" | "to"): string[] =>
+        messages.filter((one) => one[side] === own).map(({ text }) => text.split(/[ \r]/, 1)[0] ?? "");
+      expect(linesOf("to").toSorted()).toEqual(["ACK", "BYE", "INVITE"]);
+      expect(linesOf("from")).toEqual(["SIP/2.0", "SIP/2.0"]);
+    });
+  },
+);

@@ -1,6 +1,5 @@
 /** `capture`: begins a capture on every pod, reads it while it runs, ends it, prints the ladder. */
 import { randomInt } from "node:crypto";
-import { keyOf, type SipRouter } from "../../api/index.ts";
 import { OperatorError } from "../../errors.ts";
 import type { Call } from "../../kamailio/ask.ts";
 import {
@@ -33,7 +32,6 @@ export async function capture(context: Context, name: string | undefined, option
   const { fleet, io } = context;
   const what = parseWhat(options);
   const [routers, backends] = await Promise.all([chosen(context, name), fleet.backends()]);
-  for (const router of routers) refuseHidden(router, what);
   const session = randomInt(1, 2 ** 31 - 1);
   const running = await Promise.all(
     routers.map(async (router) => ({
@@ -118,13 +116,4 @@ function parseWhat({ callId, number }: CaptureOptions): CaptureOf {
       remedy: 'At most 200 characters without spaces, " and \\. Use --number instead.',
     });
   return callId === undefined ? { number: number ?? "" } : { callId };
-}
-
-function refuseHidden(router: SipRouter, what: CaptureOf): void {
-  if ("callId" in what && router.spec.topologyHiding?.enabled === true)
-    throw new OperatorError(
-      "SIPR_USAGE",
-      `SipRouter ${keyOf(router)} hides its topology: a call has another Call-ID on the other side.`,
-      { remedy: "Use --number, which captures both." },
-    );
 }

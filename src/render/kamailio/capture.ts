@@ -4,6 +4,9 @@
  * sends for those that listen: 5,000 of the 335,000 instructions of a call. The control port begins a capture
  * (../../kamailio/capture.ts): key `session` of the table, which expires by itself, and with it the capture ends. Credentials
  * and keys are removed before a message is stored.
+ *
+ * Loaded after topoh: what comes has passed topoh by then, and what goes has not (Kamailio asks those that listen in the order
+ * of their loading for what comes, and the other way round for what goes).
  */
 import type { StructurePlan } from "../../ir/types.ts";
 import { CAPTURE } from "../layout.ts";
