@@ -10,6 +10,7 @@ import { routeConflicts } from "./routes.ts";
 import { routerSecretIssues } from "./secrets.ts";
 import { resolveTls } from "./tls.ts";
 import { assignSetIds, resolveSet } from "./sets.ts";
+import { sharedUsers } from "./tenants.ts";
 import type { Credentials, Issue, Resolution, ResolvedSet, Snapshot } from "./types.ts";
 import { refuseUnsupported } from "./unsupported.ts";
 
@@ -30,6 +31,7 @@ export function resolveRouter(snapshot: Snapshot, key: Key): Resolution {
   const own = [
     ...refuseUnsupported("SipRouter", refOf(router), router.spec),
     ...routeConflicts(router),
+    ...sharedUsers(router),
     ...podTemplateIssues(router),
   ];
   const { tls, issues: tlsIssues } = resolveTls(snapshot, router);
