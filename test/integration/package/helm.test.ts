@@ -1,9 +1,11 @@
 /** The charts, by the real Helm against the real API server. */
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { RawObject } from "../../../src/api/index.ts";
 import { startApiServer, type TestApiServer } from "../../support/apiserver.ts";
+import { SCHEMA_LOCATION, writeSchemas } from "../../support/package/schemas.ts";
 import { documents, helmTemplate, root, tool } from "../../support/package/tools.ts";
 import { until } from "../../support/until.ts";
 
@@ -89,6 +91,31 @@ describe("chart sip-router-operator", () => {
     const result = await applied(objects);
     expect(result).toMatchObject({ code: 0, stderr: "" });
     expect(result.stdout.trim().split("\n")).toHaveLength(objects.length);
+  });
+
+  test("kubeconform agrees, by the API server's own schemas", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "schemas-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    await writeSchemas(server, folder);
+    const conform = async (objects: readonly RawObject[]) => {
+      const args = ["-summary", "-output", "json", "-schema-location", path.join(folder, SCHEMA_LOCATION)];
+      const input = objects.map((one) => JSON.stringify(one)).join("\n---\n");
+      const { code, stdout } = await tool("kubeconform", args, { input, allowFailure: true });
+      return { code, ...(JSON.parse(stdout) as { summary: object; resources?: { msg: string }[] }) };
+    };
+    const objects = [
+      ...(await helmTemplate(OPERATOR, everything)),
+      ...(await helmTemplate("sip-router", {}, { release: "edge", namespace: "voice" })),
+    ].filter(({ kind }) => !foreign.has(kind));
+    const found = await conform(objects);
+    expect(found, JSON.stringify(found.resources)).toMatchObject({
+      code: 0,
+      summary: { valid: objects.length, invalid: 0, errors: 0, skipped: 0 },
+    });
+    // it would notice
+    const [router] = objects.filter(({ kind }) => kind === "SipRouter");
+    const wrong = { ...router, spec: { ...(router?.spec as object), replica: 2 } } as RawObject;
+    expect(JSON.stringify(await conform([wrong]))).toMatch(/additional.*replica/i);
   });
 
   test("lint finds nothing", async () => {
