@@ -2,10 +2,10 @@
  * HTTP/2 to one API server: requests and watches share few connections. The watches of a thousand Secrets would be a
  * thousand connections else, each with its TLS handshake and its buffers at both ends.
  */
-import { connect as connectHttp2, constants, type ClientHttp2Session } from "node:http2";
+import { connect as connectHttp2, constants, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
 import { isIP } from "node:net";
 import { connect as connectTls, type ConnectionOptions as TlsOptions, type TLSSocket } from "node:tls";
-import type { Readable } from "node:stream";
+import { PassThrough, pipeline, type Readable } from "node:stream";
 
 /** An answer whose body is still to come. */
 export interface Answer {
@@ -48,7 +48,7 @@ export class Http2Client {
   readonly #tls: () => Promise<TlsOptions>;
   readonly #sessions = new Set<Session>();
   readonly #carries = new WeakMap<Readable, Session>();
-  #opening: Promise<Session | undefined> | undefined;
+  #opening: Promise<void> | undefined;
   /** the server offered HTTP/1.1 only */
   #refused = false;
   #closed = false;
@@ -95,22 +95,30 @@ export class Http2Client {
     this.#sessions.clear();
   }
 
+  /** With a place for one stream, which is the caller's. */
   async #take(): Promise<Session | undefined> {
-    if (this.#refused) return undefined;
-    for (;;) {
-      for (const one of this.#sessions) if (one.streams < one.limit) return one;
+    while (!this.#refused) {
+      for (const one of this.#sessions)
+        if (one.streams < one.limit) {
+          one.streams += 1;
+          return one;
+        }
       this.#opening ??= this.#connect().finally(() => (this.#opening = undefined));
-      const made = await this.#opening;
-      if (made === undefined || made.streams < made.limit) return made;
+      await this.#opening;
     }
+    return undefined;
   }
 
-  async #connect(): Promise<Session | undefined> {
+  async #connect(): Promise<void> {
     const socket = await this.#dial();
+    if (this.#closed) {
+      socket.destroy();
+      throw new Error("the connection was closed");
+    }
     if (socket.alpnProtocol !== "h2") {
       this.#refused = true;
       socket.destroy();
-      return undefined;
+      return;
     }
     const session = connectHttp2(this.#server.origin, {
       createConnection: () => socket,
@@ -119,7 +127,7 @@ export class Http2Client {
     session.setLocalWindowSize?.(WINDOW_BYTES);
     const one: Session = { session, streams: 0, limit: STREAMS, used: false };
     session.on("remoteSettings", ({ maxConcurrentStreams = STREAMS }) => {
-      one.limit = Math.min(STREAMS, maxConcurrentStreams);
+      one.limit = Math.max(1, Math.min(STREAMS, maxConcurrentStreams));
     });
     const alive = setInterval(() => ping(session), PING_EVERY_MS).unref();
     const over = (): void => {
@@ -130,9 +138,7 @@ export class Http2Client {
     session.on("error", over);
     session.on("goaway", over);
     session.on("close", over);
-    if (this.#closed) session.destroy();
-    else this.#sessions.add(one);
-    return one;
+    this.#sessions.add(one);
   }
 
   async #dial(): Promise<TLSSocket> {
@@ -159,8 +165,15 @@ export class Http2Client {
   #open(one: Session, { method, path, headers, payload, signal }: Http2Request): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const all = { ...headers, ":method": method, ":path": path };
-      const stream = one.session.request(all, { signal, endStream: payload === undefined });
-      one.streams += 1;
+      let stream: ClientHttp2Stream;
+      try {
+        stream = one.session.request(all, { signal, endStream: payload === undefined });
+      } catch (error) {
+        one.streams -= 1;
+        throw error;
+      }
+      // An answer may come in one piece with its end: it is taken from the beginning, whenever somebody reads it.
+      const body = pipeline(stream, new PassThrough(), () => undefined);
       stream.once("close", () => {
         one.streams -= 1;
         reject(Object.assign(new Error("the connection was closed"), { rst: stream.rstCode }));
@@ -168,12 +181,12 @@ export class Http2Client {
       stream.on("error", (error) => reject(Object.assign(error, { rst: stream.rstCode })));
       stream.once("response", (answer) => {
         one.used = true;
-        this.#carries.set(stream, one);
+        this.#carries.set(body, one);
         const retryAfter = answer["retry-after"];
         resolve({
           status: answer[":status"] ?? 0,
           retryAfter: typeof retryAfter === "string" ? retryAfter : undefined,
-          body: stream,
+          body,
         });
       });
       if (payload !== undefined) stream.end(payload);
