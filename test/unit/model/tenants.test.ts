@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { sipRouterSpec, type SipRouter } from "../../../src/api/index.ts";
+import { resolveRouter, snapshotOf } from "../../../src/model/index.ts";
 import { sharedUsers } from "../../../src/model/tenants.ts";
 
 const authentication = { mode: "Digest", realm: "example.com", credentialsSecretName: "users" };
@@ -46,4 +47,13 @@ test.each<[string, string, object]>([
   ["the PBXes as registrars", "Forward", { domains: ["b.test"], extensions: ["1000-1999"] }],
 ])("%s: no phone gets another's calls", (_, mode, other) => {
   expect(sharedUsers(routerOf(mode, a, other))).toEqual([]);
+});
+
+test("such a router is not served", () => {
+  const { router, issues } = resolveRouter(
+    snapshotOf([routerOf("Registrar", a, { ...a, domains: ["b.test"] })]),
+    "default/edge",
+  );
+  expect(router).toBeUndefined();
+  expect(issues.map(({ reason }) => reason)).toContain("NotSupported");
 });
