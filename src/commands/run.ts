@@ -100,10 +100,8 @@ export const run: Command<RunOptions> = async (options, io) => {
     log,
     onRequest: (info, status, seconds) => metrics.request(info.verb, info.resource, status, seconds),
   });
-  const server = await startServers(options, cluster, {
-    ready: () => notReady(cluster, metrics),
-    registry: metrics.registry,
-  });
+  const served = { ready: () => notReady(cluster, metrics), registry: metrics.registry };
+  const server = await startServers(options, cluster, served, log);
   const from = cluster.connection.server;
   log.info(
     {

@@ -5,7 +5,8 @@ import { OperatorError } from "../errors.ts";
 import type { KubeCluster } from "../kube/kubeCluster.ts";
 import { createAuthorize } from "../server/authorize.ts";
 import { makeCertificate, type KeyPair } from "../server/certificate.ts";
-import { startServer, type ServerOptions } from "../server/http.ts";
+import type { Log } from "../log.ts";
+import { startServer, type HttpServer, type ServerOptions } from "../server/http.ts";
 
 export interface PortOptions {
   readonly metricsPort: string;
@@ -20,11 +21,15 @@ export interface Servers {
   stop(): Promise<void>;
 }
 
+/** The kubelet brings a renewed certificate of a Secret within about a minute. */
+const RENEW_MS = 10_000;
+
 /** Throws OperatorError SIPR_USAGE, SIPR_PORT_IN_USE. */
 export async function startServers(
   options: PortOptions,
   cluster: KubeCluster,
   served: Pick<ServerOptions, "ready" | "registry">,
+  log: Log,
 ): Promise<Servers> {
   const own = { ...served, address: options.metricsAddress, alive: () => [] };
   const port = portOf("--metrics-port", options.metricsPort);
@@ -38,10 +43,14 @@ export async function startServers(
   try {
     const securePort = portOf("--metrics-secure-port", options.metricsSecurePort);
     const secure = await startServer({ ...own, port: securePort, tls, metrics: authorize });
+    const renewing = renewFrom(options.metricsCertDir, tls, secure, log);
     return {
       port: plain.port,
       securePort: secure.port,
-      stop: async () => void (await Promise.all([plain.stop(), secure.stop()])),
+      stop: async () => {
+        clearInterval(renewing);
+        await Promise.all([plain.stop(), secure.stop()]);
+      },
     };
   } catch (error) {
     await plain.stop();
@@ -57,6 +66,28 @@ function portOf(option: string, text: string): number {
   if (!/^\d+$/.test(text) || port > 65_535)
     throw usage(`${option} ${text} is not a port.`, "Give a number from 0 to 65535.");
   return port;
+}
+
+function renewFrom(
+  folder: string | undefined,
+  first: KeyPair,
+  server: HttpServer,
+  log: Log,
+): NodeJS.Timeout | undefined {
+  if (folder === undefined) return undefined;
+  let shown = first;
+  const look = (): void => {
+    try {
+      const now = certificateOf(folder);
+      if (now.cert === shown.cert && now.key === shown.key) return;
+      server.renew(now);
+      shown = now;
+      log.info({ folder }, "the certificate of the metrics port was renewed");
+    } catch (error) {
+      log.warn({ folder, err: error }, "the certificate of the metrics port cannot be renewed: the last one is shown");
+    }
+  };
+  return setInterval(look, RENEW_MS).unref();
 }
 
 /** Of the folder, as a mounted Secret of type kubernetes.io/tls; else one of this process's own. */

@@ -32,6 +32,8 @@ export type MetricsAccess = "loopback" | ReturnType<typeof createAuthorize>;
 
 export interface HttpServer {
   readonly port: number;
+  /** HTTPS: connections from now on get this certificate. Throws when key and certificate do not fit. */
+  renew(tls: KeyPair): void;
   stop(): Promise<void>;
 }
 
@@ -110,6 +112,9 @@ export const startServer = async (options: ServerOptions): Promise<HttpServer> =
   });
   return {
     port: (server.address() as AddressInfo).port,
+    renew(tls) {
+      if ("setSecureContext" in server) server.setSecureContext(tls);
+    },
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -1,9 +1,13 @@
 /** The secure port: metrics for tokens of the API server only, with the permissions of config/metrics and no more. */
 import { X509Certificate } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { connect } from "node:tls";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startApiServer, type TestApiServer } from "../../support/apiserver.ts";
+import { Authority } from "../../support/sip/certificates.ts";
 import { until } from "../../support/until.ts";
 import { OperatorProcess } from "./process.ts";
 
@@ -91,4 +95,36 @@ test("its own certificate is a whole one", async () => {
   expect(certificate.subjectAltName).toBe("DNS:sip-router-operator");
   expect(certificate.verify(certificate.publicKey)).toBe(true);
   expect(certificate.validToDate.getTime()).toBeGreaterThan(Date.now() + 9 * 365 * 86_400_000);
+});
+
+test("a certificate that is given is shown, and its renewal without a restart", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "metrics-tls-"));
+  const authority = new Authority("test authority");
+  const write = (): void => {
+    const { certificate, key } = authority.issue("metrics.test");
+    writeFileSync(join(folder, "tls.key"), key, { mode: 0o600 });
+    writeFileSync(join(folder, "tls.crt"), certificate);
+  };
+  write();
+  const another = new OperatorProcess(
+    server.kubeconfigPath,
+    ...["--metrics-secure-port", "0", "--metrics-cert-dir", folder],
+  );
+  try {
+    const at = await until("its port", () => another.logged("starting")?.["securePort"] as number | undefined, 60_000);
+    const shown = async (): Promise<string> => {
+      const ca = authority.own.certificate;
+      const socket = connect({ host: "127.0.0.1", port: at, servername: "metrics.test", ca });
+      await new Promise((resolve, reject) => socket.once("secureConnect", resolve).once("error", reject));
+      const { serialNumber } = socket.getPeerCertificate();
+      socket.destroy();
+      return serialNumber;
+    };
+    const first = await shown();
+    write();
+    await until("the new one", async () => (await shown()) !== first, 30_000);
+  } finally {
+    await another.end("SIGKILL");
+    rmSync(folder, { recursive: true });
+  }
 });
