@@ -176,21 +176,28 @@ withKamailio(
       },
     );
 
-    test("a reply that comes late, when its transaction is over, hides as much", async () => {
-      const path = header(pbx.requests("REGISTER")[0] as SipMessage, "path");
-      const sent = await request(pbx, bench.router, { method: "INVITE", uri: phone.uri, fields: [["Route", path]] });
-      const dialog = callerDialog(await sent.final());
-      await within(pbx, bench.router, dialog, "ACK", 1, { contact: null });
-      const back = calleeDialog(phone.requests("INVITE").at(-1) as SipMessage);
-      const asked = await within(phone, bench.router, back, "INFO", 2);
-      await asked.final();
-      const info = pbx.requests("INFO").at(-1) as SipMessage;
-      await until("the late reply arrives", async () => {
-        await pbx.send(bench.router, writeReply(info, 200));
-        return asked.finals.length > 1;
-      });
-      expect(revealing(phone, pbx)).toEqual([]);
-    });
+    test.each([
+      ["addresses", {}],
+      ["names", { from: "<sip:1000@pbx.example>;tag=1", to: "<sip:1001@pbx.example>" }],
+    ])(
+      "a reply that comes late, when its transaction is over, hides as much: From and To have %s",
+      async (_, names) => {
+        const path = header(pbx.requests("REGISTER")[0] as SipMessage, "path");
+        const invite = { method: "INVITE", uri: phone.uri, fields: [["Route", path]] as [string, string][], ...names };
+        const sent = await request(pbx, bench.router, invite);
+        const dialog = callerDialog(await sent.final());
+        await within(pbx, bench.router, dialog, "ACK", 1, { contact: null });
+        const back = calleeDialog(phone.requests("INVITE").at(-1) as SipMessage);
+        const asked = await within(phone, bench.router, back, "INFO", 2);
+        await asked.final();
+        const info = pbx.requests("INFO").at(-1) as SipMessage;
+        await until("the late reply arrives", async () => {
+          await pbx.send(bench.router, writeReply(info, 200));
+          return asked.finals.length > 1;
+        });
+        expect(revealing(phone, pbx)).toEqual([]);
+      },
+    );
 
     test("nothing is wrong in the log", () => {
       expect(bench.kamailio.log).not.toMatch(/CRITICAL|BUG|ERROR/);

@@ -17,7 +17,9 @@ export const hideWithin = ({ topologyHiding }: StructurePlan): string => (topolo
 
 /** A reply that comes when its transaction is over is passed on without it: nothing restores its From and To. */
 export const hideInReply = ({ topologyHiding }: StructurePlan): string =>
-  topologyHiding ? "\n  route(HIDE_HEADERS);\n  if (!t_check_trans()) route(HIDE_NAMES);" : "";
+  topologyHiding
+    ? "\n  route(HIDE_HEADERS);\n  if (!t_check_trans()) route(HIDE_NAMES);\n  # a header that had nothing to hide is no reason to drop the reply\n  return 1;"
+    : "";
 
 /** After the other modules: it changes a parameter of theirs. */
 export const renderTopology = (structure: StructurePlan): readonly string[] =>
