@@ -40,13 +40,13 @@ describe("PBX pods behind a Service", () => {
 
   test("calls are shared by all pods", async () => {
     const answers = await caller.calls({ number: "1900", calls: 12 });
-    expect(new Set(answers)).toEqual(new Set((await pods()).map((pod) => `200 ${pod}`)));
+    expect(new Set(answers)).toEqual(new Set((await pods()).map((name) => `200 ${name}`)));
   });
 
   test("calls that are made while a pod is killed are all answered, and none by it afterwards", async () => {
-    const [pod] = await at.kube.pods("pbx=service-pbx");
-    const killed = pod?.metadata.name ?? "";
-    const address = pod ? addressOf(pod) : "";
+    const [victim] = await at.kube.pods("pbx=service-pbx");
+    const killed = victim?.metadata.name ?? "";
+    const address = victim ? addressOf(victim) : "";
     const before = await at.identities();
     const running = caller.calls({ number: "1900", calls: 60, perSecond: 4 });
     await at.kube.run(["delete", "pod", killed, "--grace-period=0", "--force"]);
@@ -56,7 +56,7 @@ describe("PBX pods behind a Service", () => {
     await until("both are destinations", async () => (await destinations()).length === 2, 60_000);
     await at.ready();
     const answers = await caller.calls({ number: "1900", calls: 12 });
-    expect(new Set(answers)).toEqual(new Set((await pods()).map((pod) => `200 ${pod}`)));
+    expect(new Set(answers)).toEqual(new Set((await pods()).map((name) => `200 ${name}`)));
     expect(answers).not.toContain(`200 ${killed}`);
     expect(await at.identities()).toEqual(before);
   });
