@@ -1,7 +1,7 @@
 /**
  * What a call costs: CPU seconds per 1,000 calls and the time added to INVITE -> 200, of the router and of a minimal
  * stateful dispatcher proxy written by hand (sip/minimal.cfg), in one run, in turns, against a direct call.
- * Figures of a busy machine are noisy; the ratios of one run are what counts.
+ * Figures differ from machine to machine; the ratios of one run are what counts.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -16,7 +16,8 @@ import { until } from "../../test/support/until.ts";
 import { hostAt } from "./addresses.ts";
 import { measureLatency, startLatencyPbx } from "./latency.ts";
 import { percentile, placeCalls, startPbx } from "./load.ts";
-import { cpuSeconds, memoryBytes } from "./processCpu.ts";
+import { inRealTime } from "./priority.ts";
+import { memoryBytes, runSeconds } from "./processCpu.ts";
 
 export const PBX = [hostAt(21), hostAt(22)] as const;
 export const CALLER = hostAt(9);
@@ -133,18 +134,25 @@ export const measureCpu = async (
 ): Promise<readonly CallCost[]> => {
   const pbxes = PBX.map((address) => startPbx(address));
   const results = targets.map(() => ({ rounds: [] as number[], placed: 0, failed: 0 }));
-  for (let round = 0; round < rounds; round += 1)
+  const turn = async (): Promise<void> => {
     for (const [index, target] of targets.entries()) {
-      const before = cpuSeconds(target.pid);
+      const before = runSeconds(target.pid);
       const load = await placeCalls({
         from: CALLER, target: `${target.address}:5060`, number: "1001", calls, callsPerSecond: 500, holdMs: 200,
       }); // prettier-ignore
       const result = results[index];
       if (result === undefined) continue;
-      result.rounds.push(((cpuSeconds(target.pid) - before) / calls) * 1000);
+      result.rounds.push(((runSeconds(target.pid) - before) / calls) * 1000);
       result.placed += load.placed;
       result.failed += load.failed;
     }
+  };
+  await inRealTime(
+    [...targets, ...pbxes].map(({ pid }) => pid ?? 0),
+    async () => {
+      for (let round = 0; round < rounds; round += 1) await turn();
+    },
+  );
   const costs = targets.map((target, index) => {
     const { rounds: all = [], placed = 0, failed = 0 } = results[index] ?? {};
     const memoryMiB = memoryBytes(target.pid) / 1024 / 1024;
@@ -162,21 +170,47 @@ export interface AddedTime {
   readonly p99: number;
 }
 
-export const measureAddedTime = async (targets: readonly Target[], calls: number): Promise<readonly AddedTime[]> => {
+/** Direct calls and calls through each target in short turns; percentiles over all turns. */
+export const measureAddedTime = async (
+  targets: readonly Target[],
+  calls: number,
+  turns = 5,
+): Promise<{ readonly rows: readonly AddedTime[]; readonly direct: Percentiles; readonly realTime: boolean }> => {
   const pbxes = await Promise.all(PBX.map((address) => startLatencyPbx(address)));
+  const each = Math.ceil(calls / turns);
   const run = (target: string) =>
-    measureLatency({ from: CALLER, target: `${target}:5060`, number: "1001", calls, callsPerSecond: 500 });
-  const direct = await run(PBX[0]);
-  const rows: AddedTime[] = [];
-  for (const target of targets) {
-    const took = await run(target.address);
-    rows.push({
-      target: target.name,
-      lost: took.filter((one) => one === Infinity).length,
-      p50: percentile(took, 0.5) - percentile(direct, 0.5),
-      p99: percentile(took, 0.99) - percentile(direct, 0.99),
-    });
-  }
+    measureLatency({ from: CALLER, target: `${target}:5060`, number: "1001", calls: each, callsPerSecond: 500 });
+  const direct: number[] = [];
+  const through = targets.map((): number[] => []);
+  const roots = [...targets.map(({ pid }) => pid), ...pbxes.map(({ pid }) => pid ?? 0)];
+  const { realTime } = await inRealTime(roots, async () => {
+    for (let turn = 0; turn < turns; turn += 1) {
+      direct.push(...(await run(PBX[0])));
+      for (const [index, target] of targets.entries()) through[index]?.push(...(await run(target.address)));
+    }
+  });
   await Promise.all(pbxes.map(ended));
-  return rows;
+  const floor = percentilesOf(direct);
+  const rows = targets.map(({ name }, index) => {
+    const took = percentilesOf(through[index] ?? []);
+    return { target: name, lost: took.lost, p50: took.p50 - floor.p50, p99: took.p99 - floor.p99 };
+  });
+  return { rows, direct: floor, realTime };
+};
+
+export interface Percentiles {
+  /** calls without an answer */
+  readonly lost: number;
+  /** microseconds */
+  readonly p50: number;
+  readonly p99: number;
+}
+
+const percentilesOf = (took: readonly number[]): Percentiles => {
+  const ascending = took.toSorted((a, b) => a - b);
+  return {
+    lost: took.filter((one) => one === Infinity).length,
+    p50: percentile(ascending, 0.5),
+    p99: percentile(ascending, 0.99),
+  };
 };

@@ -4,7 +4,7 @@
  *   node hack/bench/instructions.ts                       all, on both Kamailio versions; writes .cache/bench/instructions.json
  *   node hack/bench/instructions.ts "minimal (fm)" router  these only
  *
- * BENCH_CALLS (300); BENCH_TOP=30 also prints where they are spent; BENCH_KAMAILIO=6 takes one version only.
+ * BENCH_CALLS (200); BENCH_TOP=30 also prints where they are spent; BENCH_KAMAILIO=6 takes one version only.
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -16,7 +16,7 @@ import { callgrind, type Counts } from "./callgrind.ts";
 import { CALLER, ended, PBX, startMinimal, startRouter, type RouterOptions, type Target } from "./calls.ts";
 import { placeCalls, startPbx, type LoadOptions } from "./load.ts";
 
-const calls = Number(process.env["BENCH_CALLS"] ?? 300);
+const calls = Number(process.env["BENCH_CALLS"] ?? 200);
 const top = Number(process.env["BENCH_TOP"] ?? 0);
 const ADDRESS = hostAt(6);
 /** until transactions and dialogs that are over have left the memory, milliseconds */
@@ -83,7 +83,7 @@ const measure = async (program: KamailioProgram, variant: Variant): Promise<read
   const target = await variant.start(counter.program);
   const place = (count: number) =>
     placeCalls({
-      from: CALLER, target: `${target.address}:5060`, number: "1001", calls: count, callsPerSecond: 50, holdMs: 200,
+      from: CALLER, target: `${target.address}:5060`, number: "1001", calls: count, callsPerSecond: 20, holdMs: 200,
       ...(variant.scenario === undefined ? {} : { scenario: variant.scenario }),
     }); // prettier-ignore
   try {

@@ -43,6 +43,20 @@ export const familyOf = (root: number): readonly number[] => family(root).map(({
 /** User and system seconds used so far by `root` and its living descendants. */
 export const cpuSeconds = (root: number): number => family(root).reduce((sum, stat) => sum + stat.cpuSeconds, 0);
 
+/** As `cpuSeconds`, by the scheduler's clock in nanoseconds: for processes that run for less than a tick at a time. */
+export const runSeconds = (root: number): number =>
+  familyOf(root).reduce((sum, pid) => {
+    try {
+      const threads = readdirSync(`/proc/${pid}/task`);
+      const nanoseconds = threads.map((id) =>
+        Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, "utf8").split(" ")[0]),
+      );
+      return sum + nanoseconds.reduce((all, one) => all + one, 0) / 1e9;
+    } catch {
+      return sum;
+    }
+  }, 0);
+
 /** Proportional set size in bytes: shared memory is counted once over the family. */
 export const memoryBytes = (root: number): number =>
   family(root).reduce((sum, { pid }) => {
