@@ -70,6 +70,16 @@ describe("the bundle", () => {
     });
   });
 
+  test("without any kubeconfig it says how to name a cluster", async () => {
+    const nowhere = { HOME: join(folder, "nobody"), KUBECONFIG: "", KUBERNETES_SERVICE_HOST: "" };
+    expect(await run(process.execPath, [join(alone, "kubectl-sip.mjs"), "status"], nowhere)).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(
+        /No cluster is named[^]*--kubeconfig or KUBECONFIG, a context with --context, or a standalone/,
+      ),
+    });
+  });
+
   test("is what package.json names, below 4 MB, with the licences of what is in it", () => {
     const { bin } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { bin: Record<string, string> };
     expect(bin["kubectl-sip"]).toBe("dist/kubectl-sip.mjs");
