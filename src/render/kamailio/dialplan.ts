@@ -14,8 +14,11 @@ export const renderDialplan = (structure: StructurePlan): readonly string[] =>
 route[LOOKUP] {
   $var(found) = "";
   $var(length) = $(var(user){s.len});
-  # mtree looks no further than the first other character; a bound in the expression makes it three times as slow
-  if ($var(length) > 32 || !($var(user) =~ "^[0-9*#+]+$")) return;
+  $var(decimal) = 0;
+  # one expression for most numbers, and none with a bound, which is three times as slow
+  if ($var(user) =~ "^[0-9]+$") $var(decimal) = 1;
+  # mtree looks no further than the first other character
+  if ($var(length) > 32 || ($var(decimal) == 0 && !($var(user) =~ "^[0-9*#+]+$"))) return;
   if ($var(length) < 10) $var(length) = "0" + $var(length);
   # a variable that is assigned $null becomes 0
   $var(tenant) = $sht(domains=>$(rd{s.tolower}));
@@ -31,7 +34,7 @@ route[LOOKUP] {
 route[LOOKUP_TENANT] {
   # exact (E) and range (R) rows, by length; a range holds decimal numbers only
   if (mt_match("ext$var(tree)", "$var(tenant)$var(length)$var(user)", "0")) {
-    if ($(var(found){s.substr,0,1}) == "E" || $var(user) =~ "^[0-9]+$") return;
+    if ($(var(found){s.substr,0,1}) == "E" || $var(decimal) == 1) return;
     $var(found) = "";
   }
   if (!mt_match("ext$var(tree)", "$var(tenant)00$var(user)", "0")) $var(found) = "";
