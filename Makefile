@@ -30,10 +30,13 @@ e2e: packages ## real phones and PBXes on the cluster that KUBECONFIG names (SCE
 format: packages ## formats the sources
 	@oxfmt .
 
-bench: packages ## what a call costs beside a minimal proxy, on both Kamailio versions
+bench: packages ## what a call costs beside a minimal proxy, what a change takes, how the operator grows
 	@hack/install-programs kamailio sipp
 	@node hack/bench/main.ts
 	@node hack/bench/registrations.ts
+	@node hack/kube-assets/main.ts >/dev/null
+	@node hack/bench/change.ts
+	@npm run --silent build && OPERATOR_MAIN=dist/main.js node hack/bench/scale.ts
 
 manifests: packages ## generates config/, charts/ and crds/ from src/api and hack/manifests
 	@node hack/generate.ts

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
 import { OperatorProcess } from "../../../test/integration/kube/process.ts";
 import type { TestApiServer } from "../../../test/support/apiserver.ts";
+import { until } from "../../../test/support/until.ts";
 import { cpuSeconds } from "../processCpu.ts";
 
 export interface Start {
@@ -19,6 +20,7 @@ export interface Start {
 }
 
 const QUIET_MS = 2000;
+const LONGEST_START_MS = 300_000;
 const writing = /^siprouter_api_requests_total\{verb="(?:create|update|patch|apply|delete)"[^}]*\} ([0-9]+)/gm;
 const valueOf = (text: string, name: string): number =>
   Number(new RegExp(`^${name}(?:\\{[^}]*\\})? ([0-9.e+]+)`, "m").exec(text)?.[1] ?? Number.NaN);
@@ -42,7 +44,7 @@ export const measureStart = async (
   operator.onLine = ({ message }) => {
     if (message === "applied") appliedAt = performance.now();
   };
-  await operator.started();
+  await until("the operator has started", () => operator.logged("started") !== undefined, LONGEST_START_MS);
   const decided = (): number => operator.lines.filter(({ message }) => message === "new revision").length;
   let before = -1;
   let quietSince = performance.now();
