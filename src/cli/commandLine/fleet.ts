@@ -68,7 +68,7 @@ function addRegistrations({ connected, run }: Kit): void {
       .addOption(output()),
   )
     .option("--aor <prefix>", "only users whose name begins with this")
-    .option("--user <name>", "only this user, however many there are")
+    .option("--user <name>", "only this user: the quickest where there are many")
     .option("--per-pod", "one line per pod and contact")
     .option("--limit <number>", "contacts shown", whole(1, 100_000), 50)
     .option("--offset <number>", "contacts left out first", whole(0, 10_000_000), 0);

@@ -9,7 +9,7 @@ import { controlOf, NO_ADDRESS } from "./verify.ts";
 export interface RegistrationsOptions extends OutputOptions, WatchOptions {
   /** beginning of the users' names */
   readonly aor?: string;
-  /** one user exactly: asked for alone, however many there are */
+  /** one user exactly: the pods are asked for nobody else */
   readonly user?: string;
   readonly perPod?: boolean;
   readonly limit: number;
