@@ -16,9 +16,16 @@ export const conditions = z
   .optional()
   .describe("Conditions, one of each type; see the reference of conditions.");
 
-export const routerConditionTypes = ["Accepted", "ResolvedRefs", "Programmed", "Available", "Ready"] as const;
+export const routerConditionTypes = [
+  "Accepted",
+  "ResolvedRefs",
+  "Programmed",
+  "Available",
+  "Ready",
+  "Stalled",
+] as const;
 export type RouterConditionType = (typeof routerConditionTypes)[number];
-export const backendConditionTypes = ["Accepted", "Ready", "Reachable", "Managed", "Drained"] as const;
+export const backendConditionTypes = ["Accepted", "Ready", "Reachable", "Managed", "Drained", "Stalled"] as const;
 export type BackendConditionType = (typeof backendConditionTypes)[number];
 
 /** What `True` means, by kind and type. */
@@ -33,6 +40,8 @@ export const conditionMeanings: {
     Available: "At least one pod is ready and every set has an active destination.",
     Ready:
       "Accepted, ResolvedRefs and Programmed, and the Deployment is rolled out. A PBX that stops answering OPTIONS changes Available, not Ready.",
+    Stalled:
+      "The spec is refused as it is, and only an edit helps: who waits for Ready by kstatus (Flux) need not go on. Only while Accepted is False.",
   },
   PbxBackend: {
     Accepted: "The spec is valid.",
@@ -42,6 +51,8 @@ export const conditionMeanings: {
       "The Asterisk Manager of every address of the backend lets the operator read. Only with spec.management.ami.",
     Drained:
       "No call is left at the backend: neither one of the routers nor, with spec.management.ami, a live channel. Only while adminState is Draining or Disabled.",
+    Stalled:
+      "The spec is refused as it is, and only an edit helps: who waits for Ready by kstatus (Flux) need not go on. Only while Accepted is False.",
   },
 };
 

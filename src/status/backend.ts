@@ -9,7 +9,7 @@ import {
   type PbxBackendStatus,
 } from "../api/index.ts";
 import type { ObservedDestination } from "../kamailio/types.ts";
-import { decideVerdict, listIssues, listNames, no, unknown, yes, type Check } from "./checks.ts";
+import { decideVerdict, listIssues, listNames, no, stalled, unknown, yes, type Check } from "./checks.ts";
 import { judgeDrained, judgeManaged, managerEntries } from "./management.ts";
 import { mergeConditions } from "./merge.ts";
 import type { BackendInput, BackendUse, Verdict } from "./types.ts";
@@ -130,6 +130,7 @@ function judgeBackend(input: BackendInput): BackendVerdicts {
     Reachable,
     Managed: judgeManaged(input.managers),
     Drained: judgeDrained(adminState, { drain: input.drain, managers: input.managers }),
+    Stalled: stalled(Accepted),
   };
 }
 

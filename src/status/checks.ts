@@ -17,6 +17,10 @@ export const yes = (reason: Reason, message: string): Verdict => ({ status: "Tru
 export const no = (reason: Reason, message: string): Verdict => ({ status: "False", reason, message });
 export const unknown = (reason: Reason, message: string): Verdict => ({ status: "Unknown", reason, message });
 
+/** For who waits: there only while nothing but an edit helps (kstatus: abnormal conditions are there while they are true). */
+export const stalled = ({ status, reason, message }: Verdict): Verdict | undefined =>
+  status === "False" ? { status: "True", reason, message } : undefined;
+
 const SHOWN = 8;
 
 /** At most eight of them; every one names the object when it is another than the condition's. */

@@ -1,10 +1,10 @@
 /** The conditions of a SipRouter. */
 import { CONTROL_PORT } from "../api/ports.ts";
 import type { RouterConditionType } from "../api/index.ts";
-import { decideVerdict, listIssues, listNames, no, unknown, yes, type Check } from "./checks.ts";
+import { decideVerdict, listIssues, listNames, no, stalled, unknown, yes, type Check } from "./checks.ts";
 import type { RouterInput, SetStatus, Verdict } from "./types.ts";
 
-export type RouterVerdicts = Readonly<Record<RouterConditionType, Verdict>>;
+export type RouterVerdicts = Readonly<Record<RouterConditionType, Verdict | undefined>>;
 
 export function judgeRouter(input: RouterInput, sets: readonly SetStatus[]): RouterVerdicts {
   const Accepted = accepted(input);
@@ -23,7 +23,7 @@ export function judgeRouter(input: RouterInput, sets: readonly SetStatus[]): Rou
     ["ResolvedRefs", ResolvedRefs],
     ["Programmed", Programmed],
   ]);
-  return { Accepted, ResolvedRefs, Programmed, Available, Ready };
+  return { Accepted, ResolvedRefs, Programmed, Available, Ready, Stalled: stalled(Accepted) };
 }
 
 const own = (input: RouterInput) => ({ kind: "SipRouter", name: input.object.metadata.name });

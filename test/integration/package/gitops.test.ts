@@ -117,6 +117,9 @@ describe("Flux (kstatus) on fixtures", () => {
     // an object that has no status at all yet is not of the API server: it fills in observedGeneration -1
     expect(current.filter((one) => !one.endsWith("no-status"))).toEqual(ready);
     expect(ready).toContain("SipRouter set-down");
+    // what only an edit can mend ends the wait
+    const failed = all.flatMap(({ name }, at) => (found[at]?.status === "Failed" ? [name] : []));
+    expect(failed).toEqual(["route-conflict", "not-accepted"]);
   });
 });
 
@@ -235,6 +238,8 @@ describe("on a cluster", () => {
         return one.status === "Degraded" && one;
       });
       expect(degraded.message).toContain("1000-1999");
+      const [failed] = await kstatus((await list()).filter(({ kind }) => kind === "SipRouter"));
+      expect(failed?.status).toBe("Failed");
       await apply(samples(), "--force-conflicts");
       await until("it is Healthy", async () => ((await health()) as { status: string }).status === "Healthy");
     },

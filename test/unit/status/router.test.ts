@@ -89,7 +89,7 @@ describe("the status of a router", () => {
   test("on the first visit, before anything is known, every condition is there with a reason of the table", () => {
     const { sets: _sets, revision: _revision, workload: _workload, ...rest } = input({ pods: [], stored: false });
     const { conditions = [] } = buildRouterStatus(rest);
-    expect(conditions.map((one) => one.type)).toEqual(routerConditionTypes);
+    expect(conditions.map((one) => one.type)).toEqual(routerConditionTypes.filter((type) => type !== "Stalled"));
     expect(conditions.every((one) => Object.hasOwn(reasons, one.reason) && one.message !== "")).toBe(true);
     expect(conditions.find((one) => one.type === "Ready")?.status).toBe("False");
   });
@@ -98,7 +98,12 @@ describe("the status of a router", () => {
     [
       "a wrong spec",
       { issues: [issue(false, "RouteConflict")] },
-      ["Accepted False RouteConflict", "Programmed True Programmed", "Ready False RouteConflict"],
+      [
+        "Accepted False RouteConflict",
+        "Programmed True Programmed",
+        "Ready False RouteConflict",
+        "Stalled True RouteConflict",
+      ],
     ],
     [
       "a missing backend",
