@@ -96,7 +96,8 @@ export function createContactBook(): ContactBook {
         contact,
         modifiedAt,
         expiresAt: now + expiresSeconds * 1000,
-        holders: new Set([...(same ? entry.holders : []), pod]),
+        // a fresh one may have told what it had before
+        holders: new Set([...(same ? entry.holders : []), ...(reading.fresh === true ? [] : [pod])]),
       });
       return;
     }

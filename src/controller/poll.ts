@@ -2,16 +2,10 @@
 import type { Key } from "../api/index.ts";
 import type { PodReading } from "../kamailio/types.ts";
 import type { PodView } from "../cluster/index.ts";
-import {
-  backendStatusKey,
-  routerStatusKey,
-  tellBackends,
-  tellChangedBackend,
-  usablePods,
-  type Context,
-} from "./context.ts";
+import { backendStatusKey, routerStatusKey, tellBackends, usablePods, type Context } from "./context.ts";
 import { addressOf } from "./reloadFleet.ts";
 import { FAILED_POLLS, isRight } from "./observations.ts";
+import { takeContacts } from "./registered.ts";
 import { targetOf } from "./restore.ts";
 import type { RouterState } from "./state.ts";
 
@@ -109,29 +103,6 @@ async function readOnce(context: Context, state: RouterState, pod: PodView): Pro
     context.log.debug({ router: state.key, pod: pod.name, err: error }, "the pod did not answer");
     if (context.observations.fail(pod.uid) === FAILED_POLLS) lost(context, state, pod, error);
   }
-}
-
-/** PBXes that registered, or are no longer: another list of destinations. */
-function takeContacts(context: Context, state: RouterState, pod: PodView, reading: PodReading): void {
-  const users = state.plan?.data.registrants?.users ?? [];
-  const pods = usablePods(context, state.key);
-  const changed = context.contacts.read({
-    router: state.key,
-    pod: pod.uid,
-    pods: pods.map(({ uid }) => uid),
-    reading,
-    backends: new Map(users.map(({ user, backend }) => [user, backend])),
-    own: ownAddresses(context, state, pods),
-    now: context.clock.now(),
-  });
-  for (const backend of changed) tellChangedBackend(context, backend);
-}
-
-/** Where calls to the router go. */
-function ownAddresses(context: Context, state: RouterState, pods: readonly PodView[]): ReadonlySet<string> {
-  const advertised = state.plan?.structure.advertise;
-  const service = context.cluster.workload(state.key)?.addresses ?? [];
-  return new Set([...pods.map(({ ip }) => ip), ...service, ...(advertised === undefined ? [] : [advertised])]);
 }
 
 /** Whatever differs from before, or from what the pod must run, is somebody's business. */

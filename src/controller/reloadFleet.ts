@@ -21,6 +21,7 @@ import {
 import { dataConfigOf, withNonce } from "./reconcile.ts";
 import { isRight } from "./observations.ts";
 import type { RunResult } from "./queue.ts";
+import { takeContacts } from "./registered.ts";
 import { isRestoring, keepGood, retryHalted, stopChange, targetOf } from "./restore.ts";
 import { newProgress, type PodProgress, type RouterState } from "./state.ts";
 
@@ -172,7 +173,11 @@ async function workOn(
       control: context.control,
       address,
       desired,
-      read: () => context.pipeline.readPod(context.control, address, desired),
+      read: async () => {
+        const reading = await context.pipeline.readPod(context.control, address, desired);
+        takeContacts(context, state, pod, reading);
+        return reading;
+      },
       readDestinations: () => context.pipeline.readDestinations(context.control, address),
       ...(known === undefined ? {} : { known }),
       hints: { inactive: inactiveElsewhere(context, state, pod) },

@@ -38,10 +38,11 @@ export const readPod = async (
     desired.tables.map(async (table) => [table.name, await generationOf(call, address.host, table, prove)] as const),
   );
   const drain = await orWhen(NOT_THERE, undefined, call("htable.get", "st", "drain"));
+  // before it says whether it is fresh: contacts that are not there were not lost by a start meanwhile
+  const contacts = await readContacts(control, address, desired.registrants ?? []);
   const seeded = await orWhen(NOT_THERE, undefined, call("htable.get", "st", "seeded"));
   const calls = parseDialogAnswer(await call("dlg.stats_active"));
   const mediaProxies = await readMediaProxies(call, desired.mediaProxies ?? []);
-  const contacts = await readContacts(control, address, desired.registrants ?? []);
   const version = parseVersionAnswer(await call("core.version"));
   return {
     destinations,

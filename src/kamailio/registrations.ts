@@ -49,6 +49,10 @@ async function readUser(control: Control, address: ControlAddress, user: string)
 export const countRegistrations = async (control: Control, address: ControlAddress): Promise<number> =>
   parseCount(await control.call(address, "stats.fetch", ["usrloc:"]));
 
+/** More users than these are read from the list of all, where it fits. */
+const ONE_BY_ONE = 20;
+const ANY = /(?:)/;
+
 /** Of each user; undefined: none was asked for, or this Kamailio keeps no locations, as an older one that is being replaced. */
 export async function readContacts(
   control: Control,
@@ -56,16 +60,20 @@ export async function readContacts(
   users: readonly string[],
 ): Promise<Readonly<Record<string, readonly Registration[]>> | undefined> {
   if (users.length === 0) return undefined;
-  const found: Record<string, readonly Registration[]> = {};
-  for (const user of users) {
-    const contacts = await readUser(control, address, user).catch((error: unknown) => {
-      if (error instanceof OperatorError && error.code === "SIPR_RPC_FAULT") return undefined;
-      throw error;
-    });
-    if (contacts === undefined) return undefined;
-    found[user] = contacts;
+  if (users.length > ONE_BY_ONE) {
+    const all = await orWhen<unknown>(ANY, undefined, control.call(address, "ul.dump"));
+    if (all !== undefined) {
+      const byUser = Map.groupBy(parseLocations(all), ({ user }) => user);
+      return Object.fromEntries(users.map((user) => [user, byUser.get(user) ?? []]));
+    }
   }
-  return found;
+  const found: [string, readonly Registration[]][] = [];
+  for (const user of users) {
+    const contacts = await orWhen(ANY, undefined, readUser(control, address, user));
+    if (contacts === undefined) return undefined;
+    found.push([user, contacts]);
+  }
+  return Object.fromEntries(found);
 }
 
 /** `ul.dump brief`: names, sorted */

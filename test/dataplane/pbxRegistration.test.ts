@@ -12,7 +12,7 @@ import { until } from "../support/until.ts";
 import { withKamailio, type Bench } from "./fixture.ts";
 
 const REALM = "example.com";
-const PBX_USERS = ["pbx-1", "pbx-2", "pbx~3"];
+const PBX_USERS = ["pbx-1", "pbx-2", "pbx~3", ...Array.from({ length: 30 }, (_, index) => `many-${index}`)];
 const passwordOf = (user: string): string => `secret-${user}`;
 const ha1 = (user: string) => ({ user, ha1: ha1Of(user, REALM, passwordOf(user)) });
 
@@ -102,8 +102,21 @@ withKamailio(
       expect(await urisAt(bench)).toEqual([`sip:pbx-1@${moved.host}:5080`]);
       expect(await register(bench, pbx, { user: "pbx~3" })).toBe(200);
       expect(await urisAt(bench, bench.kamailio, "pbx~3")).toEqual([`sip:pbx~3@${pbx.host}:5080`]);
+      expect(await register(bench, pbx, { user: "pbx~3", expires: 0 })).toBe(200);
       expect(await register(bench, moved, { expires: 0 })).toBe(200);
       expect(await urisAt(bench)).toEqual([]);
+    });
+
+    test("many of them are read like one", async () => {
+      for (const user of ["pbx-1", "many-3", "many-29"]) expect(await register(bench, pbx, { user })).toBe(200);
+      const found = (await readContacts(bench.control, bench.kamailio.control, PBX_USERS)) ?? {};
+      expect(Object.keys(found)).toEqual(PBX_USERS);
+      const registered = Object.entries(found).filter(([, contacts]) => contacts.length > 0);
+      expect(registered.map(([user, [contact]]) => [user, contact?.contact])).toEqual(
+        ["pbx-1", "many-3", "many-29"].map((user) => [user, `sip:${user}@${pbx.host}:5080`]),
+      );
+      expect(found["pbx-1"]).toMatchObject(await contactsAt(bench));
+      for (const user of ["pbx-1", "many-3", "many-29"]) await register(bench, pbx, { user, expires: 0 });
     });
 
     test("its lifetime is capped, and over when it is over", async () => {

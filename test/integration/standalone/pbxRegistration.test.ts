@@ -85,6 +85,9 @@ const endpoints = (): string[] =>
   );
 const untilEndpoints = (what: string, ...wanted: string[]): Promise<true> =>
   until(`the backend is ${what}`, () => endpoints().join() === wanted.join() || undefined, 20_000).then(() => true);
+/** takes calls: what is sent to a replica that is not there is never answered */
+const untilReady = (host: string): Promise<unknown> =>
+  until(`${host} is ready`, async () => (await fetch(`http://${host}:9060/readyz`)).status === 200, 20_000);
 const untilCalls = (host: string, status: number): Promise<unknown> =>
   until(
     `calls through ${host} get ${status}`,
@@ -122,6 +125,9 @@ test("a PBX that registers gets the calls of all replicas, where it moves to as 
   await untilEndpoints("gone");
   for (const host of addresses) await untilCalls(host, 503);
   expect(folders.condition("PbxBackend", "pbx-1", "Ready")).toMatchObject({ status: "False", reason: "NotRegistered" });
+
+  expect(await register(pbx, { host: second })).toBe(200);
+  for (const host of addresses) await untilCalls(host, 200);
   expect(folders.pids()).toEqual(pids);
 }, 90_000);
 
@@ -150,9 +156,9 @@ test("the operator and a replica start anew beside calls, then all replicas at o
 
   await standalone.end("SIGKILL");
   const refused: number[] = [];
-  let calling = true;
+  const over = new AbortController();
   const calls = (async () => {
-    while (calling) {
+    while (!over.signal.aborted) {
       const { status } = await callOnce(phone, at(first), "1001");
       if (status !== 200) refused.push(status);
     }
@@ -165,21 +171,18 @@ test("the operator and a replica start anew beside calls, then all replicas at o
   const before = folders.pids();
   process.kill(before[otherPod] ?? 0, "SIGKILL");
   await until("the other replica runs again", () => folders.pids()[otherPod] !== before[otherPod], 20_000);
+  await untilReady(second);
   await untilCalls(second, 200);
-  calling = false;
+  over.abort();
   await calls;
   expect(refused).toEqual([]);
 
   const last = folders.pids();
   for (const name of [pod, otherPod]) process.kill(last[name] ?? 0, "SIGKILL");
   await until("both run again", () => [pod, otherPod].every((name) => folders.pids()[name] !== last[name]), 20_000);
+  for (const host of addresses) await untilReady(host);
   // nobody has registered since: what is known goes on
-  for (const host of addresses)
-    await until(
-      `calls through ${host}`,
-      async () => (await callOnce(phone, at(host), "1001").catch(() => ({ status: 0 }))).status === 200,
-      20_000,
-    );
+  for (const host of addresses) await untilCalls(host, 200);
   expect(endpoints()).toEqual([`${pbx.host}:5060`]);
   expect(await register(moved)).toBe(200);
   await untilEndpoints("elsewhere", `${moved.host}:5080`);

@@ -85,6 +85,15 @@ describe("contacts of a PBX that registers", () => {
     expect(known()).toEqual([]);
   });
 
+  test("a pod that is started anew while it is read may tell what it had, and not deny it afterwards", () => {
+    const { read, known } = bookOf();
+    const alone = { pods: ["a"] };
+    read("a", reading([at("192.0.2.1")]), alone);
+    read("a", reading([at("192.0.2.1")], true), alone);
+    expect(read("a", reading([]), alone)).toEqual([]);
+    expect(known()).toEqual(["192.0.2.1"]);
+  });
+
   test("a pod that goes, with what it had, takes nothing away either", () => {
     const { read, known } = bookOf();
     read("a", reading([at("192.0.2.1")]));
