@@ -21,6 +21,7 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 240_000,
           fileParallelism: false,
+          retry: 1,
         },
       },
     ],

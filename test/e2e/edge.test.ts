@@ -1,6 +1,6 @@
 /** A router at the edge: phones over TLS, TCP and UDP, and neither side learns an address of the other. */
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { until } from "../support/until.ts";
+import { until } from "./support/until.ts";
 import { Authority } from "../support/sip/certificates.ts";
 import { pbxObjects, secretOf, soundFlows } from "./support/asterisk.ts";
 import { type Phone, talk } from "./support/phone.ts";

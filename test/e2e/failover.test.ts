@@ -1,6 +1,6 @@
 /** The PBX of a phone dies: the phone registers at its backup, and calls and is called there. */
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { until } from "../support/until.ts";
+import { until } from "./support/until.ts";
 import { contactsOf, pbxObjects, secretOf } from "./support/asterisk.ts";
 import { type Phone, talk } from "./support/phone.ts";
 import { Scenario } from "./support/scenario.ts";

@@ -3,7 +3,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest
 import { consoleOf, contactsOf, mediaOf, pbxObjects, secretOf, soundFlows } from "./support/asterisk.ts";
 import { type Phone, talk } from "./support/phone.ts";
 import { Scenario } from "./support/scenario.ts";
-import { until } from "../support/until.ts";
+import { until } from "./support/until.ts";
 
 const at = new Scenario("forward");
 let ann: Phone, bob: Phone, cid: Phone;

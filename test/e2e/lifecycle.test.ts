@@ -1,6 +1,6 @@
 /** The operator is killed, slowed down, upgraded, rolled back and removed, while calls go on. */
 import { beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
-import { until } from "../support/until.ts";
+import { until } from "./support/until.ts";
 import { Caller } from "./support/caller.ts";
 import { imageOf } from "./support/environment.ts";
 import { applyRelease, helm, RELEASE } from "./support/helm.ts";

@@ -1,6 +1,6 @@
 /** Calls whose media passes through RTPEngine: nobody sends media to anybody else. */
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { until } from "../support/until.ts";
+import { until } from "./support/until.ts";
 import { pbxObjects, secretOf, soundFlows } from "./support/asterisk.ts";
 import { imageOf } from "./support/environment.ts";
 import { type Phone, talk } from "./support/phone.ts";

@@ -1,6 +1,6 @@
 /** The router as registrar: phones of two makes call each other, through either replica, also one that was started later. */
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { until } from "../support/until.ts";
+import { until } from "./support/until.ts";
 import { consoleOf, pbxObjects, secretOf } from "./support/asterisk.ts";
 import { addressOf } from "./support/kubectl.ts";
 import { type Phone, talk } from "./support/phone.ts";

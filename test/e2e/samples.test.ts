@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { loadAll } from "js-yaml";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { PbxBackend, RawObject, SipRouter } from "../../src/api/index.ts";
-import { until } from "../support/until.ts";
+import { until } from "./support/until.ts";
 import { Caller } from "./support/caller.ts";
 import { addressOf } from "./support/kubectl.ts";
 import { Scenario } from "./support/scenario.ts";

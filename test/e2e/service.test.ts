@@ -1,6 +1,6 @@
 /** PBX pods behind a Service: each ready pod is a destination, and one that is gone gets no call. */
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { until } from "../support/until.ts";
+import { until } from "./support/until.ts";
 import { pbxObjects } from "./support/asterisk.ts";
 import { Caller } from "./support/caller.ts";
 import { addressOf } from "./support/kubectl.ts";

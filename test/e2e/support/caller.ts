@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { imageOf } from "./environment.ts";
 import { addressOf, isReady } from "./kubectl.ts";
 import type { Scenario } from "./scenario.ts";
-import { until } from "../../support/until.ts";
+import { until } from "./until.ts";
 
 export interface Calls {
   readonly number: string;

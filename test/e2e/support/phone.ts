@@ -3,7 +3,7 @@
  * netstrings (its module ctrl_tcp) through `kubectl exec`.
  */
 import type { ChildProcessWithoutNullStreams } from "node:child_process";
-import { until } from "../../support/until.ts";
+import { until } from "./until.ts";
 import { imageOf } from "./environment.ts";
 import { addressOf, isReady, type Kubectl } from "./kubectl.ts";
 import { parseSound, shareOf } from "./sound.ts";
@@ -203,18 +203,15 @@ export class Phone {
   }
 
   /** Share of a tone, 0 to 1, in what the phone hears within half a second from now; 0 when it hears nothing. */
-  async share(hertz: number): Promise<number> {
-    const listen = `cd /tmp; file=$(ls -t *dec.wav 2>/dev/null | head -1); [ -n "$file" ] || exit 0
-      before=$(stat -c %s "$file"); sleep 0.5; head -c 44 "$file"; tail -c +$((before + 1)) "$file"`;
-    const bytes = await this.#kube.bytes(["exec", this.pod, "--", "sh", "-c", listen]);
-    return bytes.length <= 44 ? 0 : shareOf(parseSound(bytes.subarray(0, 44), bytes.subarray(44)), hertz);
+  share(hertz: number): Promise<number> {
+    return shareHeard(this.#kube, this.pod, "*dec.wav", hertz);
   }
   /** Waits until the other phone's tone is what this one hears. */
-  hears(other: Phone): Promise<true> {
+  hears(other: Heard): Promise<true> {
     return until(`${this.pod} hears ${other.pod}`, async () => (await this.share(other.tone)) > 0.8, 15_000);
   }
   /** Waits until the other phone's tone is not heard. */
-  hearsNot(other: Phone): Promise<true> {
+  hearsNot(other: Heard): Promise<true> {
     return until(`${this.pod} does not hear ${other.pod}`, async () => (await this.share(other.tone)) < 0.1, 15_000);
   }
   /** SIP messages that were sent and received so far, as baresip prints them. */
@@ -237,6 +234,25 @@ export class Phone {
   }
 }
 
+/** A phone as the other one hears it. */
+export interface Heard {
+  readonly pod: string;
+  /** Hz */
+  readonly tone: number;
+}
 /** Waits until each of two phones hears the other. */
-export const talk = async (one: Phone, other: Phone): Promise<boolean> =>
-  (await Promise.all([one.hears(other), other.hears(one)])).every(Boolean);
+export const talk = async (
+  one: Heard & { hears(other: Heard): Promise<boolean> },
+  other: Heard & { hears(other: Heard): Promise<boolean> },
+): Promise<boolean> => (await Promise.all([one.hears(other), other.hears(one)])).every(Boolean);
+
+/**
+ * Share of a tone, 0 to 1, in what is written within half a second to the latest of a pod's recordings, WAV files in /tmp; 0
+ * when nothing is written.
+ */
+export const shareHeard = async (kube: Kubectl, pod: string, files: string, hertz: number): Promise<number> => {
+  const listen = `cd /tmp; file=$(ls -t ${files} 2>/dev/null | head -1); [ -n "$file" ] || exit 0
+    before=$(stat -c %s "$file"); sleep 0.5; head -c 44 "$file"; tail -c +$((before + 1)) "$file"`;
+  const bytes = await kube.bytes(["exec", pod, "--", "sh", "-c", listen]);
+  return bytes.length <= 44 ? 0 : shareOf(parseSound(bytes.subarray(0, 44), bytes.subarray(44)), hertz);
+};

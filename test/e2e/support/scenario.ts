@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, inject, onTestFailed } from "vitest";
 import type { RawObject, SipRouterStatus } from "../../../src/api/index.ts";
-import { until } from "../../support/until.ts";
+import { until } from "./until.ts";
 import { keeps } from "./environment.ts";
 import { addressOf, isReady, Kubectl, podStatus } from "./kubectl.ts";
 import { Phone, type PhoneOptions, phoneObjects } from "./phone.ts";
