@@ -24,6 +24,9 @@ const entries = (shape: CommandShape, path: readonly string[] = []): Entry[] => 
 const wordsOf = ({ shape }: Entry): string => [...shape.commands.map(({ name }) => name), ...shape.options].join(" ");
 const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
+/** All names of commands, as a pattern of the shell. */
+const namesOf = (all: readonly Entry[]): string => [...new Set(all.flatMap(({ path }) => path.slice(-1)))].join("|");
+
 const matches = (entry: Entry): string => (entry.path.length === 0 ? '""' : `"${entry.path.join(" ")}"`);
 
 /** Both `kubectl-sip` and kubectl's own `kubectl_complete-sip` protocol: one candidate a line for the words so far. */
@@ -35,11 +38,7 @@ _kubectl_sip() {
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$word" in
       -*) ;;
-      ${all
-        .filter(({ path }) => path.length > 0)
-        .map(({ path }) => path.at(-1))
-        .filter((name, at, list) => list.indexOf(name) === at)
-        .join("|")}) spot="\${spot:+$spot }$word" ;;
+      ${namesOf(all)}) spot="\${spot:+$spot }$word" ;;
     esac
   done
   local words=""
@@ -58,11 +57,7 @@ _kubectl_sip() {
   for word in "\${(@)words[2,CURRENT-1]}"; do
     case "$word" in
       -*) ;;
-      ${all
-        .filter(({ path }) => path.length > 0)
-        .map(({ path }) => path.at(-1))
-        .filter((name, at, list) => list.indexOf(name) === at)
-        .join("|")}) spot="\${spot:+$spot }$word" ;;
+      ${namesOf(all)}) spot="\${spot:+$spot }$word" ;;
     esac
   done
   local -a candidates
