@@ -10,10 +10,11 @@ const object = (spec: object = {}, status?: object): RawObject => ({
   spec: { address: "192.0.2.1", ...spec },
   ...(status === undefined ? {} : { status }),
 });
+/** of one pod, each state that of an address of its own */
 const seen = (...states: DestinationState[]): ObservedDestination[] =>
   states.map((state, index) => ({
     setId: 100 + index,
-    uri: "sip:192.0.2.1:5060",
+    uri: `sip:192.0.2.${index + 1}:5060`,
     state,
     flags: "AP",
     priority: 0,
@@ -50,7 +51,7 @@ describe("what the pods say of a backend", () => {
       "pods disagree",
       [seen("Active"), seen("Inactive")],
       { state: "Mixed", activePods: 1, totalPods: 2 },
-      "False PartlyReachable",
+      "False PodsDisagree",
     ],
     [
       "one of two endpoints",
