@@ -2,7 +2,6 @@
  * `route explain`: what happens to a call to a number, from the router's spec as the operator reads it, and what the
  * running pods say to the same question. Pure.
  */
-import { BlockList, isIPv6 } from "node:net";
 import type { PbxBackend, SipRouter, SipRouterSpec } from "../../api/index.ts";
 import { buildRoutes } from "../../ir/routes.ts";
 import { lookupRoute } from "../../ir/lookup.ts";
@@ -10,6 +9,7 @@ import { destinationId, isDrainTier, tierOf } from "../../ir/setId.ts";
 import type { DataPlan, RouteEntry } from "../../ir/types.ts";
 import type { ObservedDestination } from "../../kamailio/types.ts";
 import { claimsOf, EXTERNAL, type Claim } from "../../model/index.ts";
+import { judgeLogin, judgeSource, type Verdict } from "./caller.ts";
 import { nameResources } from "./naming.ts";
 import { answered, type Answer } from "../print/output.ts";
 
@@ -32,8 +32,6 @@ export interface PodView {
   /** it has credentials of the caller; absent when nobody has to log in, or no caller was named */
   readonly known?: boolean;
 }
-
-export const asksForLogin = (router: SipRouter): boolean => router.spec.authentication !== undefined;
 
 export interface ExplainData {
   readonly router: SipRouter;
@@ -158,53 +156,6 @@ export function candidatesOf(
   return [...listed, rest];
 }
 
-export interface Verdict {
-  /** undefined: it depends on what was not asked */
-  readonly admitted: boolean | undefined;
-  readonly text: string;
-  /** the caller is a backend: never asked to log in */
-  readonly backend?: true;
-}
-
-/** Would a caller of this address be served. */
-export function judgeSource(
-  router: SipRouter,
-  backends: readonly PbxBackend[],
-  question: Question,
-  winner: RouteEntry | undefined,
-): Verdict {
-  const { source } = question;
-  // who has logged in is trusted
-  const trusted = winner?.callers === "Trusted" && !asksForLogin(router);
-  if (source === undefined) {
-    const text = trusted
-      ? "only backends and accessControl.allow may use this route: say who calls with --source IP"
-      : "any caller may use this route";
-    return { admitted: trusted ? undefined : true, text };
-  }
-  const list = (cidrs: readonly string[]): BlockList => {
-    const found = new BlockList();
-    for (const one of cidrs) {
-      const [address = "", bits] = one.split("/");
-      const family = isIPv6(address) ? "ipv6" : "ipv4";
-      found.addSubnet(address, bits === undefined ? (family === "ipv6" ? 128 : 32) : Number(bits), family);
-    }
-    return found;
-  };
-  const family = isIPv6(source) ? "ipv6" : "ipv4";
-  const { allow = [], deny = [] } = router.spec.accessControl ?? {};
-  if (list(deny).check(source, family)) return { admitted: false, text: `403: ${source} is in accessControl.deny` };
-  const naming = nameResources(router, backends);
-  const backend = naming.backend(`sip:${family === "ipv6" ? `[${source}]` : source}:5060`);
-  if (backend !== "") return { admitted: true, backend: true, text: `${source} is backend ${backend}: trusted` };
-  if (list(allow).check(source, family))
-    return { admitted: true, text: `${source} is in accessControl.allow: trusted` };
-  if (allow.length > 0)
-    return { admitted: false, text: `403: ${source} is neither a backend nor in accessControl.allow` };
-  if (trusted) return { admitted: false, text: `403: the route is for trusted callers only, and ${source} is none` };
-  return { admitted: true, text: `${source} is not trusted, and the route takes any caller` };
-}
-
 export const rewritten = (number: string, row: Pick<RouteEntry, "strip" | "prefix">): string =>
   row.prefix + number.slice(row.strip);
 
@@ -249,21 +200,6 @@ export function targetsOf(data: ExplainData, winner: RouteEntry): readonly Targe
       note: active > 0 ? partly : off,
     };
   });
-}
-
-/** Must the caller log in, and can he. `admitted: undefined`: with the right password. */
-export function judgeLogin(data: ExplainData, source: Verdict): Verdict | undefined {
-  const { from } = data.question;
-  if (!asksForLogin(data.router) || source.admitted === false || source.backend) return undefined;
-  if (from === undefined) return { admitted: undefined, text: "must log in (407); say as whom with --from USER" };
-  const known = answered(data.answers).map(({ value }) => value.known === true);
-  const count = known.filter(Boolean).length;
-  if (count === 0) return { admitted: false, text: `407: ${from} is no user of spec.authentication` };
-  const where = count === known.length ? "" : ` on ${count} of ${known.length} pods only`;
-  return {
-    admitted: count === known.length ? undefined : false,
-    text: `must log in (407) as ${from}: a known user${where}`,
-  };
 }
 
 const expectedRow = (winner: RouteEntry): string => `${winner.set}/${winner.route}`;

@@ -1,14 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { SipRouter } from "../../../src/api/index.ts";
-import {
-  candidatesOf,
-  explain,
-  judgeSource,
-  lookupKeys,
-  routeTable,
-  rowCounts,
-} from "../../../src/cli/views/explain.ts";
+import { candidatesOf, explain, lookupKeys, routeTable, rowCounts } from "../../../src/cli/views/explain.ts";
+import { judgeSource } from "../../../src/cli/views/caller.ts";
 import { lookupRoute } from "../../../src/ir/lookup.ts";
 import type { RouterPlan } from "../../../src/ir/types.ts";
 import { routeTable as routeFile } from "../../../src/render/kamailio/routeTables.ts";

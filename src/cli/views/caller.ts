@@ -1,0 +1,71 @@
+/** `route explain`: would this caller be served, by his address and by his user. Pure. */
+import { BlockList, isIPv6 } from "node:net";
+import type { PbxBackend, SipRouter } from "../../api/index.ts";
+import type { RouteEntry } from "../../ir/types.ts";
+import { answered } from "../print/output.ts";
+import type { ExplainData, Question } from "./explain.ts";
+import { nameResources } from "./naming.ts";
+
+export const asksForLogin = (router: SipRouter): boolean => router.spec.authentication !== undefined;
+
+export interface Verdict {
+  /** undefined: it depends on what was not asked */
+  readonly admitted: boolean | undefined;
+  readonly text: string;
+  /** the caller is a backend: never asked to log in */
+  readonly backend?: true;
+}
+
+/** Would a caller of this address be served. */
+export function judgeSource(
+  router: SipRouter,
+  backends: readonly PbxBackend[],
+  question: Question,
+  winner: RouteEntry | undefined,
+): Verdict {
+  const { source } = question;
+  // who has logged in is trusted
+  const trusted = winner?.callers === "Trusted" && !asksForLogin(router);
+  if (source === undefined) {
+    const text = trusted
+      ? "only backends and accessControl.allow may use this route: say who calls with --source IP"
+      : "any caller may use this route";
+    return { admitted: trusted ? undefined : true, text };
+  }
+  const list = (cidrs: readonly string[]): BlockList => {
+    const found = new BlockList();
+    for (const one of cidrs) {
+      const [address = "", bits] = one.split("/");
+      const family = isIPv6(address) ? "ipv6" : "ipv4";
+      found.addSubnet(address, bits === undefined ? (family === "ipv6" ? 128 : 32) : Number(bits), family);
+    }
+    return found;
+  };
+  const family = isIPv6(source) ? "ipv6" : "ipv4";
+  const { allow = [], deny = [] } = router.spec.accessControl ?? {};
+  if (list(deny).check(source, family)) return { admitted: false, text: `403: ${source} is in accessControl.deny` };
+  const naming = nameResources(router, backends);
+  const backend = naming.backend(`sip:${family === "ipv6" ? `[${source}]` : source}:5060`);
+  if (backend !== "") return { admitted: true, backend: true, text: `${source} is backend ${backend}: trusted` };
+  if (list(allow).check(source, family))
+    return { admitted: true, text: `${source} is in accessControl.allow: trusted` };
+  if (allow.length > 0)
+    return { admitted: false, text: `403: ${source} is neither a backend nor in accessControl.allow` };
+  if (trusted) return { admitted: false, text: `403: the route is for trusted callers only, and ${source} is none` };
+  return { admitted: true, text: `${source} is not trusted, and the route takes any caller` };
+}
+
+/** Must the caller log in, and can he. `admitted: undefined`: with the right password. */
+export function judgeLogin(data: ExplainData, source: Verdict): Verdict | undefined {
+  const { from } = data.question;
+  if (!asksForLogin(data.router) || source.admitted === false || source.backend) return undefined;
+  if (from === undefined) return { admitted: undefined, text: "must log in (407); say as whom with --from USER" };
+  const known = answered(data.answers).map(({ value }) => value.known === true);
+  const count = known.filter(Boolean).length;
+  if (count === 0) return { admitted: false, text: `407: ${from} is no user of spec.authentication` };
+  const where = count === known.length ? "" : ` on ${count} of ${known.length} pods only`;
+  return {
+    admitted: count === known.length ? undefined : false,
+    text: `must log in (407) as ${from}: a known user${where}`,
+  };
+}
