@@ -41,6 +41,15 @@ test("one namespace: the same rules by Helm and by config/rbac/namespaced", asyn
   expect(role?.["rules"]).toEqual(inVoice?.["rules"]);
 });
 
+test("metrics by HTTPS: the same permissions by Helm and by config/metrics", async () => {
+  const plain = new Set((await helmTemplate("sip-router-operator", {})).map(id));
+  const helm = await helmTemplate("sip-router-operator", { metrics: { secure: { enabled: true } } });
+  const added = helm.filter((object) => !plain.has(id(object)));
+  const kustomized = await kustomize("metrics");
+  expect(kustomized).toHaveLength(3);
+  expect(sorted(kustomized).map(bare)).toEqual(sorted(added).map(bare));
+});
+
 test("install.yaml is what config/default gives", async () => {
   const file = documents(readFileSync(path.join(root, "config/install.yaml"), "utf8"));
   expect(sorted(file)).toEqual(sorted(await kustomize("default")));

@@ -38,7 +38,22 @@ beforeAll(() => {
     metrics.set(name.name, name.labelNames ?? []);
 });
 
-const functions = new Set(["absent", "sum", "max", "min", "count", "rate", "increase", "by", "le", "or", "and", "on"]);
+const functions = new Set([
+  "absent",
+  "sum",
+  "max",
+  "min",
+  "count",
+  "rate",
+  "increase",
+  "by",
+  "le",
+  "or",
+  "and",
+  "on",
+  "unless",
+  "offset",
+]);
 /** What a PromQL expression names: metrics (without a histogram's suffix), and labels in selectors and `by`. */
 const namesOf = (expr: string) => {
   const bare = expr.replaceAll(/"[^"]*"/g, '""').replaceAll(/\[[^\]]*\]/g, "");
