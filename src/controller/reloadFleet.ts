@@ -4,10 +4,9 @@
  * at once.
  */
 import type { Key } from "../api/index.ts";
-import { OperatorError } from "../errors.ts";
 import type { ControlAddress } from "../kamailio/types.ts";
 import type { PodView } from "../cluster/index.ts";
-import { decideFleet, syncPod, type FleetPod, type SyncInput, type SyncResult } from "../reload/index.ts";
+import { decideFleet, syncPod, type FleetPod, type SyncInput } from "../reload/index.ts";
 import { CONTROL_PORT } from "../render/layout.ts";
 import type { DesiredData } from "../render/types.ts";
 import {
@@ -23,14 +22,9 @@ import { isRight } from "./observations.ts";
 import type { RunResult } from "./queue.ts";
 import { takeContacts } from "./registered.ts";
 import { isRestoring, keepGood, retryHalted, stopChange, targetOf } from "./restore.ts";
+import { failed, markInSync, retarget, took } from "./progress.ts";
 import { newProgress, type PodProgress, type RouterState } from "./state.ts";
 
-/** Tries in a row that change nothing for the better before a pod counts as failed. */
-const MAX_ATTEMPTS = 5;
-const STALE_FIRST_MS = 50;
-const STALE_MAX_MS = 1000;
-const RETRY_FIRST_MS = 100;
-const RETRY_MAX_MS = 10_000;
 /** Files that are not there after this long are sent again; each time twice as long. */
 const RESEND_FIRST_MS = 2500;
 
@@ -118,23 +112,6 @@ function refresh(context: Context, state: RouterState, desired: DesiredData): re
     else if (progress.state === "InSync") retarget(progress, desired.revision);
     return { pod, progress };
   });
-}
-
-function retarget(progress: PodProgress, revision: string): void {
-  progress.target = revision;
-  progress.state = "Pending";
-  progress.attempts = 0;
-  progress.dueAt = 0;
-  progress.staleSince = undefined;
-  progress.touches = 0;
-  progress.message = "";
-}
-
-function markInSync(progress: PodProgress, revision: string): void {
-  retarget(progress, revision);
-  progress.state = "InSync";
-  progress.reachable = true;
-  progress.revision = revision;
 }
 
 const fleetPod = (context: Context, state: RouterState, pod: PodView, progress: PodProgress): FleetPod => ({
@@ -242,78 +219,6 @@ async function renewFiles(context: Context, state: RouterState, now: number): Pr
     "a pod still runs old table files: they are written again",
   );
   await context.cluster.apply([withNonce(config, String(state.nonce))]);
-}
-
-function took(
-  context: Context,
-  state: RouterState,
-  desired: DesiredData,
-  pod: PodView,
-  progress: PodProgress,
-  result: SyncResult,
-): void {
-  const { outcome, done, remaining } = result;
-  const now = context.clock.now();
-  progress.reachable = true;
-  if (progress.target !== desired.revision) return;
-  const [next] = remaining;
-  const fields = { router: state.key, pod: pod.name, revision: desired.revision, actions: done, reason: next?.reason };
-  if (outcome === "inSync") {
-    if (done > 0) context.metrics.reload(state.key, "inSync");
-    if (progress.state !== "InSync")
-      context.log.info(fields, done > 0 ? "the pod was changed and read back" : "the pod was read back");
-    return markInSync(progress, desired.revision);
-  }
-  if (outcome === "held") return;
-  progress.message = next?.reason ?? "";
-  if (outcome === "stale") {
-    progress.staleSince ??= now;
-    const late = now - progress.staleSince >= context.tuning.fileDeadlineMs;
-    if (late && progress.state !== "Failed") {
-      context.metrics.reload(state.key, "failed");
-      context.log.error(fields, "the pod did not get its files in time");
-    }
-    progress.state = late ? "Failed" : "Stale";
-    const wait = Math.min(STALE_MAX_MS, STALE_FIRST_MS * 2 ** Math.min(progress.attempts, 10));
-    progress.attempts += 1;
-    progress.dueAt = now + (late ? RETRY_MAX_MS : wait);
-    return;
-  }
-  context.metrics.reload(state.key, "wrong");
-  retryLater(context, progress, now);
-  context.log.warn({ ...fields, attempt: progress.attempts }, "the pod was read back and is not right");
-}
-
-function retryLater(context: Context, progress: PodProgress, now: number): void {
-  const wait = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(progress.attempts, 10));
-  progress.attempts += 1;
-  progress.state = progress.attempts >= MAX_ATTEMPTS ? "Failed" : "Pending";
-  progress.dueAt = now + wait * (0.75 + context.random() / 4);
-}
-
-function failed(
-  context: Context,
-  state: RouterState,
-  desired: DesiredData,
-  pod: PodView,
-  progress: PodProgress,
-  error: unknown,
-): void {
-  const now = context.clock.now();
-  const unreachable = error instanceof OperatorError && error.code === "SIPR_RPC_UNREACHABLE";
-  context.metrics.reload(state.key, unreachable ? "unreachable" : "failed");
-  progress.message = error instanceof Error ? error.message : String(error);
-  progress.reachable = !unreachable;
-  retryLater(context, progress, now);
-  const fields = {
-    router: state.key,
-    pod: pod.name,
-    revision: desired.revision,
-    attempt: progress.attempts,
-    err: error,
-  };
-  if (pod.ready) context.log.warn(fields, "the pod could not be brought to the revision");
-  else context.log.debug(fields, "the pod does not answer yet");
 }
 
 /** What the run has brought about: the revision is programmed, or the status has something else to tell. */

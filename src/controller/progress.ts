@@ -1,0 +1,103 @@
+/** What came of work on one pod: how far it is, and when it is tried again. */
+import { OperatorError } from "../errors.ts";
+import type { PodView } from "../cluster/index.ts";
+import type { SyncResult } from "../reload/index.ts";
+import type { DesiredData } from "../render/types.ts";
+import type { Context } from "./context.ts";
+import type { PodProgress, RouterState } from "./state.ts";
+
+/** Tries in a row that change nothing for the better before a pod counts as failed. */
+const MAX_ATTEMPTS = 5;
+const STALE_FIRST_MS = 50;
+const STALE_MAX_MS = 1000;
+const RETRY_FIRST_MS = 100;
+const RETRY_MAX_MS = 10_000;
+
+export function retarget(progress: PodProgress, revision: string): void {
+  progress.target = revision;
+  progress.state = "Pending";
+  progress.attempts = 0;
+  progress.dueAt = 0;
+  progress.staleSince = undefined;
+  progress.touches = 0;
+  progress.message = "";
+}
+
+export function markInSync(progress: PodProgress, revision: string): void {
+  retarget(progress, revision);
+  progress.state = "InSync";
+  progress.reachable = true;
+  progress.revision = revision;
+}
+
+export function took(
+  context: Context,
+  state: RouterState,
+  desired: DesiredData,
+  pod: PodView,
+  progress: PodProgress,
+  result: SyncResult,
+): void {
+  const { outcome, done, remaining } = result;
+  const now = context.clock.now();
+  progress.reachable = true;
+  if (progress.target !== desired.revision) return;
+  const [next] = remaining;
+  const fields = { router: state.key, pod: pod.name, revision: desired.revision, actions: done, reason: next?.reason };
+  if (outcome === "inSync") {
+    if (done > 0) context.metrics.reload(state.key, "inSync");
+    if (progress.state !== "InSync")
+      context.log.info(fields, done > 0 ? "the pod was changed and read back" : "the pod was read back");
+    return markInSync(progress, desired.revision);
+  }
+  if (outcome === "held") return;
+  progress.message = next?.reason ?? "";
+  if (outcome === "stale") {
+    progress.staleSince ??= now;
+    const late = now - progress.staleSince >= context.tuning.fileDeadlineMs;
+    if (late && progress.state !== "Failed") {
+      context.metrics.reload(state.key, "failed");
+      context.log.error(fields, "the pod did not get its files in time");
+    }
+    progress.state = late ? "Failed" : "Stale";
+    const wait = Math.min(STALE_MAX_MS, STALE_FIRST_MS * 2 ** Math.min(progress.attempts, 10));
+    progress.attempts += 1;
+    progress.dueAt = now + (late ? RETRY_MAX_MS : wait);
+    return;
+  }
+  context.metrics.reload(state.key, "wrong");
+  retryLater(context, progress, now);
+  context.log.warn({ ...fields, attempt: progress.attempts }, "the pod was read back and is not right");
+}
+
+function retryLater(context: Context, progress: PodProgress, now: number): void {
+  const wait = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(progress.attempts, 10));
+  progress.attempts += 1;
+  progress.state = progress.attempts >= MAX_ATTEMPTS ? "Failed" : "Pending";
+  progress.dueAt = now + wait * (0.75 + context.random() / 4);
+}
+
+export function failed(
+  context: Context,
+  state: RouterState,
+  desired: DesiredData,
+  pod: PodView,
+  progress: PodProgress,
+  error: unknown,
+): void {
+  const now = context.clock.now();
+  const unreachable = error instanceof OperatorError && error.code === "SIPR_RPC_UNREACHABLE";
+  context.metrics.reload(state.key, unreachable ? "unreachable" : "failed");
+  progress.message = error instanceof Error ? error.message : String(error);
+  progress.reachable = !unreachable;
+  retryLater(context, progress, now);
+  const fields = {
+    router: state.key,
+    pod: pod.name,
+    revision: desired.revision,
+    attempt: progress.attempts,
+    err: error,
+  };
+  if (pod.ready) context.log.warn(fields, "the pod could not be brought to the revision");
+  else context.log.debug(fields, "the pod does not answer yet");
+}
