@@ -61,6 +61,8 @@ export function judgeLogin(data: ExplainData, source: Verdict): Verdict | undefi
   if (!asksForLogin(data.router) || source.admitted === false || source.backend) return undefined;
   if (from === undefined) return { admitted: undefined, text: "must log in (407); say as whom with --from USER" };
   const known = answered(data.answers).map(({ value }) => value.known === true);
+  if (known.length === 0)
+    return { admitted: undefined, text: `must log in (407) as ${from}; no pod says whether it knows him` };
   const count = known.filter(Boolean).length;
   if (count === 0) return { admitted: false, text: `407: ${from} is no user of spec.authentication` };
   const where = count === known.length ? "" : ` on ${count} of ${known.length} pods only`;

@@ -112,3 +112,62 @@ describe("route explain", () => {
     expect(explain({ ...asked, question: { number: "900123" } }).source.admitted).toBeUndefined();
   });
 });
+
+describe("who has to log in", () => {
+  const secured: SipRouter = {
+    ...router,
+    spec: {
+      ...router.spec,
+      accessControl: undefined,
+      authentication: { realm: "example.com" },
+    } as unknown as SipRouter["spec"],
+  };
+  const row = "EA|0||300=4|old/tenant-b";
+  const ask = (from: string | undefined, known: readonly boolean[], source = "203.0.113.77") => {
+    const answers = views(row).flatMap((one, at) =>
+      "value" in one ? [{ ...one, value: { ...one.value, known: known[at] ?? false } }] : [],
+    );
+    return explain({
+      router: secured,
+      backends,
+      question: { number: "1234", source, from },
+      answers: known.length === 0 ? [] : answers,
+    });
+  };
+  test.each([
+    ["ann", [true, true], undefined, "a known user"],
+    ["ann", [true, false], false, "on 1 of 2 pods only"],
+    ["eve", [false, false], false, "eve is no user"],
+    ["ann", [], undefined, "no pod says"],
+    [undefined, [true, true], undefined, "--from USER"],
+  ] as const)("%s, known to %j: admitted %s", (from, known, admitted, text) => {
+    const { login, served } = ask(from, known);
+    expect(login).toMatchObject({ admitted, text: expect.stringContaining(text) });
+    if (admitted === false) expect(served).toBe(false);
+  });
+  test("a backend has not, and who is not let in is not asked", () => {
+    expect(ask("ann", [false, false], "192.0.2.12").login).toBeUndefined();
+    const denied = {
+      ...secured,
+      spec: { ...secured.spec, accessControl: { deny: ["203.0.113.0/24"] } } as unknown as SipRouter["spec"],
+    };
+    const question = { number: "1234", source: "203.0.113.77", from: "ann" };
+    expect(explain({ router: denied, backends, question, answers: views(row) })).toMatchObject({
+      login: undefined,
+      served: false,
+    });
+  });
+  test("who has logged in may use a route for trusted callers", () => {
+    const trusted = {
+      ...secured,
+      spec: {
+        ...secured.spec,
+        routes: [{ name: "t", match: { extensions: ["77"] }, set: "freepbx", callers: "Trusted" }],
+      } as unknown as SipRouter["spec"],
+    };
+    const question = { number: "77", source: "203.0.113.77", from: "ann" };
+    expect(explain({ router: trusted, backends, question, answers: [] }).source.admitted).toBe(true);
+    const open = { ...trusted, spec: { ...trusted.spec, authentication: undefined } as unknown as SipRouter["spec"] };
+    expect(explain({ router: open, backends, question, answers: [] }).source.admitted).toBe(false);
+  });
+});
