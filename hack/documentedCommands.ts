@@ -11,13 +11,13 @@ export const documentedCommands: Readonly<Record<string, RunBy>> = {
   "make check": { by: ".ci/run" },
   "make e2e": { by: ".ci/run" },
   "npm ci": { by: "hack/install-packages" },
-  [`${operator} render -f examples/first-call`]: documentation,
-  "sipp -sf examples/first-call/pbx.xml -i 127.66.9.2": documentation,
-  [`${operator} standalone --resources examples/first-call --state /tmp/first-call --addresses 127.66.9.1`]:
+  [`${operator} render -f config/examples/first-call`]: documentation,
+  "sipp -sf config/examples/first-call/pbx.xml -i 127.66.9.2": documentation,
+  [`${operator} standalone --resources config/examples/first-call --state /tmp/first-call --addresses 127.66.9.1`]:
     documentation,
   "npm exec --no -- kubectl-sip status --state /tmp/first-call": documentation,
   "npm exec --no -- kubectl-sip route explain 101 --state /tmp/first-call": documentation,
-  "sipp 127.66.9.1 -sf examples/first-call/call.xml -s 101 -i 127.66.9.3 -m 1": documentation,
+  "sipp 127.66.9.1 -sf config/examples/first-call/call.xml -s 101 -i 127.66.9.3 -m 1": documentation,
   [`${operator} render -f config/samples`]: documentation,
   [`${operator} standalone --resources config/samples --state /tmp/sip-router --addresses 127.50.1.10,127.50.1.11`]:
     documentation,

@@ -1,5 +1,5 @@
 /**
- * What the examples of `examples/` become: without an issue, and with the data files that are written down beside this
+ * What the examples of `config/examples/` become: without an issue, and with the data files that are written down beside this
  * test (`npm run golden:update` writes them anew).
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -17,13 +17,13 @@ const root = resolve(import.meta.dirname, "../..");
 
 /** Of docs/getting-started.md: a PBX, a router and a call, each in a terminal of its own. */
 const firstCall = {
-  render: "npm exec --no -- sip-router-operator render -f examples/first-call",
-  pbx: "sipp -sf examples/first-call/pbx.xml -i 127.66.9.2",
+  render: "npm exec --no -- sip-router-operator render -f config/examples/first-call",
+  pbx: "sipp -sf config/examples/first-call/pbx.xml -i 127.66.9.2",
   router:
-    "npm exec --no -- sip-router-operator standalone --resources examples/first-call --state /tmp/first-call --addresses 127.66.9.1",
+    "npm exec --no -- sip-router-operator standalone --resources config/examples/first-call --state /tmp/first-call --addresses 127.66.9.1",
   status: "npm exec --no -- kubectl-sip status --state /tmp/first-call",
   explain: "npm exec --no -- kubectl-sip route explain 101 --state /tmp/first-call",
-  call: "sipp 127.66.9.1 -sf examples/first-call/call.xml -s 101 -i 127.66.9.3 -m 1",
+  call: "sipp 127.66.9.1 -sf config/examples/first-call/call.xml -s 101 -i 127.66.9.3 -m 1",
 };
 /** One shell block of README.md, and but for its first line of docs/getting-started.md. */
 const withoutCluster = [
@@ -165,7 +165,7 @@ test("on a cluster: the samples become Ready", async () => {
   await end(child);
 });
 
-const pages = globSync("{*.md,docs/**/*.md,examples/**/*.md}", { cwd: root }).toSorted();
+const pages = globSync("{*.md,docs/**/*.md,config/examples/**/*.md}", { cwd: root }).toSorted();
 const blocksIn = async (page: string) => blocksOf(await readFile(join(root, page), "utf8"));
 
 test("the API server takes every resource of the pages, and the examples", async () => {
@@ -182,7 +182,7 @@ test("the API server takes every resource of the pages, and the examples", async
     const { code, errors } = await run(`${apply} -f ${file}`);
     if (code !== 0) refused.push(`${page}: ${errors}`);
   }
-  for (const example of globSync("examples/*/kustomization.yaml", { cwd: root }).map((path) => dirname(path))) {
+  for (const example of globSync("config/examples/*/kustomization.yaml", { cwd: root }).map((path) => dirname(path))) {
     const { code, errors } = await run(`${apply} -k ${example}`);
     if (code !== 0) refused.push(`${example}: ${errors}`);
   }

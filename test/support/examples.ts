@@ -1,11 +1,11 @@
-/** The examples of `examples/`, moved to loopback addresses: ports, transports, sets and routes stay as they are. */
+/** The examples of `config/examples/`, moved to loopback addresses: ports, transports, sets and routes stay as they are. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { PbxBackend, RawObject, SipRouter } from "../../src/api/index.ts";
 import { describeError, isResourceFile, mergeResources, parseResources } from "../../src/standalone/resources.ts";
 import type { Endpoint } from "./sip/peer.ts";
 
-const folder = resolve(import.meta.dirname, "../../examples");
+const folder = resolve(import.meta.dirname, "../../config/examples");
 
 export const exampleNames: readonly string[] = readdirSync(folder, { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
