@@ -6,7 +6,6 @@ const images = {
   kamailio: "Kamailio, of the pods of a router",
   asterisk: "Asterisk 18 or later (test/e2e/images)",
   phone: "baresip, SIPp, netcat and bash (test/e2e/images)",
-  linphone: "linphonec (test/e2e/images)",
   rtpengine: "rtpengine (test/e2e/images)",
 } as const;
 export type Image = keyof typeof images;

@@ -203,15 +203,18 @@ export class Phone {
   }
 
   /** Share of a tone, 0 to 1, in what the phone hears within half a second from now; 0 when it hears nothing. */
-  share(hertz: number): Promise<number> {
-    return shareHeard(this.#kube, this.pod, "*dec.wav", hertz);
+  async share(hertz: number): Promise<number> {
+    const listen = `cd /tmp; file=$(ls -t *dec.wav 2>/dev/null | head -1); [ -n "$file" ] || exit 0
+      before=$(stat -c %s "$file"); sleep 0.5; head -c 44 "$file"; tail -c +$((before + 1)) "$file"`;
+    const bytes = await this.#kube.bytes(["exec", this.pod, "--", "sh", "-c", listen]);
+    return bytes.length <= 44 ? 0 : shareOf(parseSound(bytes.subarray(0, 44), bytes.subarray(44)), hertz);
   }
   /** Waits until the other phone's tone is what this one hears. */
-  hears(other: Heard): Promise<true> {
+  hears(other: Phone): Promise<true> {
     return until(`${this.pod} hears ${other.pod}`, async () => (await this.share(other.tone)) > 0.8, 15_000);
   }
   /** Waits until the other phone's tone is not heard. */
-  hearsNot(other: Heard): Promise<true> {
+  hearsNot(other: Phone): Promise<true> {
     return until(`${this.pod} does not hear ${other.pod}`, async () => (await this.share(other.tone)) < 0.1, 15_000);
   }
   /** SIP messages that were sent and received so far, as baresip prints them. */
@@ -234,25 +237,6 @@ export class Phone {
   }
 }
 
-/** A phone as the other one hears it. */
-export interface Heard {
-  readonly pod: string;
-  /** Hz */
-  readonly tone: number;
-}
 /** Waits until each of two phones hears the other. */
-export const talk = async (
-  one: Heard & { hears(other: Heard): Promise<boolean> },
-  other: Heard & { hears(other: Heard): Promise<boolean> },
-): Promise<boolean> => (await Promise.all([one.hears(other), other.hears(one)])).every(Boolean);
-
-/**
- * Share of a tone, 0 to 1, in what is written within half a second to the latest of a pod's recordings, WAV files in /tmp; 0
- * when nothing is written.
- */
-export const shareHeard = async (kube: Kubectl, pod: string, files: string, hertz: number): Promise<number> => {
-  const listen = `cd /tmp; file=$(ls -t ${files} 2>/dev/null | head -1); [ -n "$file" ] || exit 0
-    before=$(stat -c %s "$file"); sleep 0.5; head -c 44 "$file"; tail -c +$((before + 1)) "$file"`;
-  const bytes = await kube.bytes(["exec", pod, "--", "sh", "-c", listen]);
-  return bytes.length <= 44 ? 0 : shareOf(parseSound(bytes.subarray(0, 44), bytes.subarray(44)), hertz);
-};
+export const talk = async (one: Phone, other: Phone): Promise<boolean> =>
+  (await Promise.all([one.hears(other), other.hears(one)])).every(Boolean);

@@ -24,25 +24,3 @@ export const shareOf = ({ rate, samples }: Sound, hertz: number): number => {
   const power = last * last + before * before - factor * last * before;
   return energy === 0 ? 0 : (2 * power) / (samples.length * energy);
 };
-
-/** A WAV file of one tone, 16 bit, 8 kHz. */
-export const toneFile = (hertz: number, seconds: number): Buffer => {
-  const rate = 8000;
-  const data = Buffer.alloc(rate * seconds * 2);
-  for (let index = 0; index < rate * seconds; index += 1)
-    data.writeInt16LE(Math.round(8000 * Math.sin((2 * Math.PI * hertz * index) / rate)), index * 2);
-  const header = Buffer.alloc(44);
-  header.write("RIFF");
-  header.writeUInt32LE(36 + data.length, 4);
-  header.write("WAVEfmt ", 8);
-  header.writeUInt32LE(16, 16);
-  header.writeUInt16LE(1, 20);
-  header.writeUInt16LE(1, 22);
-  header.writeUInt32LE(rate, 24);
-  header.writeUInt32LE(rate * 2, 28);
-  header.writeUInt16LE(2, 32);
-  header.writeUInt16LE(16, 34);
-  header.write("data", 36);
-  header.writeUInt32LE(data.length, 40);
-  return Buffer.concat([header, data]);
-};
