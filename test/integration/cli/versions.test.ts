@@ -2,7 +2,7 @@
 import { execFile, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { ended, start, stop } from "../../../hack/demo/processes.ts";
 import { request } from "../../support/sip/caller.ts";
 import { challengeIn, credentialsFor } from "../../support/sip/digestLogin.ts";
@@ -10,6 +10,9 @@ import { SipPeer } from "../../support/sip/peer.ts";
 import { kamailio5, kamailio6 } from "../../support/sip/programs.ts";
 import { Standalone, StandaloneFolders } from "../../support/standalone.ts";
 import { until } from "../../support/until.ts";
+
+// each command is a process of its own, on a machine that may be busy
+vi.setConfig({ testTimeout: 180_000 });
 
 const root = resolve(import.meta.dirname, "../../..");
 const programs = [kamailio5(), kamailio6()].map((program, at) => [program.name, program, `127.64.${10 + at}`] as const);
