@@ -1,5 +1,6 @@
 /** How far one Kamailio of a router goes: calls held at once, size of the lookup table, changes of data at full rate. */
 import { once } from "node:events";
+import { setTimeout as wait } from "node:timers/promises";
 import { createControl } from "../../src/kamailio/control.ts";
 import type { RouterPlan } from "../../src/ir/index.ts";
 import { LocalKamailio } from "../../test/support/sip/kamailio.ts";
@@ -8,9 +9,11 @@ import type { KamailioProgram } from "../../test/support/sip/programs.ts";
 import { hostAt } from "./addresses.ts";
 import { measureLatency, startLatencyPbx } from "./latency.ts";
 import { percentile, placeCalls, startPbx } from "./load.ts";
+import { runSeconds } from "./processCpu.ts";
 
 const ROUTER = hostAt(5);
 const CALLER = hostAt(9);
+const OTHER_CALLER = hostAt(10);
 const [PBX, OTHER_PBX] = [hostAt(21), hostAt(22)];
 
 const planOf = (routes: number, shmMemoryMiB: number): RouterPlan => {
@@ -109,6 +112,55 @@ export const measureLookup = async (
   await once(pbx, "exit");
   return rows;
 };
+
+export interface CountingRow {
+  /** calls that run meanwhile */
+  readonly held: number;
+  /** INVITE -> 200, microseconds */
+  readonly p50: number;
+  readonly p99: number;
+  /** CPU milliseconds of the router for a call */
+  readonly cpuMs: number;
+}
+
+/** What `CallLoad` and `maxCalls` cost a call while others run: their counting grows with these. */
+export const measureCounting = async (
+  program: KamailioProgram,
+  sizes: readonly number[],
+  calls: number,
+): Promise<readonly CountingRow[]> => {
+  const rows: CountingRow[] = [];
+  for (const held of sizes) {
+    const pbx = await startLatencyPbx(PBX);
+    const kamailio = await LocalKamailio.start(program, countingPlan, ROUTER);
+    const to = { target: `${ROUTER}:5060`, number: "1001" };
+    const rate = 400;
+    const holdMs = (held / rate) * 1000 + 20_000;
+    const load =
+      held === 0 ? undefined : placeCalls({ ...to, from: OTHER_CALLER, calls: held, callsPerSecond: rate, holdMs });
+    await wait((held / rate) * 1000 + 2000);
+    const before = runSeconds(kamailio.pid);
+    const took = await measureLatency({ ...to, from: CALLER, calls, callsPerSecond: 100 });
+    const cpuMs = ((runSeconds(kamailio.pid) - before) / calls) * 1000;
+    rows.push({ held, p50: percentile(took, 0.5), p99: percentile(took, 0.99), cpuMs });
+    await load;
+    await kamailio.stop();
+    pbx.kill("SIGTERM");
+    await once(pbx, "exit");
+  }
+  return rows;
+};
+
+const countingPlan: RouterPlan = (() => {
+  const healthCheck = { intervalSeconds: 30, timeoutSeconds: 2, failureThreshold: 3, successThreshold: 1 };
+  const uri = `sip:${PBX}:5060;transport=udp`;
+  return routerPlan({
+    structure: { workers: 4, shmMemoryMiB: 512, healthCheck, callLoad: true, maxCalls: true },
+    sets: [{ name: "pbx", id: 1, algorithm: "CallLoad", destinations: [{ host: PBX, port: 5060 }] }],
+    routes: [{ name: "extensions", set: "pbx", digits: "1", length: 4 }],
+    data: { caps: [{ uri, backend: "pbx", limit: 100_000 }] },
+  });
+})();
 
 export interface Storm {
   readonly placed: number;

@@ -29,10 +29,14 @@ interface Variant {
   start(program: KamailioProgram): Promise<Target>;
 }
 
+/** Not while the calls are counted. */
+const healthCheck = { intervalSeconds: 600, timeoutSeconds: 2, failureThreshold: 3, successThreshold: 1 };
+
 const router = (name: string, options: RouterOptions = {}, scenario?: LoadOptions["scenario"]): Variant => ({
   name,
   ...(scenario === undefined ? {} : { scenario }),
-  start: (program) => startRouter(program, ADDRESS, name, options),
+  start: (program) =>
+    startRouter(program, ADDRESS, name, { ...options, structure: { healthCheck, ...options.structure } }),
 });
 
 const realm = "bench.example";
@@ -98,7 +102,7 @@ const measure = async (program: KamailioProgram, variant: Variant): Promise<read
     const load = await place(calls);
     await wait(SETTLE);
     const counts = await counter.read(target.pid);
-    const timers = counts.others - (idle.others * (performance.now() - begun)) / IDLE;
+    const timers = Math.max(0, counts.others - (idle.others * (performance.now() - begun)) / IDLE);
     const row = {
       variant: variant.name,
       instructions: Math.round((counts.receivers + timers) / calls),

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { inRealTime } from "./priority.ts";
 import { kamailio5, kamailio6, type KamailioProgram } from "../../test/support/sip/programs.ts";
 import { hostAt } from "./addresses.ts";
-import { holdCalls, measureLookup, measureStorm } from "./capacity.ts";
+import { holdCalls, measureCounting, measureLookup, measureStorm } from "./capacity.ts";
 import { measureAddedTime, measureCpu, startMinimal, startRouter, type Target } from "./calls.ts";
 
 const calls = Number(process.env["BENCH_CALLS"] ?? 5000);
@@ -58,11 +58,15 @@ const measureCapacity = async (program: KamailioProgram) => {
   const lookup = await measureLookup(program, [10, 1_000, 10_000, 99_000], 1000);
   say(row(["routes", "p50 us", "p99 us"]));
   for (const { routes, p50, p99 } of lookup) say(row([String(routes), p50.toFixed(0), p99.toFixed(0)]));
+  const counting = await measureCounting(program, [0, 1000, 10_000], 500);
+  say(row(["CallLoad, calls held", "p50 us", "p99 us", "CPU ms a call"]));
+  for (const { held: running, p50, p99, cpuMs } of counting)
+    say(row([String(running), p50.toFixed(0), p99.toFixed(0), cpuMs.toFixed(2)]));
   const storm = await measureStorm(program, calls);
   say(
     `${storm.rounds} rounds of four changes during ${storm.placed} calls: ${storm.failed} failed, ${storm.retransmissions} retransmissions`,
   );
-  return { held, lookup, storm };
+  return { held, lookup, counting, storm };
 };
 
 const results = [];
