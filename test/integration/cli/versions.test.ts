@@ -146,7 +146,8 @@ describe.each(programs)("beside Kamailio %s", (_name, program, net) => {
     const placed = [...readFileSync(log, "utf8").matchAll(/message (sent|received)[^\n]*\n\n([^\r\n]*)/g)].map(
       ([, way, first]) => `${String(way)} ${String(first)}`,
     );
-    expect(placed.length).toBeGreaterThanOrEqual(7);
+    // INVITE, 200, ACK, BYE, 200, and what comes in between
+    expect(placed.length).toBeGreaterThanOrEqual(5);
     const seen = steps
       .filter(({ from, to }) => from === caller || to === caller)
       .map(({ from, text }) => `${from === caller ? "sent" : "received"} ${text.split("\r\n", 1)[0] ?? ""}`);
