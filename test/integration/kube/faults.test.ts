@@ -37,6 +37,7 @@ beforeAll(async () => {
   await fleet.settled();
 });
 beforeEach(async () => {
+  await fleet.ensureOperator();
   await fleet.apply(...names.map((name) => fleet.backend(name)));
   await fleet.edit(spec);
   await fleet.settled();

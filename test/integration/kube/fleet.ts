@@ -230,6 +230,10 @@ export class Fleet {
     this.operator = new OperatorProcess(this.server.kubeconfigPath, ...args);
     await this.#acting();
   }
+  /** A test that failed may have left none. */
+  async ensureOperator(): Promise<void> {
+    await this.operator.get("/healthz").catch(() => this.startOperator());
+  }
   #acting(): Promise<unknown> {
     return until("the operator acts", () => this.operator.logged("started") !== undefined, 60_000);
   }
