@@ -61,7 +61,7 @@ const watchesOf = (namespaces: readonly string[]): readonly WatchSpec[] => {
  * alone was written. (After a break of the watch its spec may have changed in the same step.)
  */
 const tellsNothing = (object: RawObject, previous: RawObject | undefined): boolean => {
-  if (!isReferrer(object)) return !["Pod", "Deployment", "Service"].includes(object.kind);
+  if (!isReferrer(object)) return object.kind !== "Pod";
   const asked = ({ spec, metadata }: RawObject): string =>
     stableStringify({ spec, metadata: { ...metadata, resourceVersion: undefined } });
   return previous !== undefined && asked(object) === asked(previous);
