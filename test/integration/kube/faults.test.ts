@@ -40,7 +40,8 @@ beforeEach(async () => {
   await fleet.ensureOperator();
   await fleet.apply(...names.map((name) => fleet.backend(name)));
   await fleet.edit(spec);
-  await fleet.settled();
+  // a change of structure is over when nothing is written any more
+  await fleet.equalAndQuiet();
 });
 afterAll(() => fleet.stop());
 
