@@ -8,7 +8,7 @@ import { readCallPeers, type CallPeers, type KnownCalls } from "../kamailio/call
 import type { PodView } from "../cluster/index.ts";
 import type { DrainView } from "../status/index.ts";
 import { backendStatusKey, type Context } from "./context.ts";
-import { addressOf } from "./reloadFleet.ts";
+import { addressOf } from "./podReading.ts";
 
 export interface Draining {
   /** addresses of the backend */

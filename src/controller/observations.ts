@@ -35,6 +35,8 @@ export interface Observations {
   last(uid: string): PodReading | undefined;
   /** no older than `maxAgeMs`, and nothing was changed since */
   fresh(uid: string, now: number, maxAgeMs: number): PodReading | undefined;
+  /** it was asked, and answered or not */
+  isKnown(uid: string): boolean;
   epoch(uid: string): number;
   isBusy(uid: string): boolean;
   /** The pod is about to be changed: readings under way are void. */
@@ -67,6 +69,10 @@ export function createObservations(): Observations {
       if (found?.last === undefined || !found.valid || found.failures > 0 || now - found.last.at > maxAgeMs)
         return undefined;
       return found.last.reading;
+    },
+    isKnown(uid) {
+      const found = entries.get(uid);
+      return found !== undefined && (found.last !== undefined || found.failures > 0);
     },
     epoch: (uid) => entries.get(uid)?.epoch ?? 0,
     isBusy: (uid) => entries.get(uid)?.busy ?? false,

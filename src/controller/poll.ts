@@ -1,13 +1,8 @@
 /** Every pod read at a steady, bounded rate: what Kamailio says of its destinations, and whether it still runs what it must. */
 import type { Key } from "../api/index.ts";
-import type { PodReading } from "../kamailio/types.ts";
 import type { PodView } from "../cluster/index.ts";
-import { backendStatusKey, routerStatusKey, tellBackends, usablePods, type Context } from "./context.ts";
-import { addressOf } from "./reloadFleet.ts";
-import { FAILED_POLLS, isRight } from "./observations.ts";
-import { takeContacts } from "./registered.ts";
-import { targetOf } from "./restore.ts";
-import type { RouterState } from "./state.ts";
+import { usablePods, type Context } from "./context.ts";
+import { readOnce } from "./podReading.ts";
 
 export interface Observer {
   /** the pods of the router may have changed */
@@ -86,57 +81,4 @@ export async function readAsked(context: Context, router: Key): Promise<void> {
   const pods = usablePods(context, router);
   context.log.info({ router, pods: pods.map((pod) => pod.name) }, "all pods are read back as asked");
   await Promise.all(pods.map((pod) => readOnce(context, state, pod)));
-}
-
-async function readOnce(context: Context, state: RouterState, pod: PodView): Promise<void> {
-  const { token } = state;
-  const desired = targetOf(state);
-  if (desired === undefined || token === undefined) return;
-  const epoch = context.observations.epoch(pod.uid);
-  try {
-    const before = context.observations.last(pod.uid);
-    const reading = await context.pipeline.readPod(context.control, addressOf(pod, token), desired);
-    if (context.observations.put(pod.uid, reading, epoch, context.clock.now()))
-      compare(context, state, pod, before, reading);
-    takeContacts(context, state, pod, reading);
-  } catch (error) {
-    context.log.debug({ router: state.key, pod: pod.name, err: error }, "the pod did not answer");
-    if (context.observations.fail(pod.uid) === FAILED_POLLS) lost(context, state, pod, error);
-  }
-}
-
-/** Whatever differs from before, or from what the pod must run, is somebody's business. */
-function compare(
-  context: Context,
-  state: RouterState,
-  pod: PodView,
-  before: PodReading | undefined,
-  reading: PodReading,
-): void {
-  context.metrics.pod(state.key, pod.name, reading);
-  const changed = tellBackends(context, state, before, reading);
-  const media = JSON.stringify(before?.mediaProxies) !== JSON.stringify(reading.mediaProxies);
-  if (changed || media || before === undefined) context.queues.status.add(routerStatusKey(state.key));
-  const progress = state.pods.get(pod.uid);
-  if (progress?.reachable === false) {
-    // it answers again: no reason to wait any longer
-    progress.reachable = true;
-    progress.dueAt = 0;
-  }
-  const desired = targetOf(state);
-  const right = desired !== undefined && isRight(desired, reading);
-  if (right !== (progress?.state === "InSync")) context.queues.reload.add(state.key);
-}
-
-function lost(context: Context, state: RouterState, pod: PodView, error: unknown): void {
-  const progress = state.pods.get(pod.uid);
-  if (progress !== undefined) {
-    progress.state = "Failed";
-    progress.reachable = false;
-    progress.message = error instanceof Error ? error.message : String(error);
-    progress.dueAt = 0;
-  }
-  context.queues.reload.add(state.key);
-  context.queues.status.add(routerStatusKey(state.key));
-  for (const backend of new Set(state.backendOf.values())) context.queues.status.add(backendStatusKey(backend));
 }

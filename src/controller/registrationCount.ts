@@ -1,7 +1,7 @@
 /** How many phones are registered with the pods of routers that are registrars: a metric, so it is asked for seldom. */
 import { countRegistrations } from "../kamailio/registrations.ts";
 import { usablePods, type Context } from "./context.ts";
-import { addressOf } from "./reloadFleet.ts";
+import { addressOf } from "./podReading.ts";
 import type { RouterState } from "./state.ts";
 
 const COUNT_MS = 15_000;

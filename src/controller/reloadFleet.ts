@@ -4,10 +4,8 @@
  * at once.
  */
 import type { Key } from "../api/index.ts";
-import type { ControlAddress } from "../kamailio/types.ts";
 import type { PodView } from "../cluster/index.ts";
 import { decideFleet, syncPod, type FleetPod, type SyncInput } from "../reload/index.ts";
-import { CONTROL_PORT } from "../render/layout.ts";
 import type { DesiredData } from "../render/types.ts";
 import {
   routerStatusKey,
@@ -19,6 +17,7 @@ import {
 } from "./context.ts";
 import { dataConfigOf, withNonce } from "./reconcile.ts";
 import { isRight } from "./observations.ts";
+import { addressOf, readUnknown } from "./podReading.ts";
 import type { RunResult } from "./queue.ts";
 import { takeContacts } from "./registered.ts";
 import { isRestoring, keepGood, retryHalted, stopChange, targetOf } from "./restore.ts";
@@ -44,6 +43,8 @@ export async function reloadRouter(context: Context, key: Key): Promise<RunResul
       usablePods(context, key).map((pod) => pod.name),
     );
     const desired = targetOf(state) ?? state.desired;
+    // a pod that gets its first calls only now has to be told what the others know
+    if (usablePods(context, key).some((pod) => !pod.ready)) await readUnknown(context, state);
     const jobs = refresh(context, state, desired);
     const pods = jobs.map(({ pod, progress }) => fleetPod(context, state, pod, progress));
     const { work, halted } = decideFleet(pods);
@@ -124,8 +125,6 @@ const fleetPod = (context: Context, state: RouterState, pod: PodView, progress: 
   reachable: progress.reachable,
   due: progress.dueAt <= context.clock.now(),
 });
-
-export const addressOf = (pod: PodView, token: string): ControlAddress => ({ host: pod.ip, port: CONTROL_PORT, token });
 
 async function workOn(
   context: Context,

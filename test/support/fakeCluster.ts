@@ -32,7 +32,7 @@ export interface FakeCluster extends Cluster {
   readonly writes: string[];
   /** throws to refuse a write */
   onWrite: (what: string) => void;
-  setReady(pod: string, ready: boolean): void;
+  setPod(pod: string, change: Partial<PodView>): void;
   /** a pod is deleted and the Deployment makes another */
   deletePod(pod: string): void;
   /** as if the operator were started anew on the same cluster */
@@ -192,10 +192,10 @@ export function createFakeCluster(options: FakeClusterOptions): FakeCluster {
     remove: drop,
     get: (kind, namespace, name) => objects.get(idOf(kind, namespace, name)),
     objects: list,
-    setReady(name, ready) {
+    setPod(name, change) {
       const pod = pods.get(name);
       if (pod === undefined) return;
-      pod.view = { ...pod.view, ready };
+      pod.view = { ...pod.view, ...change };
       podChange(pod);
     },
     deletePod(name) {

@@ -363,6 +363,35 @@ describe("what is wrong", () => {
     expect(dead(added.ip)).toBe("Active");
   });
 
+  test("pods that came while no operator ran are told what the others know before they get calls", async () => {
+    await started();
+    await bench.clock.until(ready);
+    for (const pod of bench.cluster.pods("default/edge")) {
+      const kamailio = bench.kamailios.at(pod.ip);
+      kamailio.destinations = kamailio.destinations.map((one) =>
+        one.uri.includes("192.0.2.1:") ? { ...one, state: "Inactive" } : one,
+      );
+    }
+    await bench.stop();
+    const [one, two] = bench.cluster.pods("default/edge") as [PodView, PodView];
+    const before = new Set(bench.cluster.pods("default/edge").map((pod) => pod.name));
+    bench.cluster.deletePod(one.name);
+    bench.cluster.deletePod(two.name);
+    const added = () => bench.cluster.pods("default/edge").filter((pod) => !before.has(pod.name));
+    for (const pod of added()) bench.cluster.setPod(pod.name, { ready: false });
+    // as while the Deployment rolls: the one that knows is about to be replaced
+    const [three] = bench.cluster.pods("default/edge").filter((pod) => before.has(pod.name)) as [PodView];
+    bench.cluster.setPod(three.name, { structureHash: "older" });
+    await bench.start();
+    const isSeeded = ({ ip }: PodView): boolean => bench.kamailios.at(ip).seeded;
+    await bench.clock.until(() => added().every(isSeeded));
+    for (const { ip } of added())
+      expect(bench.kamailios.at(ip).destinations.map(({ uri, state }) => [uri.includes("192.0.2.1:"), state])).toEqual([
+        [true, "Inactive"],
+        [false, "Active"],
+      ]);
+  });
+
   test("a pod that does not answer does not hold up the others, and is brought along when it does", async () => {
     await started({}, [backend("pbx-1"), backend("pbx-2"), backend("pbx-3"), router()]);
     await bench.clock.until(ready);

@@ -78,7 +78,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   }),
   fc.nat(3).map((index): Step => (world) => {
     const pod = podAt(world, index);
-    if (pod !== undefined) world.bench.cluster.setReady(pod.name, !pod.ready);
+    if (pod !== undefined) world.bench.cluster.setPod(pod.name, { ready: !pod.ready });
   }),
   fc.constantFrom<CallFault>("unreachable", "lostReply", "fault").map((fault): Step => ({ bench, chance }) => {
     bench.kamailios.onCall = () => (chance() < 0.3 ? fault : undefined);
@@ -103,7 +103,7 @@ const heal = ({ bench }: World): void => {
   bench.cluster.onWrite = () => {};
   for (const pod of bench.cluster.pods("default/edge")) {
     bench.kamailios.at(pod.ip).up = true;
-    if (!pod.ready) bench.cluster.setReady(pod.name, true);
+    if (!pod.ready) bench.cluster.setPod(pod.name, { ready: true });
   }
 };
 
