@@ -77,8 +77,8 @@ async function sharedBytes(address: ControlAddress): Promise<number> {
 }
 
 async function contacts(address: ControlAddress): Promise<number> {
-  const answer = (await control.call(address, "stats.fetch", ["usrloc:"])) as Record<string, string>;
-  return Number(answer["usrloc.location_contacts"]);
+  const answer = (await control.call(address, "cnt.grp_get_all", ["usrloc"])) as Record<string, number>;
+  return Number(answer["location_contacts"]);
 }
 
 /** Until nothing is added for two seconds, or all are there. */

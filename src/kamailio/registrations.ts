@@ -47,7 +47,7 @@ async function readUser(control: Control, address: ControlAddress, user: string)
 
 /** How many contacts there are. @throws OperatorError SIPR_RPC_* */
 export const countRegistrations = async (control: Control, address: ControlAddress): Promise<number> =>
-  parseCount(await control.call(address, "stats.fetch", ["usrloc:"]));
+  parseCount(await control.call(address, "cnt.grp_get_all", ["usrloc"]));
 
 /** More users than these are read from the list of all, where it fits. */
 const ONE_BY_ONE = 20;
@@ -119,7 +119,7 @@ const sorted = (all: readonly Registration[]): readonly Registration[] =>
   all.toSorted((a, b) => compare(a.user, b.user) || compare(a.contact, b.contact));
 
 function parseCount(result: unknown): number {
-  const value = isFields(result) ? result["usrloc.location_contacts"] : undefined;
+  const value = isFields(result) ? result["location_contacts"] : undefined;
   return value === undefined ? malformed(result) : Number(value);
 }
 

@@ -39,6 +39,7 @@ export const FIELD_MANAGER = "sip-router-operator";
  * (`core.kill`) or crash it when called wrongly, so this is an allow-list.
  */
 export const rpcMethods = [
+  "cnt.grp_get_all",
   "core.psx",
   "core.shmmem",
   "core.uptime",
@@ -69,8 +70,6 @@ export const rpcMethods = [
   "rtpengine.ping",
   "rtpengine.show",
   "sipdump.enable",
-  "stats.fetch",
-  "stats.get_statistics",
   "tls.info",
   "tls.list",
   "tls.reload",

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { canonicalBody } from "../../src/kamailio/control.ts";
 import { callOnce, request } from "../support/sip/caller.ts";
 import { writeMessage } from "../support/sip/message.ts";
-import type { SipPeer } from "../support/sip/peer.ts";
+import { answering, type SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
 import { withKamailio } from "./fixture.ts";
 import { until } from "../support/until.ts";
@@ -116,6 +116,41 @@ withKamailio(
       const metrics = await fetch(`${base()}/metrics`);
       expect(metrics.status).toBe(200);
       expect(await metrics.text()).toMatch(/^kamailio_dialog_active_dialogs 0/m);
+    });
+
+    test("messages and memory are counted: what the metrics tell is what was sent, and what Kamailio tells by RPC", async () => {
+      const metrics = async (): Promise<Map<string, number>> =>
+        new Map(
+          (await (await fetch(`${base()}/metrics`)).text())
+            .split("\n")
+            .map((line) => /^kamailio_([a-z0-9_]+)(?:\{[^}]*\})? ([0-9.e+]+)/.exec(line))
+            .flatMap((found) => (found === null ? [] : [[found[1] ?? "", Number(found[2])] as const])),
+        );
+      const before = await metrics();
+      const got = async (name: string): Promise<number> =>
+        ((await metrics()).get(name) ?? NaN) - (before.get(name) ?? NaN);
+      expect((await callOnce(phone, bench.router, "1000")).status).toBe(200);
+      for (const [status, kind] of [
+        [302, "3xx"],
+        [486, "4xx"],
+        [501, "5xx"],
+        [603, "6xx"],
+      ] as const) {
+        pbx.behaviour = answering(status);
+        await callOnce(phone, bench.router, "1000");
+        expect([kind, await got(`core_rcv_replies_${kind}_invite`)]).toEqual([kind, 1]);
+      }
+      pbx.behaviour = answering(200);
+      expect(await got("core_rcv_replies_2xx_invite")).toBe(1);
+      expect(await got("core_rcv_requests_invite")).toBe(5);
+      expect(await bench.call("cnt.grp_get_all", "core")).toMatchObject({
+        rcv_requests_invite: (await metrics()).get("core_rcv_requests_invite"),
+      });
+      const { total, max_used } = (await bench.call("core.shmmem")) as { total: number; max_used: number };
+      expect((await metrics()).get("shmem_total_size")).toBe(total);
+      const used = (await metrics()).get("shmem_real_used_size") ?? 0;
+      expect(used).toBeGreaterThan(1_000_000);
+      expect(used).toBeLessThanOrEqual(max_used);
     });
 
     /** What comes back for raw bytes, until the other side is silent after a request that is answered. */

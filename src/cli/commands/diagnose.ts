@@ -8,6 +8,7 @@ import { packTar } from "../print/tar.ts";
 import { maskText, objectEvidence } from "../views/evidence.ts";
 import { chosen, type Context } from "./context.ts";
 
+const groups = ["core", "dialog", "sl", "tmx", "usrloc", "sipr"];
 const asked = [
   "core.version",
   "core.uptime",
@@ -16,7 +17,6 @@ const asked = [
   "dispatcher.list",
   "dlg.stats_active",
   "mtree.summary",
-  "stats.fetch",
 ] as const;
 
 export async function diagnose(
@@ -41,10 +41,10 @@ export async function diagnose(
     );
     const answers = await askAll(await fleet.pods(router), async (pod) => {
       const said: Record<string, unknown> = {};
-      for (const method of asked)
-        said[method] = await fleet
-          .rpc(pod, method, method === "stats.fetch" ? ["all"] : [])
-          .catch((error: unknown) => ({ error: String(error) }));
+      const ask = (method: string, params: readonly string[] = []): Promise<unknown> =>
+        fleet.rpc(pod, method, params).catch((error: unknown) => ({ error: String(error) }));
+      for (const method of asked) said[method] = await ask(method);
+      for (const group of groups) said[`counters ${group}`] = await ask("cnt.grp_get_all", [group]);
       return said;
     });
     codes.push(reportUnanswered(answers, io));

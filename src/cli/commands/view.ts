@@ -15,7 +15,7 @@ import {
 import { awaitNext } from "../print/watch.ts";
 import { disagrees, dumpJson, mergeDestinations, renderDump, type DumpData } from "../views/dump.ts";
 import { findProblems } from "../views/problems.ts";
-import { parseStats, renderStats, statGroups, statsJson, type PodStats } from "../views/stats.ts";
+import { parseStats, renderStats, statQuestions, type StatAnswers, statsJson, type PodStats } from "../views/stats.ts";
 import { renderStatus, statusJson, type StatusData } from "../views/status.ts";
 import { chosen, destinationsOf, repeated, showRouters, type Context, type WatchOptions } from "./context.ts";
 import { desiredOf } from "./verify.ts";
@@ -52,8 +52,11 @@ interface Reading {
   readonly answers: readonly Answer<PodStats>[];
 }
 
-const podStats = async (fleet: Fleet, pod: FleetPod): Promise<PodStats> =>
-  parseStats(await fleet.rpc(pod, "stats.fetch", [...statGroups]), await fleet.rpc(pod, "core.uptime"));
+async function podStats(fleet: Fleet, pod: FleetPod): Promise<PodStats> {
+  const answers: [string, unknown][] = [];
+  for (const [name, method, params] of statQuestions) answers.push([name, await fleet.rpc(pod, method, [...params])]);
+  return parseStats(Object.fromEntries(answers) as StatAnswers);
+}
 
 /** A rate takes two readings: without --watch the first one is not shown. */
 export async function stats(

@@ -24,27 +24,37 @@ export interface PodStats {
   readonly memory: { readonly used: number; readonly max: number; readonly total: number };
 }
 
-/** What `stats.fetch` is asked for. */
-export const statGroups = ["core:", "dialog:", "sl:", "shmem:"] as const;
+/** What a pod is asked: name of the answer, method, parameters. */
+export const statQuestions = [
+  ["core", "cnt.grp_get_all", ["core"]],
+  ["dialog", "cnt.grp_get_all", ["dialog"]],
+  ["sl", "cnt.grp_get_all", ["sl"]],
+  ["shmem", "core.shmmem", []],
+  ["uptime", "core.uptime", []],
+] as const;
+export type StatAnswers = Readonly<Record<(typeof statQuestions)[number][0], unknown>>;
 
-/** Values are numbers in text; a group that a module does not give is taken as 0. */
-export function parseStats(result: unknown, uptime: unknown): PodStats {
-  if (typeof result !== "object" || result === null || Array.isArray(result))
-    throw new OperatorError(
-      "SIPR_RPC_MALFORMED",
-      `stats.fetch: not understood: ${JSON.stringify(result)?.slice(0, 120)}`,
-      {
-        remedy: "Check the version of Kamailio: 5.6 to 6.1 are supported.",
-      },
-    );
-  const fields = result as Record<string, unknown>;
+/** A counter that a module does not give is taken as 0. */
+export function parseStats(answers: StatAnswers): PodStats {
+  const fields = new Map<string, unknown>();
+  for (const [group, method] of statQuestions) {
+    const answer = answers[group];
+    if (typeof answer !== "object" || answer === null || Array.isArray(answer))
+      throw new OperatorError(
+        "SIPR_RPC_MALFORMED",
+        `${method}: not understood: ${JSON.stringify(answer)?.slice(0, 120)}`,
+        {
+          remedy: "Check the version of Kamailio: 5.6 to 6.1 are supported.",
+        },
+      );
+    for (const [name, one] of Object.entries(answer)) fields.set(`${group}.${name}`, one);
+  }
   const value = (name: string): number => {
-    const number = Number(fields[name] ?? 0);
+    const number = Number(fields.get(name) ?? 0);
     return Number.isFinite(number) ? number : 0;
   };
-  const up = Number((uptime as { uptime?: unknown } | null)?.uptime ?? 0);
   return {
-    uptime: Number.isFinite(up) ? up : 0,
+    uptime: value("uptime.uptime"),
     calls: value("dialog.active_dialogs") + value("dialog.early_dialogs"),
     answeredCalls: value("dialog.active_dialogs"),
     placed: value("dialog.processed_dialogs"),
@@ -59,9 +69,9 @@ export function parseStats(result: unknown, uptime: unknown): PodStats {
     denied: value("sl.403_replies"),
     invites: value("core.rcv_requests_invite"),
     memory: {
-      used: value("shmem.real_used_size"),
-      max: value("shmem.max_used_size"),
-      total: value("shmem.total_size"),
+      used: value("shmem.real_used"),
+      max: value("shmem.max_used"),
+      total: value("shmem.total"),
     },
   };
 }

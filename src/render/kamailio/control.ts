@@ -6,6 +6,7 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { integer } from "./quote.ts";
 import { MAX_RPC_BODY, PING_METHOD, rpcMethods } from "../layout.ts";
+import { measureMemory } from "./messageCounters.ts";
 import { limitDump } from "./registrar.ts";
 import { controlTokenInCfg } from "./tokens.ts";
 
@@ -42,7 +43,7 @@ event_route[xhttp:request] {
     xhttp_reply("405", "Method Not Allowed", "text/plain", "GET only\\n");
     exit;
   }
-  if ($hu == "/metrics") {
+  if ($hu == "/metrics") {${measureMemory}
     prom_dispatch();
     exit;
   }

@@ -1,13 +1,14 @@
 /** Modules and their parameters. */
 import type { StructurePlan } from "../../ir/types.ts";
 import { whereAvailable } from "./capabilities.ts";
+import { gaugeParameters } from "./messageCounters.ts";
 import { advertisedHost, integer } from "./quote.ts";
 import { replicationModules } from "./replication.ts";
 import { MTREE_CHARS } from "./routeTables.ts";
 
 /** All in Debian's package `kamailio`. */
 const modules = [
-  "kex", "tm", "tmx", "sl", "rr", "pv", "maxfwd", "sanity", "siputils", "textops", "textopsx", "nathelper",
+  "tm", "tmx", "sl", "rr", "pv", "maxfwd", "sanity", "siputils", "textops", "textopsx", "nathelper",
   "cfgutils", "path",
   "dialog", "db_text", "htable", "mtree", "dispatcher", "xhttp", "jsonrpcs", "xhttp_prom", "ctl",
 ] as const; // prettier-ignore
@@ -97,6 +98,7 @@ const controlParameters: readonly Parameter[] = [
   ["jsonrpcs", "transport", 1],
   ["jsonrpcs", "pretty_format", 0],
   ["xhttp_prom", "xhttp_prom_stats", "all"],
+  ...gaugeParameters,
   ["ctl", "binrpc", "unix:SIPR_RUN_DIR/ctl.sock"],
   ["ctl", "mode", 0o600],
 ];

@@ -6,6 +6,7 @@ import { fromPeer } from "./registrar.ts";
 import { peerRequests, unlessPeer } from "./replication.ts";
 import { failMedia, mediaInReply, mediaWithin, offerMedia } from "./media.ts";
 import { RETRY_AFTER } from "./replies.ts";
+import { countReply } from "./messageCounters.ts";
 import { everyRequest } from "./security.ts";
 import { hideIn, hideInReply, hideWithin } from "./topology.ts";
 
@@ -152,6 +153,6 @@ event_route[tm:local-request] {
 # is sent again for 32 s (RFC 3261 13.3.1.4), longer than its transaction lives.
 reply_route {
   if (dst_port == ${integer("the control port", structure.controlPort)}) drop;
-  if (!t_check_trans() && !is_known_dlg()) drop;${hideInReply(structure)}
+  if (!t_check_trans() && !is_known_dlg()) drop;${countReply}${hideInReply(structure)}
 }
 `.split("\n");

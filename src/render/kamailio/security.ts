@@ -6,6 +6,7 @@ import type { StructurePlan } from "../../ir/types.ts";
 import { cfgText, refuse } from "./quote.ts";
 import { hasRegistrants, registrantPassword } from "./registrants.ts";
 import { exceptPeers } from "./replication.ts";
+import { countRequest, counterParameters } from "./messageCounters.ts";
 import { groups } from "./securityTables.ts";
 import { controlTokenInCfg } from "./tokens.ts";
 
@@ -35,6 +36,7 @@ const LONGER_ANSWER = 48;
 export const renderSecurity = (structure: StructurePlan): readonly string[] =>
   [
     'loadmodule "counters.so"',
+    ...counterParameters,
     // sanity_reply() answers, where the answer may be sent
     'modparam("sanity", "noreply", 1)',
     // else a failed check ends the script before it
@@ -96,7 +98,8 @@ const realmOf = ({ authentication, registrants }: StructurePlan): string => {
 
 /** Lines of `request_route`, before all else. */
 export const everyRequest = (structure: StructurePlan): string =>
-  `  if (is_method("OPTIONS") && $pr == "udp") route(SMALL_OPTIONS);${
+  `${countRequest}
+  if (is_method("OPTIONS") && $pr == "udp") route(SMALL_OPTIONS);${
     structure.rateLimit === true ? "\n  route(RATE_LIMIT);" : ""
   }`;
 

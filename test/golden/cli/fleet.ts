@@ -126,24 +126,18 @@ export const desired: DesiredData = {
 };
 
 const counters = (placed: number, calls: number): PodStats =>
-  parseStats(
-    {
-      "dialog.active_dialogs": String(calls),
-      "dialog.early_dialogs": "2",
-      "dialog.processed_dialogs": String(placed),
-      "dialog.failed_dialogs": "7",
-      "core.rcv_replies_2xx_invite": String(placed - 20),
-      "core.rcv_replies_4xx_invite": "12",
-      "core.rcv_replies_5xx_invite": "8",
-      "core.rcv_requests_invite": String(placed + 31),
-      "sl.403_replies": "30",
-      "sl.404_replies": "1",
-      "shmem.real_used_size": "12582912",
-      "shmem.max_used_size": "25165824",
-      "shmem.total_size": "268435456",
+  parseStats({
+    dialog: { active_dialogs: calls, early_dialogs: 2, processed_dialogs: placed, failed_dialogs: 7 },
+    core: {
+      rcv_replies_2xx_invite: placed - 20,
+      rcv_replies_4xx_invite: 12,
+      rcv_replies_5xx_invite: 8,
+      rcv_requests_invite: placed + 31,
     },
-    { uptime: 93_784 },
-  );
+    sl: { "403_replies": 30, "404_replies": 1 },
+    shmem: { real_used: 12_582_912, max_used: 25_165_824, total: 268_435_456 },
+    uptime: { uptime: 93_784 },
+  });
 export const statistics = (placed: number): readonly Answer<PodStats>[] => [{ pod: a, value: counters(placed, 40) }, { pod: b, value: counters(2 * placed, 55) }, silent];
 
 const NOW = 1_800_000_000;
