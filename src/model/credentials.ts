@@ -3,7 +3,7 @@ import { quote } from "../api/quote.ts";
 import { createHash } from "node:crypto";
 import { refOf, type SipRouter } from "../api/index.ts";
 import { unresolved } from "./issue.ts";
-import { indexOf } from "./lookup.ts";
+import { readSecret } from "./secretTexts.ts";
 import type { Credentials, Issue, Snapshot } from "./types.ts";
 
 const PATH = "spec.authentication.credentialsSecretName";
@@ -16,26 +16,25 @@ export function resolveCredentials(
 ): { readonly credentials?: Credentials; readonly issues: readonly Issue[] } {
   const { authentication } = router.spec;
   if (authentication === undefined) return { issues: [] };
-  const key = `${router.metadata.namespace}/${authentication.credentialsSecretName}`;
-  const secret = indexOf(snapshot).secrets.get(key);
+  const secret = readSecret(snapshot, router.metadata.namespace, authentication.credentialsSecretName);
   if (secret === undefined) return { issues: [] };
+  const { key, salt, texts } = secret;
   const issues: Issue[] = [];
-  const users = Object.entries((secret["data"] ?? {}) as Record<string, unknown>)
+  const users = Object.entries(texts)
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .flatMap(([user, encoded]) => {
-      const read = readHa1(user, authentication.realm, encoded);
+    .flatMap(([user, text]) => {
+      const read = readHa1(user, authentication.realm, text);
       if ("ha1" in read) return [{ user, ha1: read.ha1 }];
       issues.push(unresolved(refOf(router), PATH, "SecretInvalid", `Secret ${key}, key ${quote(user)}: ${read.why}`));
       return [];
     });
-  return issues.length > 0 ? { issues } : { credentials: { salt: secret.metadata.uid ?? key, users }, issues };
+  return issues.length > 0 ? { issues } : { credentials: { salt, users }, issues };
 }
 
-function readHa1(user: string, realm: string, encoded: unknown): { readonly ha1: string } | { readonly why: string } {
+/** `text`: one character for each byte. */
+function readHa1(user: string, realm: string, text: string): { readonly ha1: string } | { readonly why: string } {
   if (!/^[A-Za-z0-9._-]{1,64}$/.test(user))
     return { why: "a user has at most 64 letters, digits, dots, dashes and underscores: rename it." };
-  const value = Buffer.from(typeof encoded === "string" ? encoded : "", "base64");
-  const text = value.toString("latin1");
   if (text === "") return { why: "there is no password: set one, or remove the key." };
   if (/[\r\n]/.test(text)) return { why: "the password holds a line end: write it without one (printf, not echo)." };
   if (text.startsWith("ha1:")) {
@@ -43,11 +42,11 @@ function readHa1(user: string, realm: string, encoded: unknown): { readonly ha1:
     if (/^[0-9a-f]{32}$/.test(hash)) return { ha1: hash };
     return { why: "after ha1: come 32 hexadecimal digits, the MD5 of user:realm:password: correct it." };
   }
-  if (value.length > MAX_PASSWORD_BYTES)
+  if (text.length > MAX_PASSWORD_BYTES)
     return { why: `the password has more than ${MAX_PASSWORD_BYTES} bytes: shorten it.` };
   return {
     ha1: createHash("md5")
-      .update(Buffer.concat([Buffer.from(`${user}:${realm}:`), value]))
+      .update(Buffer.concat([Buffer.from(`${user}:${realm}:`), Buffer.from(text, "latin1")]))
       .digest("hex"),
   };
 }

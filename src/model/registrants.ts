@@ -6,11 +6,10 @@ import { quote } from "../api/quote.ts";
 import { keyOf, refOf, type Key, type PbxBackend, type SipRouter, type Transport } from "../api/index.ts";
 import { canonicalIp, isHostAddress, isPrivate } from "./addresses.ts";
 import { unresolved } from "./issue.ts";
-import { indexOf } from "./lookup.ts";
+import { passwordFault, readSecret } from "./secretTexts.ts";
 import type { Contact, Credentials, Endpoint, Issue, Login, ResolvedSet, Snapshot } from "./types.ts";
 
 const PATH = "spec.registration.secretName";
-const MAX_BYTES = 256;
 
 /** Issues never show a value. A Secret that is not there, or lacks its key, is told by `backendSecretIssues`. */
 export function resolveRegistrant(
@@ -19,19 +18,14 @@ export function resolveRegistrant(
 ): { readonly registrant?: Login; readonly issues: readonly Issue[] } {
   const { registration } = backend.spec;
   if (registration === undefined) return { issues: [] };
-  const key = `${backend.metadata.namespace}/${registration.secretName}`;
-  const secret = indexOf(snapshot).secrets.get(key);
-  const encoded = (secret?.["data"] as Readonly<Record<string, unknown>> | undefined)?.["password"];
-  if (secret === undefined || typeof encoded !== "string" || encoded === "") return { issues: [] };
-  // one character for each byte
-  const password = Buffer.from(encoded, "base64").toString("latin1");
-  const wrong = (why: string) => ({
-    issues: [unresolved(refOf(backend), PATH, "SecretInvalid", `Secret ${key}: ${why}`)],
-  });
-  if (/[\0\r\n]/.test(password))
-    return wrong("the password holds a line end: write it without one (printf, not echo).");
-  if (password.length > MAX_BYTES) return wrong(`the password has more than ${MAX_BYTES} bytes: shorten it.`);
-  return { registrant: { salt: secret.metadata.uid ?? key, username: registration.username, password }, issues: [] };
+  const secret = readSecret(snapshot, backend.metadata.namespace, registration.secretName);
+  const { password = "" } = secret?.texts ?? {};
+  if (secret === undefined || password === "") return { issues: [] };
+  const { key, salt } = secret;
+  const fault = passwordFault(password);
+  if (fault !== undefined)
+    return { issues: [unresolved(refOf(backend), PATH, "SecretInvalid", `Secret ${key}: ${fault}`)] };
+  return { registrant: { salt, username: registration.username, password }, issues: [] };
 }
 
 /** Where the contacts lead that routers know of the backend's user. Sorting is the caller's. */

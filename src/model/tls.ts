@@ -2,7 +2,7 @@
 import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import { refOf, type SipRouter } from "../api/index.ts";
 import { unresolved, wrong } from "./issue.ts";
-import { indexOf } from "./lookup.ts";
+import { readSecret } from "./secretTexts.ts";
 import type { Issue, ResolvedTls, Snapshot } from "./types.ts";
 
 export interface TlsResolution {
@@ -10,7 +10,7 @@ export interface TlsResolution {
   readonly issues: readonly Issue[];
 }
 
-/** A Secret that is not there, or lacks a key, is told elsewhere. */
+/** A Secret that is not there, or lacks a key, is told by `routerSecretIssues`. */
 export function resolveTls(snapshot: Snapshot, router: SipRouter): TlsResolution {
   const ref = refOf(router);
   const listeners = router.spec.listeners
@@ -25,14 +25,13 @@ export function resolveTls(snapshot: Snapshot, router: SipRouter): TlsResolution
     const message = `all TLS listeners show one certificate, that of ${first.name}: name the Secret ${name}, with all host names in its certificate.`;
     return { issues: [wrong(ref, other.path, "NotSupported", message)] };
   }
-  const key = `${ref.namespace}/${name}`;
-  const data = indexOf(snapshot).secrets.get(key)?.["data"] as Readonly<Record<string, unknown>> | undefined;
-  const certificate = textOf(data?.["tls.crt"]);
-  const privateKey = textOf(data?.["tls.key"]);
-  if (certificate === "" || privateKey === "") return { issues: [] };
-  const fault = faultOf(certificate, privateKey, textOf(data?.["ca.crt"]));
-  if (fault !== undefined) return { issues: [unresolved(ref, first.path, "SecretInvalid", `Secret ${key}: ${fault}`)] };
-  const authorities = certificatesIn(textOf(data?.["ca.crt"]));
+  const secret = readSecret(snapshot, ref.namespace, name);
+  const { "tls.crt": certificate = "", "tls.key": privateKey = "", "ca.crt": trusted = "" } = secret?.texts ?? {};
+  if (secret === undefined || certificate === "" || privateKey === "") return { issues: [] };
+  const fault = faultOf(certificate, privateKey, trusted);
+  if (fault !== undefined)
+    return { issues: [unresolved(ref, first.path, "SecretInvalid", `Secret ${secret.key}: ${fault}`)] };
+  const authorities = certificatesIn(trusted);
   return {
     tls: {
       listener: first.name,
@@ -43,9 +42,6 @@ export function resolveTls(snapshot: Snapshot, router: SipRouter): TlsResolution
     issues: [],
   };
 }
-
-const textOf = (base64: unknown): string =>
-  typeof base64 === "string" ? Buffer.from(base64, "base64").toString("latin1") : "";
 
 function faultOf(certificate: string, privateKey: string, authorities: string): string | undefined {
   const parsed = attempt(() => certificatesIn(certificate));
