@@ -2,11 +2,11 @@
  * runner: a small kubelet for pods of one container, run as local processes with addresses given to them. It lays out
  * volumes, starts, supervises, probes and ends processes; a later instance with the same folder takes over what runs.
  */
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { labels } from "../../render/layout.ts";
-import { readFileIfThere } from "./files.ts";
-import { LocalPod, readTermination, type PodOptions } from "./pod.ts";
+import { LocalPod, type PodOptions } from "./pod.ts";
+import { logFileOf, readPods, readTermination } from "./podFolder.ts";
 import { podKey, type ObjectLookup, type PodRecord, type PodStatus } from "./types.ts";
 
 export * from "./types.ts";
@@ -114,22 +114,10 @@ export function createRunner(options: RunnerOptions): Runner {
     },
     terminate,
     signal: async (namespace, name, signal) => find(namespace, name)?.signal(signal),
-    logFile: (namespace, name) => join(folderOf({ namespace, name }), "log"),
+    logFile: (namespace, name) => logFileOf(folderOf({ namespace, name })),
     async release() {
       await Promise.all([...pods.values()].map((pod) => pod.release()));
       pods.clear();
     },
   };
-}
-
-async function readPods(workDir: string): Promise<{ record: PodRecord; folder: string }[]> {
-  const found: { record: PodRecord; folder: string }[] = [];
-  for (const namespace of await readdir(workDir)) {
-    for (const name of await readdir(join(workDir, namespace))) {
-      const folder = join(workDir, namespace, name);
-      const text = await readFileIfThere(join(folder, "pod.json"));
-      if (text !== undefined) found.push({ record: JSON.parse(text) as PodRecord, folder });
-    }
-  }
-  return found;
 }

@@ -2,37 +2,24 @@
  * One pod: its volumes, its process and the supervision of it. A process that ends is started again, with growing pauses,
  * on the data of that moment; one that an earlier instance started is taken over as it runs.
  */
-import { mkdir, rm } from "node:fs/promises";
-import { join } from "node:path";
-import { isCode, readFileIfThere, writeFileAtomic } from "./files.ts";
+import { rm } from "node:fs/promises";
+import { isCode } from "./files.ts";
 import { resolveContainer, type LocalCommand } from "./container.ts";
+import { endProcess } from "./endProcess.ts";
 import { boundLog, logSize, readLogTail } from "./log.ts";
+import { logFileOf, processFileOf, writePodRecord, writeTermination } from "./podFolder.ts";
+import { PodVolumes, type PodVolumesOptions } from "./podVolumes.ts";
 import { describePortInUse, findPortInUse } from "./ports.ts";
 import { startProbes } from "./probes.ts";
-import {
-  adoptProcess,
-  killRemains,
-  readRecord,
-  signalMembers,
-  signalProcess,
-  startProcess,
-  type RunningProcess,
-} from "./process.ts";
-import { runPreStop } from "./preStop.ts";
-import { makeShortPath, removeShortPath, writablePath } from "./shortPath.ts";
-import { hasVersion, resolvePayload, writePayload } from "./volumes.ts";
-import type { Container, ObjectLookup, PodRecord, PodStatus } from "./types.ts";
+import { adoptProcess, killRemains, readRecord, signalMembers, startProcess, type RunningProcess } from "./process.ts";
+import type { Container, PodRecord, PodStatus } from "./types.ts";
 
-export interface PodOptions {
-  readonly folder: string;
-  readonly objects: ObjectLookup;
+export interface PodOptions extends PodVolumesOptions {
   /** see ContainerContext */
   readonly addressOf: (name: string) => string | undefined;
   /** replaces the container's own program */
   readonly program?: string;
   readonly baseEnv: Readonly<Record<string, string>>;
-  /** see WriteOptions */
-  readonly separateSeconds: boolean;
   /** pause before the second restart in a row; doubled each time up to the maximum; forgotten after `resetMs` of running */
   readonly backoff: { readonly baseMs: number; readonly maxMs: number; readonly resetMs: number };
   readonly onChange: (status: PodStatus) => void;
@@ -42,8 +29,6 @@ export interface PodOptions {
 const RETRY_MS = 1000;
 const LOG_CHECK_MS = 10_000;
 const LAST_LINES = 5;
-/** The kubelet gives at least this long after SIGTERM, however long preStop took. */
-const MINIMUM_GRACE_MS = 2000;
 
 type Mutable = { -readonly [Field in keyof Omit<PodStatus, "record">]: PodStatus[Field] };
 
@@ -51,6 +36,7 @@ export class LocalPod {
   readonly record: PodRecord;
   readonly #options: PodOptions;
   readonly #container: Container;
+  readonly #volumes: PodVolumes;
   #process: RunningProcess | undefined;
   #command: LocalCommand | undefined;
   #status: Mutable = {
@@ -69,7 +55,6 @@ export class LocalPod {
   #begin: () => void = () => undefined;
   /** resolves once the process runs and is watched, or it is known that it cannot be started now */
   readonly #begun = new Promise<void>((resolve) => (this.#begin = resolve));
-  #volumeWork: Promise<unknown> = Promise.resolve();
   /** resolves once it is known for the first time whether the pod is ready, or why it cannot be */
   readonly settled = new Promise<void>((resolve) => (this.#settle = resolve));
 
@@ -79,6 +64,7 @@ export class LocalPod {
     this.record = record;
     this.#options = options;
     this.#container = container;
+    this.#volumes = new PodVolumes(record, options);
   }
 
   get status(): PodStatus {
@@ -86,7 +72,7 @@ export class LocalPod {
   }
 
   get logFile(): string {
-    return join(this.#options.folder, "log");
+    return logFileOf(this.#options.folder);
   }
 
   /** `onlyAdopt`: take over a process that runs, but start none (the pod is about to be ended). */
@@ -100,9 +86,7 @@ export class LocalPod {
 
   /** Brings the volumes to the objects' content of now. Returns what is missing, "" when nothing. */
   syncVolumes(): Promise<string> {
-    const work = this.#volumeWork.then(() => this.#writeVolumes());
-    this.#volumeWork = work.catch(() => undefined);
-    return work;
+    return this.#volumes.sync();
   }
 
   /** A pod that waits (for an object, for a port, for its back-off) looks again. */
@@ -131,9 +115,8 @@ export class LocalPod {
 
   async #supervise(onlyAdopt: boolean): Promise<void> {
     const { folder } = this.#options;
-    const recordFile = join(folder, "process.json");
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    await writeFileAtomic(join(folder, "pod.json"), `${JSON.stringify(this.record)}\n`, 0o600);
+    const recordFile = processFileOf(folder);
+    await writePodRecord(folder, this.record);
     let failures = 0;
     let adopted = await adoptProcess(recordFile);
     if (onlyAdopt && adopted === undefined) return;
@@ -258,46 +241,31 @@ export class LocalPod {
     this.#update({ terminating: true });
     const { folder } = this.#options;
     const deadline = Date.now() + graceSeconds * 1000;
-    await writeFileAtomic(join(folder, "terminating"), `${deadline}\n`).catch(() => undefined);
+    await writeTermination(folder, deadline).catch(() => undefined);
     const running = this.#process;
     this.#wake();
     if (running !== undefined) {
       const { preStop, env = {} } = this.#command ?? {};
-      if (preStop !== undefined && graceSeconds > 0)
-        await runPreStop({
-          command: preStop,
-          env,
-          process: running,
-          logFile: this.logFile,
-          deadline,
-          log: this.#options.log,
-        });
-      await signalProcess(running.record, graceSeconds > 0 ? "SIGTERM" : "SIGKILL");
-      const left = graceSeconds > 0 ? Math.max(MINIMUM_GRACE_MS, deadline - Date.now()) : 0;
-      await within(left, running.exited);
-      await killRemains(running.record);
+      const { logFile } = this;
+      const { log } = this.#options;
+      await endProcess({ process: running, preStop, env, graceSeconds, deadline, logFile, log });
     }
     await this.#loop;
-    const last = await readRecord(join(folder, "process.json"));
+    const last = await readRecord(processFileOf(folder));
     if (last !== undefined) await killRemains(last);
     this.#update({ running: false, ready: false, pid: undefined });
-    await removeShortPath(folder);
+    await this.#volumes.remove();
     // its volumes may be written at this very moment
     await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
   }
 
   #resolveCommand(): string {
-    const { objects, addressOf, program, baseEnv, folder } = this.#options;
-    const written = new Set(
-      (this.record.spec.volumes ?? []).filter(({ emptyDir }) => emptyDir !== undefined).map(({ name }) => name),
-    );
-    const volumeFolder = (volume: string): string =>
-      written.has(volume) ? writablePath(folder, volume) : join(folder, "volumes", volume);
+    const { objects, addressOf, program, baseEnv } = this.#options;
     const context = {
       record: this.record,
       objects,
       addressOf,
-      volumeFolder,
+      volumeFolder: (volume: string) => this.#volumes.folderOf(volume),
       baseEnv,
       ...(program === undefined ? {} : { program }),
     };
@@ -308,27 +276,10 @@ export class LocalPod {
   }
 
   async #portProblem(): Promise<string> {
-    const last = await readRecord(join(this.#options.folder, "process.json"));
+    const last = await readRecord(processFileOf(this.#options.folder));
     if (last !== undefined) await killRemains(last);
     const holder = await findPortInUse(this.record.ip, this.#container.ports ?? []);
     return holder === undefined ? "" : describePortInUse(this.record.ip, holder);
-  }
-
-  async #writeVolumes(): Promise<string> {
-    let missing = "";
-    const { folder, separateSeconds, objects } = this.#options;
-    for (const volume of this.record.spec.volumes ?? []) {
-      const target = join(folder, "volumes", volume.name);
-      const payload = resolvePayload(volume, this.record.namespace, objects);
-      if (payload === undefined) {
-        await mkdir(target, { recursive: true, mode: 0o700 });
-        await makeShortPath(folder, volume.name);
-      }
-      // A version that is there goes on when its object is gone: a pod of an old template may be draining.
-      else if (typeof payload === "string") missing ||= (await hasVersion(target)) ? "" : payload;
-      else await writePayload(target, payload, { separateSeconds, now: Date.now });
-    }
-    return missing;
   }
 
   /** `early`: a change of objects ends the pause; the end of the pod always does. */
@@ -351,18 +302,4 @@ export class LocalPod {
     if (this.#status.ready || this.#status.message !== "") this.#settle();
     if (JSON.stringify(this.#status) !== before) this.#options.onChange(this.status);
   }
-}
-
-/** Waits for `done`, but no longer than so many milliseconds. */
-async function within(milliseconds: number, done: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, milliseconds)));
-  await Promise.race([done, late]);
-  clearTimeout(timer);
-}
-
-/** The moment by which a pod that an earlier instance was ending must be gone; undefined when it was not being ended. */
-export async function readTermination(folder: string): Promise<number | undefined> {
-  const text = await readFileIfThere(join(folder, "terminating"));
-  return text === undefined ? undefined : Number(text);
 }
