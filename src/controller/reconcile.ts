@@ -1,4 +1,4 @@
-/** One router from its spec to its objects: resolve, plan, render, secret, apply, prune. The pods are brought along by fleet.ts. */
+/** One router from its spec to its objects: resolve, plan, render, secret, apply, prune. The pods are brought along by reloadFleet.ts. */
 import type { Key, ObjectRef, RawObject, Reason } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
 import { destinationId, setIdOf } from "../ir/setId.ts";
