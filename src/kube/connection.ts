@@ -1,18 +1,16 @@
 /**
- * A thin HTTPS layer over a KubeConfig's authentication: JSON requests and watch streams, by HTTP/2 where the server has it
- * and no proxy is between, else on kept-alive connections.
+ * JSON requests and watch streams to one API server, and the fence after which nothing is written.
  * The generated client lacks server-side apply for every kind and rebuilds each object; here a request is one
- * JSON.stringify and one JSON.parse. Retries nothing but a request that met a kept-alive connection just closed.
+ * JSON.stringify and one JSON.parse. Retries nothing.
  */
-import http from "node:http";
-import https from "node:https";
 import type { KubeConfig } from "@kubernetes/client-node";
 import { ApiError, apiError, parseRequest, unreachable } from "./failure.ts";
 import type { RequestInfo } from "./failure.ts";
 import { OperatorError } from "../errors.ts";
-import { Http2Client, type Answer } from "./http2.ts";
+import type { Answer } from "./http2.ts";
+import { Transport, type Query } from "./transport.ts";
 
-export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
+export type { Query };
 
 export interface RequestOptions {
   readonly query?: Query;
@@ -51,11 +49,6 @@ export interface ConnectionOptions {
   readonly onRequest?: (info: RequestInfo, status: number, seconds: number) => void;
 }
 
-type Agents = { readonly http: http.Agent; readonly https: https.Agent };
-
-/** What was read of a kubeconfig's credentials is used for so long: they may be rotated, and to read them takes time. */
-const AUTH_MS = 1000;
-
 const isOpen = (answer: Answer): boolean => answer.status < 300;
 
 const readBody = async ({ body }: Answer): Promise<unknown> => {
@@ -68,9 +61,6 @@ const readBody = async ({ body }: Answer): Promise<unknown> => {
     return text;
   }
 };
-
-const lowerCase = (headers: Readonly<Record<string, string>> = {}): Record<string, string> =>
-  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 
 /** Splits a stream of JSON lines; a line that does not parse ends the stream with an error. */
 const readLines = async ({ body }: Answer, alive: () => void, onEvent: (event: WatchEvent) => void): Promise<void> => {
@@ -112,122 +102,28 @@ const linkSignals = (sources: readonly (AbortSignal | undefined)[], timeoutMs: n
 };
 
 export const createConnection = (kubeConfig: KubeConfig, options: ConnectionOptions = {}): Connection => {
-  const cluster = kubeConfig.getCurrentCluster();
-  if (!cluster) {
-    throw new OperatorError("SIPR_USAGE", "The kubeconfig has no current context.", {
-      remedy: "Name a kubeconfig with --kubeconfig and a context with --context, or run in a cluster.",
-    });
-  }
-  const server = cluster.server.replace(/\/+$/, "");
+  const transport = new Transport(kubeConfig);
+  const { server } = transport;
   const timeoutMs = options.timeoutMs ?? 30_000;
-  const keepAlive = { keepAlive: true, scheduling: "lifo" as const };
-  const agents: Agents = { http: new http.Agent(keepAlive), https: new https.Agent(keepAlive) };
   const fence = new AbortController();
-
-  let known: { readonly auth: Promise<https.RequestOptions>; readonly until: number } | undefined;
-  const authorize = (): Promise<https.RequestOptions> => {
-    if (known !== undefined && performance.now() < known.until) return known.auth;
-    const read = async (): Promise<https.RequestOptions> => {
-      const auth: https.RequestOptions = {};
-      await kubeConfig.applyToHTTPSOptions(auth);
-      return auth;
-    };
-    known = { auth: read(), until: performance.now() + AUTH_MS };
-    known.auth.catch(() => (known = undefined));
-    return known.auth;
-  };
-
-  const http2 =
-    server.startsWith("https:") && !cluster.proxyUrl
-      ? new Http2Client(new URL(server), async () => {
-          const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername } = await authorize();
-          const given = { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername };
-          return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-        })
-      : undefined;
-
-  const open = async (
-    method: string,
-    url: URL,
-    info: RequestInfo,
-    payload: string | undefined,
-    settings: { contentType?: string | undefined; signal: AbortSignal },
-  ): Promise<Answer> => {
-    const auth = await authorize();
-    const headers = {
-      ...lowerCase(auth.headers as Record<string, string> | undefined),
-      accept: "application/json",
-      "user-agent": "sip-router-operator",
-      ...(payload === undefined
-        ? {}
-        : {
-            "content-type": settings.contentType ?? "application/json",
-            "content-length": Buffer.byteLength(payload),
-          }),
-    };
-    const { signal } = settings;
-    try {
-      const path = `${url.pathname}${url.search}`;
-      const answer = await http2?.send({ method, path, headers, payload, signal });
-      if (answer !== undefined) return answer;
-    } catch (error) {
-      throw unreachable(info, server, error);
-    }
-    const secure = url.protocol === "https:";
-    const request: https.RequestOptions = {
-      ...auth,
-      // a proxy of the kubeconfig needs its own agent; else ours, which keeps connections alive
-      agent: cluster.proxyUrl ? auth.agent : secure ? agents.https : agents.http,
-      method,
-      signal,
-      headers,
-    };
-    const send = (): Promise<Answer> =>
-      new Promise((resolve, reject) => {
-        const sent = (secure ? https : http).request(url, request, (response) => {
-          response.socket.setKeepAlive(true, 15_000);
-          resolve({
-            status: response.statusCode ?? 0,
-            retryAfter: response.headers["retry-after"],
-            body: response,
-          });
-        });
-        sent.once("error", (error: NodeJS.ErrnoException) => {
-          const stale = sent.reusedSocket && (error.code === "ECONNRESET" || error.code === "EPIPE");
-          if (stale && !signal.aborted) resolve(send());
-          else reject(unreachable(info, server, error));
-        });
-        sent.end(payload);
-      });
-    return send();
-  };
-
-  const urlOf = (path: string, query: Query | undefined): URL => {
-    const url = new URL(server + path);
-    for (const [key, value] of Object.entries(query ?? {}))
-      if (value !== undefined) url.searchParams.set(key, String(value));
-    return url;
-  };
 
   return {
     server,
-    async request(method, path, settings = {}) {
+    async request(method, path, { query, body, contentType, signal: given } = {}) {
       const info = parseRequest(method, path, false);
       const writes = method !== "GET";
       if (writes && fence.signal.aborted) throw fence.signal.reason;
-      const limit = linkSignals([settings.signal, writes ? fence.signal : undefined], timeoutMs);
+      const limit = linkSignals([given, writes ? fence.signal : undefined], timeoutMs);
+      const { signal } = limit;
       const began = performance.now();
       let status = 0;
       try {
-        const payload = settings.body === undefined ? undefined : JSON.stringify(settings.body);
-        const answer = await open(method, urlOf(path, settings.query), info, payload, {
-          contentType: settings.contentType,
-          signal: limit.signal,
-        });
-        const body = await readBody(answer);
+        const payload = body === undefined ? undefined : JSON.stringify(body);
+        const answer = await transport.send({ method, path, query, payload, contentType, signal });
+        const said = await readBody(answer);
         ({ status } = answer);
-        if (!isOpen(answer)) throw apiError(info, status, body, answer.retryAfter);
-        return body;
+        if (!isOpen(answer)) throw apiError(info, status, said, answer.retryAfter);
+        return said;
       } catch (error) {
         if (fence.signal.aborted && writes) throw fence.signal.reason;
         throw error instanceof OperatorError ? error : unreachable(info, server, error);
@@ -237,22 +133,21 @@ export const createConnection = (kubeConfig: KubeConfig, options: ConnectionOpti
       }
     },
 
-    async watch(path, settings) {
+    async watch(path, { query: asked, signal: given, quietMs, onEvent }) {
       const info = parseRequest("GET", path, true);
-      const limit = linkSignals([settings.signal], Math.min(timeoutMs, settings.quietMs));
+      const limit = linkSignals([given], Math.min(timeoutMs, quietMs));
+      const { signal } = limit;
       let opened: Answer | undefined;
       try {
-        const answer = await open("GET", urlOf(path, { ...settings.query, watch: true }), info, undefined, {
-          signal: limit.signal,
-        });
+        const answer = await transport.send({ method: "GET", path, query: { ...asked, watch: true }, signal });
         if (!isOpen(answer)) throw apiError(info, answer.status, await readBody(answer), answer.retryAfter);
         opened = answer;
-        const alive = (): void => limit.extend(settings.quietMs);
+        const alive = (): void => limit.extend(quietMs);
         alive();
-        await readLines(answer, alive, settings.onEvent);
+        await readLines(answer, alive, onEvent);
       } catch (error) {
-        if (settings.signal.aborted) return;
-        if (opened && limit.signal.aborted) return http2?.retire(opened.body);
+        if (given.aborted) return;
+        if (opened && signal.aborted) return transport.retire(opened.body);
         throw error instanceof ApiError ? error : unreachable(info, server, error);
       } finally {
         limit.release();
@@ -266,10 +161,6 @@ export const createConnection = (kubeConfig: KubeConfig, options: ConnectionOpti
         }),
       );
     },
-    close() {
-      http2?.close();
-      agents.http.destroy();
-      agents.https.destroy();
-    },
+    close: () => transport.close(),
   };
 };
