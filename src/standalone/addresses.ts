@@ -1,5 +1,5 @@
 /** The pool of addresses that stand for pod IPs, shared out in the order of router name and replica. Pure. */
-import type { Key } from "../api/index.ts";
+import { keyOf, type Key, type RawObject } from "../api/index.ts";
 
 /** A router's wish. */
 export interface Claim {
@@ -11,6 +11,18 @@ export interface Pool {
   readonly addresses: readonly string[];
   /** most replicas of one router; absent: as many as there are addresses */
   readonly maxReplicas?: number;
+}
+
+/** Routers that are not refused want addresses, in the order of their names, whether or not they run yet. */
+export function claimsOf(objects: readonly RawObject[]): Claim[] {
+  return objects.flatMap((object) => {
+    if (object.kind !== "SipRouter") return [];
+    const { conditions } = (object.status ?? {}) as { conditions?: readonly { type: string; status: string }[] };
+    const refused = conditions?.some(({ type, status }) => type === "Accepted" && status === "False") ?? false;
+    const { replicas } = (object.spec ?? {}) as { replicas?: unknown };
+    const router: Key = keyOf(object);
+    return refused ? [] : [{ router, replicas: Number.isInteger(replicas) ? Number(replicas) : 2 }];
+  });
 }
 
 /** The share of each router: as many addresses as it wants, fewer when the pool ends. */

@@ -197,7 +197,7 @@ function newPod(deployment: RawObject, router: Key, hash: string, ip: string, po
   };
 }
 
-export const podView = (pod: PodStatus): PodView => ({
+const podView = (pod: PodStatus): PodView => ({
   namespace: pod.record.namespace,
   name: pod.record.name,
   uid: pod.record.uid,
@@ -208,3 +208,27 @@ export const podView = (pod: PodStatus): PodView => ({
   structureHash: pod.record.annotations[annotations.structureHash] ?? "",
   message: pod.message,
 });
+
+/** As a cluster would show it, as far as anybody here looks. */
+export function podObject(status: PodStatus): RawObject {
+  const { record } = status;
+  const view = podView(status);
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: {
+      name: record.name,
+      namespace: record.namespace,
+      uid: record.uid,
+      labels: { ...record.labels },
+      annotations: { ...record.annotations },
+    },
+    status: {
+      podIP: record.ip,
+      phase: status.phase,
+      ready: view.ready,
+      message: status.message,
+      restartCount: status.restartCount,
+    },
+  };
+}

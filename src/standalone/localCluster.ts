@@ -5,24 +5,17 @@
  * STATE/lock, STATE/status/…yaml, STATE/events.jsonl, STATE/objects/… (owner only), STATE/pods/<namespace>/<pod>/.
  */
 import { join } from "node:path";
-import {
-  decodeSecretData,
-  encodeSecretData,
-  keyOf,
-  refOf,
-  type Key,
-  type ObjectRef,
-  type RawObject,
-} from "../api/index.ts";
+import { decodeSecretData, encodeSecretData, refOf, type Key, type ObjectRef, type RawObject } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
-import type { Change, Cluster } from "../cluster/index.ts";
+import type { Change, Cluster, EventInput, PodView, WorkloadView } from "../cluster/index.ts";
 import type { Log } from "../log.ts";
 import { snapshotOf } from "../model/snapshot.ts";
-import type { Claim, Pool } from "./addresses.ts";
-import { createDeployments, podView } from "./deployments.ts";
+import type { Snapshot } from "../model/types.ts";
+import { claimsOf, type Pool } from "./addresses.ts";
+import { createDeployments, podObject, type Deployments } from "./deployments.ts";
 import { OwnedObjects, routerOf } from "./ownedObjects.ts";
 import { describeRef, type ParsedResources, type ResourceError } from "./resources.ts";
-import { createRunner, type PodRecord, type PodStatus } from "./runner/index.ts";
+import { createRunner, mountedObjects, type PodStatus, type Runner } from "./runner/index.ts";
 import { StatusFiles } from "./statusFiles.ts";
 import { UserObjects } from "./userObjects.ts";
 import { watchResources, type ResourceWatch } from "./watchFolder.ts";
@@ -47,188 +40,222 @@ export interface LocalCluster extends Cluster {
 
 /** Kinds that get a file below STATE/status. */
 const withStatus = new Set(["SipRouter", "PbxBackend"]);
+const now = (): Date => new Date();
 
-export function createLocalCluster(options: LocalClusterOptions): LocalCluster {
-  const { log, state } = options;
-  const now = (): Date => new Date();
-  const user = new UserObjects(now);
-  const owned = new OwnedObjects(state);
-  const statusFiles = new StatusFiles(state);
-  const listeners: ((change: Change) => void)[] = [];
-  let watch: ResourceWatch | undefined;
-  let lastErrors = "[]";
-  let remembered: readonly RawObject[] = [];
-  let snapshot: ReturnType<typeof snapshotOf> | undefined;
-  let started = false;
-  let starting: Promise<void> | undefined;
-  let reconcileTimer: NodeJS.Immediate | undefined;
+export const createLocalCluster = (options: LocalClusterOptions): LocalCluster => new FolderCluster(options);
 
-  const runner = createRunner({
-    workDir: join(state, "pods"),
-    objects: {
-      get: (kind, namespace, name) => owned.get({ kind, namespace, name }) ?? user.get({ kind, namespace, name }),
-    },
-    ...(options.kamailio === undefined ? {} : { program: options.kamailio }),
-    baseEnv: options.baseEnv,
-    onChange: (status, gone) => podChanged(status, gone),
-    log: (message) => log.warn({}, message),
-  });
-  const deployments = createDeployments({
-    runner,
-    owned,
-    pool: options.pool,
-    claims: () => claimsOf(user.list()),
-    log: (message) => log.warn({}, message),
-  });
+class FolderCluster implements LocalCluster {
+  readonly #options: LocalClusterOptions;
+  readonly #user = new UserObjects(now);
+  readonly #owned: OwnedObjects;
+  readonly #statusFiles: StatusFiles;
+  readonly #runner: Runner;
+  readonly #deployments: Deployments;
+  readonly #listeners: ((change: Change) => void)[] = [];
+  #watch: ResourceWatch | undefined;
+  #lastErrors = "[]";
+  #remembered: readonly RawObject[] = [];
+  #snapshot: Snapshot | undefined;
+  #starting: Promise<void> | undefined;
+  #started = false;
+  #reconcileTimer: NodeJS.Immediate | undefined;
 
-  const tell = (change: Change): void => {
-    snapshot = undefined;
-    for (const listener of listeners) listener(change);
-  };
-  /** Soon, once for many changes. */
-  const reconcileSoon = (): void => {
-    if (!started || reconcileTimer !== undefined) return;
-    reconcileTimer = setImmediate(() => {
-      reconcileTimer = undefined;
-      deployments.reconcile();
+  constructor(options: LocalClusterOptions) {
+    const { state, pool, kamailio, baseEnv } = options;
+    const log = (message: string): void => options.log.warn({}, message);
+    this.#options = options;
+    this.#owned = new OwnedObjects(state);
+    this.#statusFiles = new StatusFiles(state);
+    this.#runner = createRunner({
+      workDir: join(state, "pods"),
+      objects: {
+        get: (kind, namespace, name) =>
+          this.#owned.get({ kind, namespace, name }) ?? this.#user.get({ kind, namespace, name }),
+      },
+      ...(kamailio === undefined ? {} : { program: kamailio }),
+      baseEnv,
+      onChange: (status, gone) => this.#podChanged(status, gone),
+      log,
     });
-  };
+    this.#deployments = createDeployments({
+      runner: this.#runner,
+      owned: this.#owned,
+      pool,
+      claims: () => claimsOf(this.#user.list()),
+      log,
+    });
+  }
 
-  const podChanged = (status: PodStatus, gone: boolean): void => {
-    const object = podObject(status);
-    const ref = refOf(object);
-    tell(gone ? { ...ref, previous: object } : { ...ref, object });
-    reconcileSoon();
-  };
+  start(): Promise<void> {
+    return (this.#starting ??= this.#start());
+  }
 
-  const syncVolumesOf = async (changes: readonly Change[]): Promise<void> => {
-    const ids = new Set(changes.filter(({ kind }) => kind === "ConfigMap" || kind === "Secret").map(describeRef));
-    if (ids.size > 0) await runner.syncVolumes((record) => mounted(record).some((ref) => ids.has(describeRef(ref))));
-  };
+  async #start(): Promise<void> {
+    await this.#owned.load();
+    this.#remembered = await this.#statusFiles.read();
+    for (const object of this.#remembered) this.#user.remember(object);
+    const onUpdate = (resources: ParsedResources): void => this.#resourcesChanged(resources);
+    this.#watch = await watchResources(this.#options.resources, { onUpdate });
+    await this.#runner.load();
+    this.#started = true;
+    await this.#collectGarbage();
+    await this.#runner.syncVolumes();
+    this.#deployments.reconcile();
+  }
 
-  const remove = async (ref: ObjectRef): Promise<void> => {
-    const change = await owned.remove(ref);
-    if (change !== undefined) tell(change);
-    reconcileSoon();
-  };
+  async stop(): Promise<void> {
+    this.#watch?.stop();
+    clearImmediate(this.#reconcileTimer);
+    this.#started = false;
+    await this.#runner.release();
+    await this.#statusFiles.flush();
+  }
 
-  /** What the garbage collector of a cluster does: objects whose owner is gone go too. */
-  const collectGarbage = async (): Promise<void> => {
-    for (const object of owned.list()) {
-      const owners = (object.metadata.ownerReferences ?? []) as { kind: string; name: string }[];
-      const orphan =
-        owners.length > 0 &&
-        !owners.some(({ kind, name }) => user.get({ kind, name, namespace: object.metadata.namespace }) !== undefined);
-      if (orphan) await remove(refOf(object));
-    }
-  };
+  endAll(): Promise<void> {
+    return this.#deployments.endAll();
+  }
 
-  const resourcesChanged = (resources: ParsedResources): void => {
+  onChange(listener: (change: Change) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  snapshot(): Snapshot {
+    return (this.#snapshot ??= snapshotOf(this.#user.list()));
+  }
+
+  pods(router: Key): readonly PodView[] {
+    return this.#deployments.pods(router);
+  }
+
+  workload(router: Key): WorkloadView | undefined {
+    return this.#deployments.workload(router);
+  }
+
+  owned(kind: string, namespace: string, name: string): RawObject | undefined {
+    return this.#owned.get({ kind, namespace, name });
+  }
+
+  async apply(objects: readonly RawObject[]): Promise<void> {
+    for (const object of objects) await this.#store(object);
+    this.#reconcileSoon();
+  }
+
+  async prune(router: Key, keep: readonly ObjectRef[]): Promise<void> {
+    const kept = new Set(keep.map(describeRef));
+    for (const object of this.#owned.of(router))
+      if (!kept.has(describeRef(refOf(object)))) await this.#remove(refOf(object));
+  }
+
+  async ensureSecret(
+    secret: RawObject,
+    generate: Parameters<Cluster["ensureSecret"]>[1],
+  ): ReturnType<Cluster["ensureSecret"]> {
+    const existing = this.#owned.get(refOf(secret));
+    const present = existing === undefined ? {} : decodeSecretData(existing);
+    const made = generate(present);
+    const missing = Object.entries(made).filter(([key]) => !present[key]);
+    if (existing !== undefined && missing.length === 0) return present;
+    const data = { ...present, ...Object.fromEntries(missing) };
+    await this.#store({ ...(existing ?? secret), data: encodeSecretData(data) });
+    return data;
+  }
+
+  touchPod(pod: PodView): Promise<void> {
+    return this.#runner.syncVolumes((record) => record.uid === pod.uid);
+  }
+
+  async writeStatus(ref: ObjectRef, status: object): Promise<void> {
+    const object = this.#user.setStatus(ref, status);
+    this.#snapshot = undefined;
+    if (object !== undefined) await this.#statusFiles.write(object);
+  }
+
+  emit(ref: ObjectRef, event: EventInput): void {
+    this.#options.log.info({ object: describeRef(ref), reason: event.reason, type: event.type }, event.message);
+    void this.#statusFiles.event(ref, event, now()).catch(() => undefined);
+  }
+
+  #resourcesChanged(resources: ParsedResources): void {
     const errors = JSON.stringify(resources.errors);
-    if (errors !== lastErrors) options.onResourceErrors(resources.errors);
-    lastErrors = errors;
+    if (errors !== this.#lastErrors) this.#options.onResourceErrors(resources.errors);
+    this.#lastErrors = errors;
     // A file that is broken since the start holds objects that an earlier instance knew: they go on.
-    if (resources.errors.length === 0) remembered = [];
+    if (resources.errors.length === 0) this.#remembered = [];
     const present = new Set(resources.objects.map((object) => describeRef(refOf(object))));
-    const kept = remembered.filter((object) => !present.has(describeRef(refOf(object))));
-    const changes = user.update([...resources.objects, ...kept]);
+    const kept = this.#remembered.filter((object) => !present.has(describeRef(refOf(object))));
+    const changes = this.#user.update([...resources.objects, ...kept]);
     if (changes.length === 0) return;
     for (const change of changes) {
       if (withStatus.has(change.kind))
-        void fileOf(change).catch((error: unknown) => log.warn({ err: error }, "a status file could not be written"));
-      if (started) tell(change);
+        void this.#writeFile(change).catch(this.#warn("a status file could not be written"));
+      if (this.#started) this.#tell(change);
     }
-    snapshot = undefined;
-    if (!started) return;
-    void syncVolumesOf(changes)
-      .then(collectGarbage)
-      .catch((error: unknown) => log.warn({ err: error }, "a change of the resources could not be taken over"));
-    reconcileSoon();
-  };
-  const fileOf = (change: Change): Promise<void> =>
-    change.object === undefined ? statusFiles.remove(change) : statusFiles.write(change.object);
+    this.#snapshot = undefined;
+    if (!this.#started) return;
+    void this.#syncVolumesOf(changes)
+      .then(() => this.#collectGarbage())
+      .catch(this.#warn("a change of the resources could not be taken over"));
+    this.#reconcileSoon();
+  }
 
-  const store = async (object: RawObject): Promise<Change | undefined> => {
-    const other = user.get(refOf(object));
-    if (other !== undefined) throw notOwned(object);
-    const change = await owned.put(object);
-    if (change !== undefined) {
-      tell(change);
-      await syncVolumesOf([change]);
+  #warn(message: string): (error: unknown) => void {
+    return (error) => this.#options.log.warn({ err: error }, message);
+  }
+
+  #writeFile(change: Change): Promise<void> {
+    return change.object === undefined ? this.#statusFiles.remove(change) : this.#statusFiles.write(change.object);
+  }
+
+  #podChanged(status: PodStatus, gone: boolean): void {
+    const object = podObject(status);
+    const ref = refOf(object);
+    this.#tell(gone ? { ...ref, previous: object } : { ...ref, object });
+    this.#reconcileSoon();
+  }
+
+  #tell(change: Change): void {
+    this.#snapshot = undefined;
+    for (const listener of this.#listeners) listener(change);
+  }
+
+  /** Soon, once for many changes. */
+  #reconcileSoon(): void {
+    if (!this.#started || this.#reconcileTimer !== undefined) return;
+    this.#reconcileTimer = setImmediate(() => {
+      this.#reconcileTimer = undefined;
+      this.#deployments.reconcile();
+    });
+  }
+
+  async #syncVolumesOf(changes: readonly Change[]): Promise<void> {
+    const ids = new Set(changes.filter(({ kind }) => kind === "ConfigMap" || kind === "Secret").map(describeRef));
+    if (ids.size === 0) return;
+    await this.#runner.syncVolumes((record) => mountedObjects(record).some((ref) => ids.has(describeRef(ref))));
+  }
+
+  async #store(object: RawObject): Promise<void> {
+    if (this.#user.get(refOf(object)) !== undefined) throw notOwned(object);
+    const change = await this.#owned.put(object);
+    if (change === undefined) return;
+    this.#tell(change);
+    await this.#syncVolumesOf([change]);
+  }
+
+  async #remove(ref: ObjectRef): Promise<void> {
+    const change = await this.#owned.remove(ref);
+    if (change !== undefined) this.#tell(change);
+    this.#reconcileSoon();
+  }
+
+  /** What the garbage collector of a cluster does: objects whose owner is gone go too. */
+  async #collectGarbage(): Promise<void> {
+    for (const object of this.#owned.list()) {
+      const { namespace, ownerReferences = [] } = object.metadata;
+      const owners = ownerReferences as { kind: string; name: string }[];
+      const isOwned = owners.some(({ kind, name }) => this.#user.get({ kind, name, namespace }) !== undefined);
+      if (owners.length > 0 && !isOwned) await this.#remove(refOf(object));
     }
-    return change;
-  };
-
-  const start = async (): Promise<void> => {
-    await owned.load();
-    remembered = await statusFiles.read();
-    for (const object of remembered) user.remember(object);
-    watch = await watchResources(options.resources, { onUpdate: resourcesChanged });
-    await runner.load();
-    started = true;
-    await collectGarbage();
-    await runner.syncVolumes();
-    deployments.reconcile();
-  };
-
-  return {
-    start: () => (starting ??= start()),
-    async stop() {
-      watch?.stop();
-      clearImmediate(reconcileTimer);
-      started = false;
-      await runner.release();
-      await statusFiles.flush();
-    },
-    endAll: () => deployments.endAll(),
-    onChange: (listener) => void listeners.push(listener),
-
-    snapshot: () => (snapshot ??= snapshotOf(user.list())),
-    pods: (router) => deployments.pods(router),
-    workload: (router) => deployments.workload(router),
-    owned: (kind, namespace, name) => owned.get({ kind, namespace, name }),
-
-    async apply(objects) {
-      for (const object of objects) await store(object);
-      reconcileSoon();
-    },
-    async prune(router, keep) {
-      const kept = new Set(keep.map(describeRef));
-      for (const object of owned.of(router)) if (!kept.has(describeRef(refOf(object)))) await remove(refOf(object));
-    },
-    async ensureSecret(secret, generate) {
-      const existing = owned.get(refOf(secret));
-      const present = existing === undefined ? {} : decodeSecretData(existing);
-      const made = generate(present);
-      const missing = Object.entries(made).filter(([key]) => !present[key]);
-      if (existing !== undefined && missing.length === 0) return present;
-      const data = { ...present, ...Object.fromEntries(missing) };
-      await store({ ...(existing ?? secret), data: encodeSecretData(data) });
-      return data;
-    },
-    touchPod: (pod) => runner.syncVolumes((record) => record.uid === pod.uid),
-    async writeStatus(ref, status) {
-      const object = user.setStatus(ref, status);
-      snapshot = undefined;
-      if (object !== undefined) await statusFiles.write(object);
-    },
-    emit(ref, event) {
-      log.info({ object: describeRef(ref), reason: event.reason, type: event.type }, event.message);
-      void statusFiles.event(ref, event, now()).catch(() => undefined);
-    },
-  };
-}
-
-/** Routers that are not refused want addresses, in the order of their names, whether or not they run yet. */
-function claimsOf(objects: readonly RawObject[]): Claim[] {
-  return objects.flatMap((object) => {
-    if (object.kind !== "SipRouter") return [];
-    const { conditions } = (object.status ?? {}) as { conditions?: readonly { type: string; status: string }[] };
-    const refused = conditions?.some(({ type, status }) => type === "Accepted" && status === "False") ?? false;
-    const { replicas } = (object.spec ?? {}) as { replicas?: unknown };
-    const router: Key = keyOf(object);
-    return refused ? [] : [{ router, replicas: Number.isInteger(replicas) ? Number(replicas) : 2 }];
-  });
+  }
 }
 
 const notOwned = (object: RawObject): OperatorError =>
@@ -237,40 +264,3 @@ const notOwned = (object: RawObject): OperatorError =>
     `${describeRef(refOf(object))} is needed by SipRouter ${routerOf(object) ?? ""} but the resources folder has an object of that name; it was left as it is`,
     { remedy: `Rename the SipRouter, or remove or rename the ${object.kind}.` },
   );
-
-function podObject(status: PodStatus): RawObject {
-  const { record } = status;
-  const view = podView(status);
-  return {
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: {
-      name: record.name,
-      namespace: record.namespace,
-      uid: record.uid,
-      labels: { ...record.labels },
-      annotations: { ...record.annotations },
-    },
-    status: {
-      podIP: record.ip,
-      phase: status.phase,
-      ready: view.ready,
-      message: status.message,
-      restartCount: status.restartCount,
-    },
-  };
-}
-
-/** ConfigMaps and Secrets that the pod's volumes are made of. */
-function mounted(record: PodRecord): ObjectRef[] {
-  const refs: ObjectRef[] = [];
-  const { namespace } = record;
-  for (const volume of record.spec.volumes ?? []) {
-    for (const { configMap, secret } of volume.projected?.sources ?? [volume]) {
-      if (configMap?.name !== undefined) refs.push({ kind: "ConfigMap", namespace, name: configMap.name });
-      const name = secret?.secretName ?? secret?.name;
-      if (name !== undefined) refs.push({ kind: "Secret", namespace, name });
-    }
-  }
-  return refs;
-}

@@ -11,6 +11,7 @@ import { podKey, type ObjectLookup, type PodRecord, type PodStatus } from "./typ
 
 export * from "./types.ts";
 export { readFileIfThere, writeFileAtomic } from "./files.ts";
+export { mountedObjects } from "./volumes.ts";
 export { identifySelf, isAlive, type ProcessIdentity } from "./proc.ts";
 
 export interface RunnerOptions {

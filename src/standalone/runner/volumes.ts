@@ -6,8 +6,9 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, readlink, rename, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { dirname, join, normalize } from "node:path";
+import type { ObjectRef } from "../../api/index.ts";
 import { isCode } from "./files.ts";
-import type { DataObject, KeyToPath, ObjectLookup, ObjectSource, Volume } from "./types.ts";
+import type { DataObject, KeyToPath, ObjectLookup, ObjectSource, PodRecord, Volume } from "./types.ts";
 
 /** Path in the volume to content. */
 export type Payload = ReadonlyMap<string, { readonly content: Buffer; readonly mode: number }>;
@@ -38,6 +39,16 @@ export function resolvePayload(volume: Volume, namespace: string, objects: Objec
     }
   }
   return (volume.configMap ?? volume.secret ?? volume.projected) ? payload : undefined;
+}
+
+/** ConfigMaps and Secrets that the pod's volumes are made of. */
+export function mountedObjects({ namespace, spec }: PodRecord): ObjectRef[] {
+  return (spec.volumes ?? []).flatMap((volume) =>
+    [...sourcesOf(volume)].flatMap(([kind, { secretName, name }]) => {
+      const source = kind === "Secret" ? (secretName ?? name) : name;
+      return source === undefined ? [] : [{ kind, namespace, name: source }];
+    }),
+  );
 }
 
 function* sourcesOf(volume: Volume): Generator<["ConfigMap" | "Secret", ObjectSource]> {
