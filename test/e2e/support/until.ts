@@ -11,7 +11,7 @@ export const until = <Value>(
   return often(
     what,
     async () => {
-      await new Promise((resolve) => setTimeout(resolve, next - Date.now()));
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, next - Date.now())));
       next = Date.now() + 300;
       return look();
     },
