@@ -4,7 +4,7 @@ import type { ControlAddress, PodReading } from "../kamailio/types.ts";
 import { CONTROL_PORT } from "../render/layout.ts";
 import { backendStatusKey, routerStatusKey, tellBackends, usablePods, type Context } from "./context.ts";
 import { FAILED_POLLS, isRight } from "./observations.ts";
-import { takeContacts } from "./registered.ts";
+import { takeContacts } from "./takeContacts.ts";
 import { targetOf } from "./restore.ts";
 import type { RouterState } from "./state.ts";
 

@@ -17,8 +17,8 @@ import {
 } from "./context.ts";
 import type { RunInfo, RunResult } from "./queue.ts";
 import { findGood, servedObjects, targetOf } from "./restore.ts";
-import { controlSecretOf } from "./secret.ts";
-import { shareUnchanged } from "./share.ts";
+import { controlSecretOf } from "./controlSecret.ts";
+import { shareUnchanged } from "./shareUnchanged.ts";
 import { lastPlanOf } from "./storedSets.ts";
 import { isKnown, keepLastDestinations, newRouterState, sameTables, type Planned, type RouterState } from "./state.ts";
 

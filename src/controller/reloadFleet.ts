@@ -19,7 +19,7 @@ import { dataConfigOf, withNonce } from "./reconcile.ts";
 import { isRight } from "./observations.ts";
 import { addressOf, readUnknown } from "./podReading.ts";
 import type { RunResult } from "./queue.ts";
-import { takeContacts } from "./registered.ts";
+import { takeContacts } from "./takeContacts.ts";
 import { isRestoring, keepGood, retryHalted, stopChange, targetOf } from "./restore.ts";
 import { failed, markInSync, retarget, took } from "./progress.ts";
 import { newProgress, type PodProgress, type RouterState } from "./state.ts";
