@@ -20,7 +20,7 @@ export interface RunBy {
 }
 
 /** Folders of this repository whose files the pages name in `code`. */
-const repositoryPath = /^(?:src|docs|hack|test|config|crds|charts)\/[\w./-]*$/;
+const repositoryPath = /^(?:src|docs|hack|test|config|crds|charts|images)\/[\w./-]*$/;
 
 /** Of a page, or undefined; paths are from the root of the repository. */
 export type Read = (path: string) => string | undefined;
@@ -80,7 +80,7 @@ export function checkCommands(
 }
 
 export function checkDocs(root: string): string[] {
-  const paths = globSync("{*.md,docs/**/*.md,config/examples/**/*.md}", { cwd: root }).toSorted();
+  const paths = globSync("{*.md,hack/README.md,docs/**/*.md,config/examples/**/*.md}", { cwd: root }).toSorted();
   const pages = paths.map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }));
   const blocks = pages.flatMap(({ text }) => blocksOf(text)).filter(isShell);
   const read = (path: string) => (existsSync(join(root, path)) ? readFileSync(join(root, path), "utf8") : undefined);

@@ -1,6 +1,7 @@
 /**
  * cli: `kubectl sip`. The command line (`commandLine/`) calls a command (`commands/`), which asks a fleet (`fleet/`), gives
- * the answers to a pure view (`views/`) and prints that as text or data (`print/`). Here: one run of it, and its exit code.
+ * the answers to a pure view (`views/`) and prints that as text or data (`print/`); `ui/` is the page of `kubectl sip ui`.
+ * Here: one run of it, and its exit code.
  */
 import { Command, CommanderError } from "commander";
 import { OperatorError } from "../errors.ts";

@@ -1,9 +1,10 @@
-/** What the commands share: what they may use of their process, and how they are ended. */
+/**
+ * commands: one file for each command of `sip-router-operator`; wiring, and the words the user sees. Here is what they
+ * share: what they may use of their process, and how they are ended.
+ */
 import { OperatorError } from "../errors.ts";
 
-/**
- * commands: one file for each command of `sip-router-operator`; wiring, and the words the user sees. This is what a command
- * may use of its process: passed in by `main.ts`, which touches `process`. */
+/** What a command may use of its process: passed in by `main.ts`, which touches `process`. */
 export interface CommandIO {
   stdout(line: string): void;
   stderr(line: string): void;

@@ -1,6 +1,7 @@
 /**
- * ir: a resolved router becomes a {@link RouterPlan}: what Kamailio must be and must know. Pure; the same input in any
- * order gives the same plan, deep-frozen.
+ * ir: a resolved router becomes a {@link RouterPlan}, the intermediate representation: what Kamailio must be (structure)
+ * and what it must know (data). No Kubernetes and no Kamailio syntax. Pure; the same input in any order gives the same plan,
+ * sorted, hashed, deep-frozen.
  */
 export * from "./types.ts";
 export { buildPlan } from "./build.ts";

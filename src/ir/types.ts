@@ -1,7 +1,4 @@
-/**
- * ir: the intermediate representation of one router: what Kamailio must be (structure) and what it must know (data).
- * Sorted, frozen, hashed; no Kubernetes and no Kamailio syntax.
- */
+/** The plan of one router: what Kamailio must be (structure) and what it must know (data). */
 import type { Algorithm, Callers, SipRouterSpec, Transport } from "../api/index.ts";
 
 /** All that `kamailio.cfg` depends on. A change here rolls the Deployment. */

@@ -1,4 +1,7 @@
-/** The {@link Cluster} on the Kubernetes API: caches fed by watches, writes by server-side apply. */
+/**
+ * kube: the {@link Cluster} on the Kubernetes API: caches fed by watches (`reflector.ts`, `caches.ts`), writes by server-side
+ * apply (`apply.ts`, `status.ts`, `events.ts`) by whoever leads (`leader.ts`), all on one connection (`connection.ts`).
+ */
 import { hostname } from "node:os";
 import type { KubeConfig } from "@kubernetes/client-node";
 import type { Key, ObjectRef, RawObject } from "../api/index.ts";

@@ -1,6 +1,4 @@
-/**
- * model: raw objects, read together as one snapshot, become a resolved router or a list of issues. Pure.
- */
+/** What goes in (a snapshot), what comes out (a resolved router), and what may be wrong with it (issues). */
 import type {
   Algorithm,
   PbxBackend,

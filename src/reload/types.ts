@@ -1,7 +1,4 @@
-/**
- * reload: `decide` is pure: from what must run and what does run to the next action, with its reason; `execute` performs
- * one action. Used one pod at a time.
- */
+/** The actions that bring a pod to what it must run, and what was decided of one pod. */
 import type { DispatcherEntry } from "../render/types.ts";
 
 export type ReloadAction =

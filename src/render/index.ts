@@ -1,5 +1,6 @@
 /**
- * render: a plan becomes the text of Kamailio's files and Kubernetes objects. Pure; equal plans give equal bytes.
+ * render: a plan becomes the text of Kamailio's files (`kamailio/`) and Kubernetes objects (`objects/`). One quoting function
+ * per quoting context. Pure; equal plans give equal bytes.
  */
 import { OperatorError } from "../errors.ts";
 import type { RouterPlan } from "../ir/types.ts";

@@ -1,7 +1,4 @@
-/**
- * render: plan to text and Kubernetes objects. One quoting function per quoting context; shuffled input gives identical
- * bytes.
- */
+/** What rendering gives: files and objects, and what a running Kamailio must be read back with. */
 import type { RawObject } from "../api/index.ts";
 
 /** One line of `dispatcher.list`, and what `dispatcher.list` must answer for it. */

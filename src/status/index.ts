@@ -1,6 +1,7 @@
 /**
- * status: from what is known of an object to its whole status and the Events about it. Pure: the time is an argument,
- * the same input gives the same bytes, and a condition's time moves only when it flips.
+ * status: from what is known of an object to its whole status and the Events about it, by ordered chains of checks
+ * (`checks.ts`). Pure: the time is an argument, the same input gives the same bytes, and a condition's time moves only when
+ * it flips.
  */
 export * from "./types.ts";
 export { buildRouterStatus } from "./router.ts";

@@ -1,6 +1,4 @@
-/**
- * status: ordered chains of pure checks, each `(input) -> {status, reason, message}`; merge keeps transition times.
- */
+/** What a status is computed from, and what a check says. */
 import type { AmiView } from "../ami/types.ts";
 import type { Condition, Key, PodState, RawObject, Reason } from "../api/index.ts";
 import type { ObservedDestination, PodReading } from "../kamailio/types.ts";

@@ -1,4 +1,7 @@
-/** What the commands have in common: which routers, how answers are printed once or again and again, which exit code. */
+/**
+ * cli/commands: one file for each command or group of alike ones: it asks the fleet, hands the answers to a view, gives the
+ * exit code. Here is what they have in common: which routers, how answers are printed once or again and again.
+ */
 import { OperatorError } from "../../errors.ts";
 import type { PbxBackend, SipRouter } from "../../api/index.ts";
 import { keyOf } from "../../api/index.ts";

@@ -1,4 +1,7 @@
-/** `-o`, colours, exit codes and the end of every command: what was answered, and by whom it was not. */
+/**
+ * cli/print: how commands write, whatever it is that they write. Here: `-o`, colours, exit codes and the end of every
+ * command: what was answered, and by whom it was not.
+ */
 import { dump } from "js-yaml";
 import type { CommandIO } from "../../commands/io.ts";
 import { OperatorError } from "../../errors.ts";

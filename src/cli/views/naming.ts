@@ -1,4 +1,7 @@
-/** From what Kamailio says (set numbers, addresses) back to the names of resources. Pure. */
+/**
+ * cli/views: answers of a fleet to what the user reads, or to the data behind it; one file or more for each command. Pure.
+ * Here is what they share: from what Kamailio says (set numbers, addresses) back to the names of resources.
+ */
 import type { PbxBackend, SipRouter } from "../../api/index.ts";
 import { setIdOf } from "../../ir/setId.ts";
 import { assignSetIds } from "../../model/sets.ts";

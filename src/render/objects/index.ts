@@ -1,4 +1,4 @@
-/** The Kubernetes objects of one router. Pure. */
+/** render/objects: the Kubernetes objects of one router. Pure. */
 import { encodeSecretData, API_VERSION, type ObjectMeta, type RawObject } from "../../api/index.ts";
 import type { RouterPlan } from "../../ir/types.ts";
 import { hasReplication } from "../kamailio/replication.ts";

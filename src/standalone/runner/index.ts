@@ -1,5 +1,5 @@
 /**
- * runner: a small kubelet for pods of one container, run as local processes with addresses given to them. It lays out
+ * standalone/runner: a small kubelet for pods of one container, run as local processes with addresses given to them. It lays out
  * volumes, starts, supervises, probes and ends processes; a later instance with the same folder takes over what runs.
  */
 import { mkdir } from "node:fs/promises";
