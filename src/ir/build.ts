@@ -1,7 +1,7 @@
 /** A resolved router to its plan. */
 import { CONTROL_PORT, type SipRouterSpec, type Transport } from "../api/index.ts";
 import type { ResolvedRouter } from "../model/index.ts";
-import { buildCaps, hasCaps } from "./caps.ts";
+import { buildCaps, hasCaps } from "./maxCalls.ts";
 import { buildSet } from "./destinations.ts";
 import { deepFreeze } from "./freeze.ts";
 import { hashOf } from "./hash.ts";

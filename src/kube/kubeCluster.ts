@@ -18,7 +18,7 @@ import { kindInfo, ownedKinds, pathOf, userKinds } from "./kinds.ts";
 import type { Log } from "../log.ts";
 import { OperatorShell } from "./operator.ts";
 import type { WatchSpec } from "./operator.ts";
-import { SecretReferences } from "./references.ts";
+import { SecretReferences } from "./secretReferences.ts";
 import { watchServedSchema } from "./servedSchema.ts";
 import { writeStatus } from "./status.ts";
 import { podView, workloadView } from "./views.ts";

@@ -4,7 +4,7 @@ import type { RouterPlan } from "../ir/types.ts";
 import { renderConfig } from "./kamailio/config.ts";
 import { certificateTable } from "./kamailio/certificate.ts";
 import { buildEntries, DISPATCHER_FILE, parseDispatcherList, renderDispatcherList } from "./kamailio/dispatcherList.ts";
-import { capsTable } from "./kamailio/caps.ts";
+import { capsTable } from "./kamailio/maxCalls.ts";
 import type { DataTableFile } from "./kamailio/dataTable.ts";
 import { DRAIN_FILE, renderDrainScript } from "./kamailio/drain.ts";
 import { mediaSockets, parseMediaFile, renderMediaFile } from "./kamailio/media.ts";

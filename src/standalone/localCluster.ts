@@ -3,6 +3,7 @@
  * folder, Deployments as local processes.
  *
  * STATE/lock, STATE/status/…yaml, STATE/events.jsonl, STATE/objects/… (owner only), STATE/pods/<namespace>/<pod>/.
+ * Status, objects and pods are read by `kubectl sip --state`, too (`src/cli/fleet/stateFleet.ts`).
  */
 import { join } from "node:path";
 import { decodeSecretData, encodeSecretData, refOf, type Key, type ObjectRef, type RawObject } from "../api/index.ts";

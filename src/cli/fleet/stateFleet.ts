@@ -1,4 +1,7 @@
-/** The fleet of a standalone, read from its state folder with the rights of the folder's owner. */
+/**
+ * The fleet of a standalone, read from its state folder (laid out by `src/standalone/localCluster.ts` and `podFolder.ts` of its
+ * runner) with the rights of the folder's owner.
+ */
 import { readdir, readFile, stat } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";

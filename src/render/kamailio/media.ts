@@ -5,7 +5,7 @@
  * and the next one asked.
  */
 import type { StructurePlan } from "../../ir/types.ts";
-import { whereAvailable } from "./capabilities.ts";
+import { whereAvailable } from "./versions.ts";
 import { cfgText, refuse } from "./quote.ts";
 import { RETRY_AFTER } from "./replies.ts";
 

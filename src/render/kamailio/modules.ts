@@ -1,6 +1,6 @@
 /** Modules and their parameters. */
 import type { StructurePlan } from "../../ir/types.ts";
-import { whereAvailable } from "./capabilities.ts";
+import { whereAvailable } from "./versions.ts";
 import { gaugeParameters } from "./messageCounters.ts";
 import { advertisedHost, integer } from "./quote.ts";
 import { replicationModules } from "./replication.ts";

@@ -1,4 +1,7 @@
-/** What a pod has in its folder, `<namespace>/<name>` below the runner's: this is what a later instance knows of it. */
+/**
+ * What a pod has in its folder, `<namespace>/<name>` below the runner's: this is what a later instance knows of it, and what
+ * `kubectl sip --state` reads (`src/cli/fleet/stateFleet.ts`).
+ */
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { readFileIfThere, writeFileAtomic } from "./files.ts";

@@ -1,4 +1,4 @@
-/** Limits of concurrent calls: what is one number in the spec is shared by the pods of the router. */
+/** `maxCalls` of backends, limits of concurrent calls: what is one number in the spec is shared by the pods of the router. */
 import type { ResolvedSet } from "../model/index.ts";
 import { buildSet } from "./destinations.ts";
 import type { CallCap } from "./types.ts";

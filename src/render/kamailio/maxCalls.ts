@@ -1,4 +1,4 @@
-/** The table of limits of concurrent calls: destination -> `<limit>|<backend>`. There when the router has such limits. */
+/** The table of `maxCalls`, limits of concurrent calls: destination -> `<limit>|<backend>`. There when the router has such limits. */
 import { htableFields, htableShape, openTable } from "./dataTable.ts";
 import { integer, refuse } from "./quote.ts";
 
