@@ -1,3 +1,4 @@
+import { setTimeout as wait } from "node:timers/promises";
 import { beforeEach, expect, test } from "vitest";
 import { call, callOnce, request, within } from "../support/sip/caller.ts";
 import { callIdOf, header, writeReply, type SipMessage } from "../support/sip/message.ts";
@@ -50,6 +51,28 @@ withKamailio(
   (bench) => {
     beforeEach(() => {
       for (const peer of [first, second, backup, only, tcp, behindTcp]) peer.behaviour = answering(200);
+    });
+
+    test("who asked for credentials gets the answer; when it has died since, the other one does", async () => {
+      const credentials = [
+        ["Proxy-Authorization", 'Digest username="1", realm="r", nonce="1", uri="sip:r", response="0"'],
+      ] as const;
+      for (const asks of [first, second, first, second]) {
+        const other = asks === first ? second : first;
+        asks.behaviour = answering(407, { fields: [["Proxy-Authenticate", 'Digest realm="r", nonce="1"']] });
+        other.behaviour = answering(503);
+        const refused = await callOnce(phone, bench.router, "2000");
+        expect(refused.status).toBe(407);
+        // both would take it now
+        for (const peer of [first, second]) peer.behaviour = answering(200);
+        const answered = { callId: refused.callId, fields: credentials };
+        const before = other.requests("INVITE").length;
+        expect((await callOnce(phone, bench.router, "2000", answered)).status).toBe(200);
+        expect(other.requests("INVITE")).toHaveLength(before);
+        asks.behaviour = silent;
+        expect((await callOnce(phone, bench.router, "2000", answered)).status).toBe(200);
+        expect(other.requests("INVITE")).toHaveLength(before + 1);
+      }
     });
 
     test.each([500, 503, 504, 480, 408])("a %i goes to the backup", async (code) => {
@@ -194,10 +217,12 @@ withKamailio(
     test("after a 2xx nothing makes a second branch", async () => {
       first.behaviour = (message, send, peer) => {
         answering(200)(message, send, peer);
-        if (message.method === "INVITE") send(writeReply(message, 503));
+        // at the same moment another worker of the router may read it first
+        if (message.method === "INVITE") setTimeout(() => send(writeReply(message, 503)), 100);
       };
       const { status, callId } = await callOnce(phone, bench.router, "1000");
       expect(status).toBe(200);
+      await wait(300);
       expect(backup.calls).not.toContain(callId);
     });
 

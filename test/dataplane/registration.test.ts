@@ -1,4 +1,5 @@
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, onTestFinished, test } from "vitest";
+import { kamailioSetId } from "../../src/ir/setId.ts";
 import { call, request, within, type RequestInput } from "../support/sip/caller.ts";
 import { callIdOf, header, headers, uriIn, writeReply, type SipMessage } from "../support/sip/message.ts";
 import { answering, silent, SipPeer } from "../support/sip/peer.ts";
@@ -130,6 +131,11 @@ withKamailio(
       expect(Math.min(at(first).size, at(second).size)).toBeGreaterThan(0);
     });
 
+    const digest = 'Digest username="1001", realm="pbx", nonce="1", uri="sip:pbx", response="00"';
+    const challenge = answering(401, { fields: [["WWW-Authenticate", 'Digest realm="pbx", nonce="1"']] });
+    const setState = (state: "ip" | "ap"): Promise<unknown> =>
+      bench.call("dispatcher.set_state", state, kamailioSetId(1, 0), `sip:${pbx.host}:${pbx.port};transport=udp`);
+
     test("a challenge of the PBX passes", async () => {
       pbx.behaviour = answering(401, { fields: [["WWW-Authenticate", 'Digest realm="pbx", nonce="1"']] });
       const reply = await register("1001");
@@ -137,10 +143,9 @@ withKamailio(
     });
 
     test("a phone's answer to a challenge reaches the PBX that asked, by a URI without a user", async () => {
-      pbx.behaviour = answering(401, { fields: [["WWW-Authenticate", 'Digest realm="pbx", nonce="1"']] });
+      pbx.behaviour = challenge;
       const refused = await register("1001");
       pbx.behaviour = answering(200);
-      const digest = 'Digest username="1001", realm="pbx", nonce="1", uri="sip:pbx", response="00"';
       const reply = await register("1001", { callId: callIdOf(refused), fields: [["Authorization", digest]] });
       expect(reply.status).toBe(200);
       const arrived = pbx.requests("REGISTER").at(-1);
@@ -148,6 +153,42 @@ withKamailio(
         `sip:${pbx.host}:${pbx.port};transport=udp`,
         digest,
       ]);
+    });
+
+    test("the PBX that asked has died since: the answer goes to the backup, which may ask in its turn", async () => {
+      pbx.behaviour = challenge;
+      const refused = await register("1001");
+      const again = { callId: callIdOf(refused), fields: [["Authorization", digest]] as const };
+      const taken = backup.requests("REGISTER").length;
+      // not known to be dead
+      pbx.behaviour = silent;
+      expect((await register("1001", again)).status).toBe(200);
+      // known to be dead: it is not even tried
+      await setState("ip");
+      onTestFinished(() => setState("ap").then(() => undefined));
+      const tried = pbx.requests("REGISTER").length;
+      backup.behaviour = challenge;
+      expect((await register("1001", again)).status).toBe(401);
+      backup.behaviour = answering(200);
+      const reply = await register("1001", again);
+      expect(reply.status).toBe(200);
+      expect(pbx.requests("REGISTER")).toHaveLength(tried);
+      expect(backup.requests("REGISTER")).toHaveLength(taken + 3);
+    });
+
+    test("an answer to the challenge of a backup reaches the backup at once, though the first is up again", async () => {
+      await setState("ip");
+      onTestFinished(() => setState("ap").then(() => undefined));
+      backup.behaviour = challenge;
+      const refused = await register("1001");
+      expect(refused.status).toBe(401);
+      await setState("ap");
+      backup.behaviour = answering(200);
+      const tried = pbx.requests("REGISTER").length;
+      const reply = await register("1001", { callId: callIdOf(refused), fields: [["Authorization", digest]] });
+      expect(reply.status).toBe(200);
+      await registered(backup, reply);
+      expect(pbx.requests("REGISTER")).toHaveLength(tried);
     });
 
     test("nobody registers at a trunk or as nobody's number", async () => {

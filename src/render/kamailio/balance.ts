@@ -117,7 +117,7 @@ route[LEAST_CALLS] {
   }
   if ($var(place) == 0) return;
   $xavp(_dsdst_[$var(place)]=>uri) = $var(first);
-  $xavp(_dsdst_=>uri) = $var(best);
+  $xavp(_dsdst_[0]=>uri) = $var(best);
   $ru = "sip:" + $rU + "@" + $(var(best){s.substr,4,0});
 }
 `;

@@ -76,9 +76,7 @@ route[TO_SET] {${readRule(structure)}
   # an answer to a challenge goes to the destination that asked
   if ($hdr(Authorization) != $null || $hdr(Proxy-Authorization) != $null) {
     $var(asked) = $sht(challenged=>$ci);
-    # a REGISTER names no user in its URI
-    if ($var(asked) != 0 && $rU == $null) $ru = $var(asked);
-    else if ($var(asked) != 0) $ru = "sip:" + $rU + "@" + $(var(asked){s.substr,4,0});
+    if ($var(asked) != 0) route(TO_ASKED);
   }
   if (is_method("INVITE|SUBSCRIBE|REFER")) record_route();
   if (is_method("INVITE")) {
@@ -87,6 +85,25 @@ route[TO_SET] {${readRule(structure)}
   }${offerMedia(structure)}${answerMedia(structure)}
   t_on_failure("NEXT");
   t_relay();
+}
+
+# $var(asked) becomes the first target, and the others stay behind it; one that is inactive is passed over
+route[TO_ASKED] {
+  $var(i) = 0;
+  while ($xavp(_dsdst_[$var(i)]=>uri) != $null && $xavp(_dsdst_[$var(i)]=>uri) != $var(asked)) $var(i) = $var(i) + 1;
+  if ($xavp(_dsdst_[$var(i)]=>uri) == $null) {
+    # no target of this request, as there are more destinations than attempts
+    if (!ds_is_from_list("-1", "4", "$var(asked)")) return;
+  } else if ($var(i) > 0) {
+    $var(group) = $xavp(_dsdst_[$var(i)]=>grp);
+    $xavp(_dsdst_[$var(i)]=>uri) = $xavp(_dsdst_=>uri);
+    $xavp(_dsdst_[$var(i)]=>grp) = $xavp(_dsdst_=>grp);
+    $xavp(_dsdst_[0]=>grp) = $var(group);
+  }
+  $xavp(_dsdst_[0]=>uri) = $var(asked);
+  # a REGISTER names no user in its URI
+  if ($rU == $null) $ru = $var(asked);
+  else $ru = "sip:" + $rU + "@" + $(var(asked){s.substr,4,0});
 }
 
 failure_route[NEXT] {
