@@ -44,6 +44,8 @@ export const startPbx = (address: string, port = 5060): ChildProcess =>
       "4194304",
       "-rtcheck",
       "loose",
+      // OPTIONS is answered: a router takes a PBX that does not for dead
+      "-aa",
     ],
     { stdio: "ignore", env: { ...process.env, TERM: "dumb" } },
   );

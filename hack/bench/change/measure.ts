@@ -65,7 +65,7 @@ const knownDead = async (fleet: Fleet, silent: readonly string[]): Promise<reado
     return silent.filter((uri) => all.every((states) => states.get(uri) === false));
   };
   let dead = await look();
-  for (let tries = 0; dead.length < silent.length && tries < 15; tries += 1) {
+  for (let tries = 0; dead.length < silent.length && tries < 30; tries += 1) {
     await wait(1000);
     dead = await look();
   }

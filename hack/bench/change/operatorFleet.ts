@@ -20,7 +20,7 @@ const routerOf = (destinations: readonly Destination[]): object => ({
   spec: {
     replicas: 3,
     drain: { timeoutSeconds: 1 },
-    healthCheck: { intervalSeconds: 1, timeoutSeconds: 1, failureThreshold: 1 },
+    healthCheck: { intervalSeconds: 5, timeoutSeconds: 1, failureThreshold: 1 },
     dispatcherSets: [{ name: "pbx", id: 1, backends: destinations.map(({ name }) => ({ name })) }],
     routes: [{ name: "all", match: { extensions: ["1000-1999"] }, set: "pbx" }],
   },

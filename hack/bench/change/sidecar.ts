@@ -31,7 +31,7 @@ ${["tm", "sl", "pv", "xhttp", "jsonrpcs", "dispatcher"].map((name) => `loadmodul
 modparam("jsonrpcs", "transport", 1)
 modparam("dispatcher", "list_file", "${folder}/dispatcher.list")
 modparam("dispatcher", "ds_probing_mode", 1)
-modparam("dispatcher", "ds_ping_interval", 1)
+modparam("dispatcher", "ds_ping_interval", 5)
 modparam("dispatcher", "ds_probing_threshold", 1)
 modparam("tm", "fr_timer", 1000)
 ${reloadDelta === undefined ? "" : `modparam("dispatcher", "reload_delta", ${reloadDelta})`}
