@@ -61,6 +61,10 @@ program
   .description("print what would run (files and objects), or every issue; needs no cluster and no Kamailio")
   .requiredOption("-f, --file <path...>", "YAML files or folders; - for standard input")
   .option("-o, --output <format>", "yaml or json", "yaml")
-  .action(async (options) => done((await import("./commands/render.ts")).render(options, io)));
+  .action(async (options) => {
+    // the reader of a pipe may end first: `sip-router-operator render -f . | head`
+    process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+    await done((await import("./commands/render.ts")).render(options, io));
+  });
 
 await program.parseAsync();
