@@ -72,6 +72,7 @@ export const reasons = {
   SecretNotFound: "A Secret that is named does not exist.",
   SecretInvalid: "A Secret that is named lacks a key or holds an unusable value.",
   ServiceNotFound: "A Service that is named does not exist.",
+  ServiceInvalid: "A Service that is named, or an EndpointSlice of it, is not of the form that Kubernetes gives it.",
   NoEndpoints: "A Service has no ready endpoint.",
   NotRegistered: "The PBX has not registered with a router yet, or its registration has ended.",
   NameNotResolved: "A DNS name does not resolve.",

@@ -27,7 +27,7 @@ function describe(issue: z.core.$ZodIssue, value: unknown): string {
     case "invalid_value":
       return value === undefined
         ? `is required: use one of ${issue.values.join(", ")}.`
-        : `is ${quote(value)}: use one of ${issue.values.join(", ")}${nearest(String(value), issue.values.map(String), "; did you mean ")}.`;
+        : `is ${quote(value)}: use one of ${issue.values.join(", ")}${nearest(typeof value === "string" ? value : "", issue.values.map(String), "; did you mean ")}.`;
     case "too_small":
     case "too_big":
       return `is ${shown(value)}: ${limit(issue)}.`;

@@ -6,8 +6,8 @@ export const encodeSecretData = (data: Readonly<Record<string, string>>): Record
 
 export const decodeSecretData = (secret: RawObject): Record<string, string> =>
   Object.fromEntries(
-    Object.entries((secret["data"] ?? {}) as Record<string, string>).map(([key, value]) => [
+    Object.entries(secret["data"] ?? {}).map(([key, value]: [string, unknown]) => [
       key,
-      Buffer.from(value, "base64").toString("utf8"),
+      typeof value === "string" ? Buffer.from(value, "base64").toString("utf8") : "",
     ]),
   );

@@ -5,7 +5,7 @@
 import { splitKey, type Key, type RawObject } from "../api/index.ts";
 import type { Change } from "../cluster/index.ts";
 import { referencedSecrets } from "../model/references.ts";
-import { matchesSelector, type LabelSelector } from "../model/selector.ts";
+import { isLabelSelector, matchesSelector, type LabelSelector } from "../model/selector.ts";
 import { labels } from "../render/layout.ts";
 import { sameJson } from "../status/index.ts";
 
@@ -35,9 +35,7 @@ export function referencesOf(object: RawObject): References {
   const service = record(spec["service"])["name"];
   return {
     backends: new Set(names.filter((name) => typeof name === "string")),
-    selectors: sets.flatMap((set) =>
-      typeof set["selector"] === "object" && set["selector"] !== null ? [set["selector"] as LabelSelector] : [],
-    ),
+    selectors: sets.map((set) => set["selector"]).filter(isLabelSelector),
     services: new Set(object.kind === "PbxBackend" && typeof service === "string" ? [service] : []),
     secrets: new Set(referencedSecrets(object)),
   };

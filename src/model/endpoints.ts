@@ -15,6 +15,7 @@ import { unresolved, wrong } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import { parseBackend } from "./parse.ts";
 import { resolveContacts } from "./registrants.ts";
+import { readService, readSlice, type ServicePort, type Slice } from "./services.ts";
 import type { Endpoint, Issue, Snapshot } from "./types.ts";
 
 export interface EndpointResolution {
@@ -63,28 +64,6 @@ function resolveAddress(snapshot: Snapshot, backend: PbxBackend, address: string
   return { endpoints: [], issues: [unresolved(ref, path, "NameNotResolved", `the name ${quote(address)} ${why}.`)] };
 }
 
-interface ServicePort {
-  readonly name?: string;
-  readonly port: number;
-  readonly protocol?: string;
-}
-interface ServiceSpec {
-  readonly ports?: readonly ServicePort[];
-  readonly ipFamilies?: readonly string[];
-}
-interface Slice {
-  readonly addressType?: string;
-  readonly ports?:
-    | readonly { readonly name?: string | null; readonly port?: number | null; readonly protocol?: string | null }[]
-    | null;
-  readonly endpoints?:
-    | readonly {
-        readonly addresses?: readonly string[];
-        readonly conditions?: { readonly ready?: boolean | null; readonly terminating?: boolean | null };
-      }[]
-    | null;
-}
-
 const protocolOf = (transport: Transport): string => (transport === "UDP" ? "UDP" : "TCP");
 
 function resolveService(
@@ -101,13 +80,19 @@ function resolveService(
     const message = `Service ${key} does not exist: create it, or correct the name (it must be in the namespace of the PbxBackend).`;
     return { endpoints: [], issues: [unresolved(ref, "spec.service.name", "ServiceNotFound", message)] };
   }
-  const spec = (service.spec ?? {}) as ServiceSpec;
+  const read = readService(service);
+  if (typeof read === "string")
+    return { endpoints: [], issues: [unresolved(ref, "spec.service", "ServiceInvalid", read)] };
+  const spec = read.spec ?? {};
   const { transport } = backend.spec;
   const port = choosePort(spec.ports ?? [], wanted.port, transport, key);
   if (typeof port === "string")
     return { endpoints: [], issues: [unresolved(ref, "spec.service.port", "NoEndpoints", port)] };
-  const slices = (index.slices.get(key) ?? []) as readonly (RawObject & Slice)[];
+  const slices = (index.slices.get(key) ?? []).map((slice) => readSlice(slice));
+  const faults = slices.filter((slice) => typeof slice === "string");
+  const issues = faults.map((fault) => unresolved(ref, "spec.service", "ServiceInvalid", fault));
   const endpoints = slices
+    .filter((slice) => typeof slice !== "string")
     .filter((slice) => slice.addressType === (spec.ipFamilies?.[0] ?? "IPv4"))
     .flatMap((slice) => endpointsOf(slice, port, transport));
   // A pod that moves between slices is in both for a moment: the ready one counts.
@@ -115,9 +100,9 @@ function resolveService(
   for (const endpoint of endpoints.toSorted((a, b) => Number(a.ready) - Number(b.ready)))
     unique.set(`${endpoint.host} ${endpoint.port}`, endpoint);
   const sorted = sortEndpoints([...unique.values()]);
-  if (sorted.some((endpoint) => endpoint.ready)) return { endpoints: sorted, issues: [] };
+  if (sorted.some((endpoint) => endpoint.ready)) return { endpoints: sorted, issues };
   const message = `Service ${key} has no ready endpoint for port ${port.name || port.port} (${protocolOf(transport)}): start its pods, and look at their readiness.`;
-  return { endpoints: sorted, issues: [unresolved(ref, "spec.service", "NoEndpoints", message)] };
+  return { endpoints: sorted, issues: [...issues, unresolved(ref, "spec.service", "NoEndpoints", message)] };
 }
 
 /** The Service port meant, or why there is none. */
@@ -130,7 +115,8 @@ function choosePort(
   const protocol = protocolOf(transport);
   const usable = ports.filter((port) => (port.protocol ?? "TCP") === protocol);
   const known = ports.map(
-    (port) => `${port.name === undefined ? "" : `${port.name} `}${port.port}/${port.protocol ?? "TCP"}`,
+    (port) =>
+      `${port.name === undefined || port.name === null ? "" : `${port.name} `}${port.port}/${port.protocol ?? "TCP"}`,
   );
   const has = `it has ${known.length === 0 ? "none" : known.join(", ")}`;
   if (wanted === undefined) {

@@ -112,12 +112,17 @@ function kamailioProblems(container: Fields, base: string): readonly Problem[] {
       path: `${base}.${field}`,
       text: `this field of the container ${KAMAILIO_CONTAINER} belongs to the operator: remove it. Possible are ${[...kamailioFields].join(", ")}.`,
     }));
+  const lists = ["env", "volumeMounts"].flatMap((field) =>
+    field in container && !Array.isArray(container[field])
+      ? [{ path: `${base}.${field}`, text: "must be a list: correct it." }]
+      : [],
+  );
   const env = namedItems(container["env"], `${base}.env`)
     .filter(({ name }) => reservedEnv.test(name))
     .map(({ name, at }) => ({ path: at, text: `the variable ${name} belongs to the operator: rename it.` }));
   const mounts = (Array.isArray(container["volumeMounts"]) ? container["volumeMounts"] : []).flatMap(
     (mount: unknown, index) =>
-      isFields(mount) && reservedMounts.test(String(mount["mountPath"]))
+      isFields(mount) && typeof mount["mountPath"] === "string" && reservedMounts.test(mount["mountPath"])
         ? [
             {
               path: `${base}.volumeMounts[${index}].mountPath`,
@@ -126,7 +131,7 @@ function kamailioProblems(container: Fields, base: string): readonly Problem[] {
           ]
         : [],
   );
-  return [...fields, ...env, ...mounts];
+  return [...fields, ...lists, ...env, ...mounts];
 }
 
 const listProblems = (value: unknown, path: string): readonly Problem[] => {

@@ -1,6 +1,6 @@
 /** Kubernetes label selectors (metav1.LabelSelector). */
+import { labelSelector } from "../api/selector.ts";
 
-/** As it is read: what is written in it may be invalid. */
 export interface LabelSelector {
   readonly matchLabels?: Readonly<Record<string, string>> | undefined;
   readonly matchExpressions?:
@@ -12,6 +12,9 @@ export interface LabelSelector {
       }[]
     | undefined;
 }
+
+/** Of a spec that nobody has checked yet. */
+export const isLabelSelector = (value: unknown): value is LabelSelector => labelSelector.safeParse(value).success;
 
 /** All conditions must hold; an empty selector matches everything. */
 export function matchesSelector(selector: LabelSelector, labels: Readonly<Record<string, string>>): boolean {

@@ -96,7 +96,8 @@ class FolderCluster implements LocalCluster {
     this.#remembered = await this.#statusFiles.read();
     for (const object of this.#remembered) this.#user.remember(object);
     const onUpdate = (resources: ParsedResources): void => this.#resourcesChanged(resources);
-    this.#watch = await watchResources(this.#options.resources, { onUpdate });
+    const onError = this.#warn("the resources folder could not be read, or not be taken over");
+    this.#watch = await watchResources(this.#options.resources, { onUpdate, onError });
     await this.#runner.load();
     this.#started = true;
     await this.#collectGarbage();

@@ -181,6 +181,9 @@ function normalise(value: unknown): RawObject | string {
 /** stringData is write-only in the API: it ends up, encoded, in data. */
 function normaliseSecret(secret: RawObject): RawObject | string {
   const { stringData, data, ...rest } = secret;
+  for (const [field, map] of Object.entries({ data, stringData }))
+    if (!isRecord(map ?? {}))
+      return `Secret ${secret.metadata.name}: ${field} must map keys to texts: write it as KEY: TEXT.`;
   const encoded: Record<string, string> = {};
   for (const [key, value] of Object.entries(isRecord(data) ? data : {})) {
     if (typeof value !== "string" || !isBase64(value))

@@ -20,6 +20,8 @@ import {
 export interface WatchOptions {
   /** after every change, and once at the start */
   onUpdate(resources: ParsedResources): void;
+  /** a reading, or what `onUpdate` did with it, failed: the folder is read again */
+  onError(error: unknown): void;
   /** the folder is also read without being told, milliseconds: not every file system tells (default 2000) */
   readonly rescanMs?: number;
 }
@@ -62,16 +64,16 @@ export async function watchResources(folder: string, options: WatchOptions): Pro
     if (!stopped) timer = setTimeout(look, milliseconds);
   };
   const rescanMs = options.rescanMs ?? 2000;
-  const look = (): void => {
-    work = work.then(async () => {
-      if (stopped) return;
-      const { changed, againMs } = await files.scan(false);
-      if (changed && !stopped) options.onUpdate(files.merged());
-      // The watch ends when the folder itself is replaced.
-      watcher ??= tryWatch();
-      schedule(againMs ?? rescanMs);
-    });
+  const read = async (): Promise<void> => {
+    if (stopped) return;
+    schedule(rescanMs);
+    const { changed, againMs } = await files.scan(false);
+    // The watch ends when the folder itself is replaced.
+    watcher ??= tryWatch();
+    if (againMs !== undefined) schedule(againMs);
+    if (changed && !stopped) options.onUpdate(files.merged());
   };
+  const look = (): void => void (work = work.then(read).catch((error: unknown) => options.onError(error)));
   const tryWatch = (): FSWatcher | undefined => {
     try {
       const created = watch(folder, { recursive: true }, look);

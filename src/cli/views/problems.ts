@@ -27,6 +27,7 @@ export const remedies: Readonly<Partial<Record<Reason, string>>> = {
   SecretNotFound: "Create the Secret named.",
   SecretInvalid: "Correct the Secret named.",
   ServiceNotFound: "Create the Service named, or correct the name.",
+  ServiceInvalid: "Correct the Service or EndpointSlice named: the message says where it is wrong.",
   NotRegistered:
     "Look at the PBX: its outbound registration names this router, the user and the password of the Secret.",
   NoEndpoints: "Look at the pods behind the Service: none is ready.",

@@ -1,6 +1,6 @@
 /** `status`: routers, sets, backends and pods as a tree, what is wrong first. Pure. */
 import { keyOf, type BackendState, type PbxBackend, type SipRouter } from "../../api/index.ts";
-import { matchesSelector } from "../../model/selector.ts";
+import { isLabelSelector, matchesSelector } from "../../model/selector.ts";
 import type { FleetPod } from "../fleet/index.ts";
 import { findProblems, type Problem } from "./problems.ts";
 import { cut, paint, plain, wrap, type Style, type Tone } from "../print/table.ts";
@@ -44,7 +44,7 @@ function inSet(
   const named = (set.backends ?? []).find((one) => one.name === backend.metadata.name);
   if (named !== undefined) return { priority: named.priority ?? 0 };
   const { selector } = set;
-  if (selector === undefined) return undefined;
+  if (!isLabelSelector(selector)) return undefined;
   return matchesSelector(selector, backend.metadata.labels ?? {}) ? { priority: 0 } : undefined;
 }
 

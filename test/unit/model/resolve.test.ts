@@ -53,6 +53,33 @@ describe("a backend", () => {
       "default/pbx",
     ).backend?.endpoints.map(({ host, port, ready }) => [host, port, ready]);
 
+  test("whose Service or EndpointSlice is not as Kubernetes has them says where, and goes on with the rest", () => {
+    const issuesOf = (...objects: readonly RawObject[]): unknown =>
+      resolveBackend(snapshot([backend("pbx", { service: { name: "pbx" } }), ...objects]), "default/pbx").issues.map(
+        ({ reason, path, message, transient }) => [reason, path, message, transient],
+      );
+    const good = slice("good", [{ addresses: ["10.0.0.1"] }]);
+    const ports = { spec: { ports: { name: "sip", port: 5060 } } };
+    expect(issuesOf(object("Service", "pbx", ports), good)).toEqual([
+      [
+        "ServiceInvalid",
+        "spec.service",
+        "Service default/pbx cannot be read at spec.ports, expected array, received object: correct it.",
+        true,
+      ],
+    ]);
+    const bad = slice("bad", [{ addresses: "10.0.0.2" }]);
+    expect(issuesOf(service, good, bad)).toEqual([
+      [
+        "ServiceInvalid",
+        "spec.service",
+        "EndpointSlice default/bad cannot be read at endpoints[0].addresses, expected array, received string: correct it.",
+        true,
+      ],
+    ]);
+    expect(endpointsOf(bad, good)).toEqual([["10.0.0.1", 5070, true]]);
+  });
+
   test("whose pod is in two slices at a time takes calls as soon as one says so", () => {
     const ready = { addresses: ["10.0.0.1"], conditions: { ready: true } };
     const starting = { addresses: ["10.0.0.1"], conditions: { ready: false } };

@@ -9,6 +9,8 @@ import { until } from "../../support/until.ts";
 
 let folder: string;
 let updates: ParsedResources[];
+let failures: unknown[];
+let take: (update: ParsedResources) => void;
 let watch: ResourceWatch;
 
 const service = (name: string, spec = ""): string =>
@@ -23,8 +25,14 @@ const errors = (): string => (updates.at(-1)?.errors ?? []).map(({ file, line })
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "resources-"));
   updates = [];
+  failures = [];
+  take = (update) => void updates.push(update);
   write("a.yaml", service("a") + "---\n" + service("b"));
-  watch = await watchResources(folder, { onUpdate: (update) => void updates.push(update), rescanMs: 200 });
+  watch = await watchResources(folder, {
+    onUpdate: (update) => take(update),
+    onError: (error) => void failures.push(error),
+    rescanMs: 200,
+  });
 });
 afterEach(() => {
   watch.stop();
@@ -85,6 +93,18 @@ test("a folder that is gone takes nothing with it", async () => {
 });
 
 test("a folder that is not there from the start is refused", async () => {
-  const missing = watchResources(join(folder, "none"), { onUpdate: () => undefined });
+  const missing = watchResources(join(folder, "none"), { onUpdate: () => undefined, onError: () => undefined });
   await expect(missing).rejects.toMatchObject({ code: "SIPR_USAGE", message: expect.stringContaining("none") });
+});
+
+test("a change that cannot be taken over is told, and the next one counts", async () => {
+  take = () => {
+    throw new Error("not this one");
+  };
+  write("c.yaml", service("c"));
+  await until("the failure is told", () => failures.length > 0);
+  expect(String(failures[0])).toBe("Error: not this one");
+  take = (update) => void updates.push(update);
+  write("d.yaml", service("d"));
+  await until("both are there", () => names() === "a,b,c,d");
 });
