@@ -38,6 +38,8 @@ export interface Fleet {
   requestReload(router: SipRouter, now: string): Promise<void>;
   /** objects and files of a router for a bug report, as they are stored; Secrets are never among them */
   evidence(router: SipRouter): Promise<readonly Evidence[]>;
+  /** what the operator itself has written, as far as it may be read */
+  operatorEvidence(): Promise<readonly Evidence[]>;
   close(): void;
 }
 

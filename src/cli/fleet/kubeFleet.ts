@@ -8,9 +8,8 @@ import { createConnection, type Connection, type Query } from "../../kube/connec
 import { ApiError, isStatus } from "../../kube/failure.ts";
 import { kindInfo, pathOf } from "../../kube/kinds.ts";
 import { podView } from "../../kube/views.ts";
-import { KAMAILIO_CONTAINER } from "../../model/podTemplate.ts";
-import { reloadRequest, type Evidence, type Fleet, type FleetPod } from "./index.ts";
-import { objectEvidence } from "../views/evidence.ts";
+import { reloadRequest, type Fleet, type FleetPod } from "./index.ts";
+import { kubeEvidence } from "./kubeEvidence.ts";
 import { openForward, type Forward } from "./portForward.ts";
 import { controlName, dataName, podSelector } from "../../render/objects/names.ts";
 
@@ -121,22 +120,7 @@ export function createKubeFleet(options: KubeFleetOptions): Fleet {
     },
     setAdminState: (backend, adminState) => patch("PbxBackend", backend, { spec: { adminState } }),
     requestReload: (router, now) => patch("SipRouter", router, { metadata: { annotations: { [reloadRequest]: now } } }),
-    async evidence(router) {
-      const { namespace, name } = router.metadata;
-      const labelSelector = Object.entries(podSelector(name))
-        .map(([key, value]) => `${key}=${value}`)
-        .join(",");
-      const kinds = ["ConfigMap", "Deployment", "Service", "Pod", "PodDisruptionBudget"];
-      const objects = await Promise.all(kinds.map((kind) => list(kind, namespace, { labelSelector })));
-      const logs = (objects[kinds.indexOf("Pod")] ?? []).map(async (pod): Promise<Evidence> => {
-        const path = pathOf(kindInfo("Pod"), namespace, pod.metadata.name, "log");
-        const text = await request(connection, "GET", path, {
-          query: { tailLines: 500, container: KAMAILIO_CONTAINER },
-        }).catch(String);
-        return { name: `logs/${pod.metadata.name}.log`, content: String(text ?? "") };
-      });
-      return [...objects.flat().map((object) => objectEvidence(object)), ...(await Promise.all(logs))];
-    },
+    ...kubeEvidence({ list, get: (path, query) => request(connection, "GET", path, { query }) }),
     close() {
       control.close();
       connection.close();

@@ -176,6 +176,8 @@ export async function createStateFleet(options: StateFleetOptions): Promise<Flee
       });
       return [...objects, ...(await Promise.all(logs))];
     },
+    // a standalone writes to its own standard output
+    operatorEvidence: async () => [],
     close: () => control.close(),
   };
 }

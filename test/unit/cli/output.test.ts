@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { reasons } from "../../../src/api/index.ts";
 import { parseBriefing, parseCallId, selectCalls } from "../../../src/cli/views/calls.ts";
-import { maskObject, maskText, objectEvidence } from "../../../src/cli/views/evidence.ts";
 import { parseSelector } from "../../../src/cli/fleet/labelSelector.ts";
 import { nameResources } from "../../../src/cli/views/naming.ts";
 import { askAll, chooseRouters, reportUnanswered, styleOf, type CliIO } from "../../../src/cli/print/output.ts";
@@ -210,32 +209,5 @@ describe("numbers", () => {
     expect(naming.backend("sip:192.0.2.12:9")).toBe("freepbx-2,second");
     expect(naming.backend("sip:192.0.2.99")).toBe("");
     expect([naming.set(201), naming.set(900)]).toEqual(["trunks", ""]);
-  });
-});
-
-describe("a bug report", () => {
-  test("has no secret: values of telling keys, credentials in logs and configurations, Secrets' last applied form", () => {
-    const masked = JSON.stringify(
-      maskObject({
-        metadata: {
-          annotations: { "kubectl.kubernetes.io/last-applied-configuration": "s3cret" },
-          managedFields: ["s3cret"],
-        },
-        spec: { password: "s3cret", nested: [{ apiToken: "s3cret", ha1: "s3cret" }], credentialsSecretName: "kept" },
-      }),
-    );
-    expect(masked).not.toContain("s3cret");
-    expect(masked).toContain("kept");
-    const log = maskText(
-      'Authorization: Digest username="a", response="s3cret"\nBearer s3cret-token-1\nsip:1000:s3cret@host nonce="s3cret" password=s3cret',
-    );
-    expect(log).not.toContain("s3cret");
-    const map = {
-      apiVersion: "v1",
-      kind: "ConfigMap",
-      metadata: { name: "m", namespace: "n" },
-      data: { "kamailio.cfg": 'modparam("x", "y", "password=s3cret")' },
-    };
-    expect(objectEvidence(map).content).not.toContain("s3cret");
   });
 });
