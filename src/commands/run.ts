@@ -78,7 +78,11 @@ const lead = async (
   log.info({ image }, "started");
   const lost = await Promise.race([aborted(io.signal), election?.lost ?? new Promise<never>(() => {})]);
   metrics.setLeader(false);
-  if (lost !== undefined) cluster.fence(lost);
+  if (lost !== undefined) {
+    cluster.fence(lost);
+    // a pod that the new leader changes too would get two requests at a time
+    control.fence(lost);
+  }
   await controller.stop();
   control.close();
   if (lost === undefined) return election?.release();

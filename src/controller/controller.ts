@@ -189,9 +189,9 @@ function startQueues(context: Context, afterRun: () => void): void {
       },
     });
   context.queues.reconcile = make("reconcile", tuning.parallel, (key, info) => reconcileRouter(context, key, info));
-  context.queues.reload = make("reload", Math.max(64, tuning.parallel), async (key) => {
+  context.queues.reload = make("reload", Math.max(64, tuning.parallel), async (key, info) => {
     await readAsked(context, key);
-    return reloadRouter(context, key);
+    return reloadRouter(context, key, info);
   });
   context.queues.status = make("status", tuning.parallel, (key) => reportStatus(context, key));
 }

@@ -10,6 +10,8 @@ export interface RunInfo {
   readonly addedAt: number;
   /** failures of this key in a row before this run */
   readonly failures: number;
+  /** the queue is being stopped: what is under way is ended, nothing new is begun */
+  readonly isStopping: () => boolean;
 }
 /** Milliseconds until the key is to run again without an event; undefined: not. */
 export type RunResult = number | undefined;
@@ -93,7 +95,7 @@ export function createQueue(options: QueueOptions): Queue {
     const began = clock.now();
     let failed = false;
     try {
-      const again = await options.run(key, { addedAt, failures: failures.get(key) ?? 0 });
+      const again = await options.run(key, { addedAt, failures: failures.get(key) ?? 0, isStopping: () => stopped });
       failures.delete(key);
       if (again !== undefined) addAfter(key, again);
     } catch (error) {

@@ -18,7 +18,7 @@ import {
 import { dataConfigOf, withNonce } from "./reconcile.ts";
 import { isRight } from "./observations.ts";
 import { addressOf, readUnknown } from "./podReading.ts";
-import type { RunResult } from "./queue.ts";
+import type { RunInfo, RunResult } from "./queue.ts";
 import { takeContacts } from "./takeContacts.ts";
 import { isRestoring, keepGood, retryHalted, stopChange, targetOf } from "./restore.ts";
 import { failed, markInSync, retarget, took } from "./progress.ts";
@@ -32,11 +32,15 @@ interface Job {
   readonly progress: PodProgress;
 }
 
-export async function reloadRouter(context: Context, key: Key): Promise<RunResult> {
+export async function reloadRouter(
+  context: Context,
+  key: Key,
+  { isStopping }: Pick<RunInfo, "isStopping">,
+): Promise<RunResult> {
   const state = context.states.get(key);
   if (state?.desired === undefined || state.token === undefined) return undefined;
   const tried = new Set<string>();
-  for (;;) {
+  while (!isStopping()) {
     retryHalted(
       context,
       state,
@@ -56,8 +60,11 @@ export async function reloadRouter(context: Context, key: Key): Promise<RunResul
     const batch = named(work);
     if (batch.length === 0) break;
     for (const { pod } of batch) tried.add(`${pod.uid} ${desired.revision}`);
-    await workOnBoth(context, state, desired, batch, named(followersOf(pods, work)));
+    const followers = (): readonly Job[] => (isStopping() ? [] : named(followersOf(pods, work)));
+    await workOnBoth(context, state, desired, batch, followers);
   }
+  // whoever comes next reads for himself what runs where
+  if (isStopping()) return undefined;
   finish(context, state);
   return nextRun(context, state);
 }
@@ -75,13 +82,13 @@ async function workOnBoth(
   state: RouterState,
   desired: DesiredData,
   batch: readonly Job[],
-  followers: readonly Job[],
+  followers: () => readonly Job[],
 ): Promise<void> {
   const right = Promise.withResolvers<boolean>();
   const added = batch.map(() => Promise.withResolvers<boolean>());
   const following = Promise.all(added.map(({ promise }) => promise)).then(async (all) => {
     if (!all.every((one) => one)) return;
-    await Promise.all(followers.map((job) => workOn(context, state, desired, job, { goOn: right.promise })));
+    await Promise.all(followers().map((job) => workOn(context, state, desired, job, { goOn: right.promise })));
   });
   const leading = batch.map(async (job, index) => {
     const has = (what: boolean): void => added[index]?.resolve(what);

@@ -15,6 +15,8 @@ export interface ControlOptions {
 
 /** A {@link Control} that holds kept-alive connections until it is closed. */
 export interface ClosableControl extends Control {
+  /** nothing is sent any more, also of what waits for its turn; what was sent is waited for */
+  fence(reason: string): void;
   close(): void;
 }
 
@@ -42,6 +44,13 @@ export const createControl = (options: ControlOptions = {}): ClosableControl => 
     resting.set(key, over);
   };
   let id = 0;
+  let fenced: string | undefined;
+  const passFence = (address: ControlAddress, method: string): void => {
+    if (fenced === undefined) return;
+    throw new OperatorError("SIPR_RPC_UNREACHABLE", `${method} to ${nameOf(address)} was not sent: ${fenced}`, {
+      remedy: "Nothing: whoever leads or is started next brings the pod to what is wanted.",
+    });
+  };
   return {
     async call(address, method, params = []) {
       const key = `${address.host} ${address.port}`;
@@ -52,6 +61,7 @@ export const createControl = (options: ControlOptions = {}): ClosableControl => 
       const changes = changesList.test(method);
       const mine = before.then(async () => {
         if (changes) await resting.get(key);
+        passFence(address, method);
         const longest = slow.has(method) ? timeoutMs * SLOWER : timeoutMs;
         const answer = await exchange(agent, address, method, body, own, longest);
         if (changes) rest(key);
@@ -65,7 +75,11 @@ export const createControl = (options: ControlOptions = {}): ClosableControl => 
         if (last.get(key) === settled) last.delete(key);
       }
     },
-    close: () => agent.destroy(),
+    fence: (reason) => void (fenced ??= reason),
+    close() {
+      fenced ??= "the connections were closed.";
+      agent.destroy();
+    },
   };
 };
 

@@ -102,6 +102,23 @@ describe("a change of data", () => {
     );
   });
 
+  test("an operator that is being ended while it changes pods ends what is under way and begins no other pod", async () => {
+    const objects = [backend("pbx-1"), backend("pbx-2"), backend("pbx-3"), router({ replicas: 8 })];
+    await started({}, objects);
+    await bench.clock.until(ready);
+    let stopping: Promise<void> | undefined;
+    bench.kamailios.onCall = (_host, method) => {
+      if (method === "dispatcher.add") stopping ??= bench.stop();
+      return undefined;
+    };
+    bench.cluster.put(router({ replicas: 8, ...setOf("pbx-1", "pbx-2", "pbx-3") }));
+    await bench.clock.until(() => stopping !== undefined);
+    await stopping;
+    expect(calls()).toHaveLength(1);
+    await bench.start();
+    await bench.clock.until(() => calls().length === 8 && bench.inSync());
+  });
+
   test("a changed route waits for the files and then runs on every pod", async () => {
     await started();
     await bench.clock.until(ready);

@@ -76,6 +76,26 @@ test("requests to one address go one after the other, in order; to others at the
   ]);
 });
 
+test("after the fence nothing is sent, also of what waits for its turn; what was sent is answered", async () => {
+  const sent: string[] = [];
+  const underWay = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<void>();
+  const { control, address } = await faulty(({ id, method }, response) => {
+    sent.push(method);
+    underWay.resolve();
+    void answer.promise.then(() => response.end(ok(id, "done")));
+  }, 10_000);
+  const first = control.call(address, "mtree.reload");
+  const waiting = control.call(address, "dispatcher.list").catch(String);
+  await underWay.promise;
+  control.fence("somebody else leads.");
+  answer.resolve();
+  expect(await first).toBe("done");
+  expect(await waiting).toContain("was not sent: somebody else leads.");
+  await expect(control.call(address, "core.version")).rejects.toThrow("was not sent: somebody else leads.");
+  expect(sent).toEqual(["mtree.reload"]);
+});
+
 test("a failed request does not hold up the next one", async () => {
   let count = 0;
   const { control, address } = await faulty(({ id }, response) => {
