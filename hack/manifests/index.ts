@@ -7,6 +7,7 @@ import path from "node:path";
 import { argocdFiles } from "./argocd.ts";
 import { crdFiles } from "./crds.ts";
 import { installFile } from "./install.ts";
+import { podsPolicyFiles } from "./podsPolicy.ts";
 import { policyFiles } from "./policy.ts";
 import { rbacFiles } from "./rbac.ts";
 import { chartReadme } from "./readme.ts";
@@ -16,7 +17,7 @@ import { samplesFile } from "./samples.ts";
 /** `root`: where the files that are not generated are. */
 export function manifestFiles(root: string): Record<string, string> {
   const schema = routersSchema();
-  const files = { ...crdFiles(), ...rbacFiles(), ...policyFiles(), ...samplesFile(root) };
+  const files = { ...crdFiles(), ...rbacFiles(), ...policyFiles(), ...podsPolicyFiles(), ...samplesFile(root) };
   const read = (file: string): string => files[file] ?? readFileSync(path.join(root, file), "utf8");
   return {
     ...files,

@@ -97,6 +97,23 @@ export const userRoles: readonly UserRole[] = [
     ],
   },
   {
+    name: "sip-editor",
+    about:
+      "To write routers and backends; whoever may edit or administer a namespace may. Who has it decides what the pods run\n# (spec.kamailio), with which Secrets: it is as much as the right to create pods.",
+    labels: {
+      "rbac.authorization.k8s.io/aggregate-to-edit": "true",
+      "rbac.authorization.k8s.io/aggregate-to-admin": "true",
+    },
+    rules: [
+      {
+        apiGroups: ["siprouter.dev"],
+        resources: ["siprouters", "pbxbackends"],
+        verbs: ["get", ...watch, "create", "update", "patch", "delete"],
+      },
+      { apiGroups: ["siprouter.dev"], resources: ["siprouters/scale"], verbs: ["get", "update", "patch"] },
+    ],
+  },
+  {
     name: "sip-operator",
     about:
       "To operate: all of kubectl sip. The token of a router's control port is one Secret more, granted by name for each\n# router: who has it can change what its Kamailio runs.",

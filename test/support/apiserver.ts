@@ -85,6 +85,7 @@ const CONTROLLERS = [
   "garbage-collector-controller",
   "disruption-controller",
   "namespace-controller",
+  "clusterrole-aggregation-controller",
   "serviceaccount-controller",
   "serviceaccount-token-controller",
   "root-ca-certificate-publisher-controller",

@@ -10,6 +10,17 @@
     - apiGroups: [""]
       resources: [pods, services, events]
       verbs: [get, list, watch]
+- name: sip-editor
+  labels:
+    rbac.authorization.k8s.io/aggregate-to-edit: "true"
+    rbac.authorization.k8s.io/aggregate-to-admin: "true"
+  rules:
+    - apiGroups: [siprouter.dev]
+      resources: [siprouters, pbxbackends]
+      verbs: [get, list, watch, create, update, patch, delete]
+    - apiGroups: [siprouter.dev]
+      resources: [siprouters/scale]
+      verbs: [get, update, patch]
 - name: sip-operator
   rules:
     - apiGroups: [siprouter.dev]
