@@ -9,13 +9,30 @@ const allBut = (protocol: string, port: number): string[] => [
   `- {protocol: ${protocol}, port: ${port + 1}, endPort: ${LAST_PORT}}`,
 ];
 
-/** Who scrapes Kamailio's own metrics comes to the control port too: they are all that it serves without a token. `peer` is the name of the template that says where the operator's pods are. */
-const routerPolicy = (name: string, peer: string): string => `{{/* ${GENERATED} */}}
+/** The pods of all routers. One policy for them cannot say "of the same router" of who may come to the port for replicas. */
+const allRouters = [`${labels.component}: ${COMPONENT}`, `${labels.managedBy}: ${MANAGED_BY}`];
+/** The pods of one router; the template is given the chart's top and the router's name. */
+const oneRouter = [
+  `${labels.router}: {{ index . 1 | quote }}`,
+  `${labels.component}: ${COMPONENT}`,
+  `${labels.managedBy}: ${MANAGED_BY}`,
+];
+
+/**
+ * Who scrapes Kamailio's own metrics comes to the control port too: they are all that it serves without a token. `peer` is the
+ * name of the template that says where the operator's pods are, `top` the chart's top within this one.
+ */
+const routerPolicy = (
+  name: string,
+  peer: string,
+  pods: readonly string[],
+  top: string,
+): string => `{{/* ${GENERATED} */}}
 {{- define "${name}.routerPolicy" -}}
+{{- $top := ${top} }}
 podSelector:
   matchLabels:
-    ${labels.component}: ${COMPONENT}
-    ${labels.managedBy}: ${MANAGED_BY}
+    ${pods.join("\n    ")}
 policyTypes: [Ingress]
 ingress:
   - ports:
@@ -25,19 +42,23 @@ ingress:
     from:
       - podSelector:
           matchLabels:
-            ${labels.component}: ${COMPONENT}
-            ${labels.managedBy}: ${MANAGED_BY}
+            ${pods.join("\n            ")}
   - ports:
       - {protocol: TCP, port: ${CONTROL_PORT}}
     from:
-      - {{- include "${peer}" . | nindent 8 }}
-      {{- with .Values.networkPolicy.metricsFrom }}
+      - {{- include "${peer}" $top | nindent 8 }}
+      {{- with $top.Values.networkPolicy.metricsFrom }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
 {{- end }}
 `;
 
 export const policyFiles = (): Record<string, string> => ({
-  "charts/sip-router-operator/templates/_policy.tpl": routerPolicy("sip-router-operator", "sip-router-operator.peer"),
-  "charts/sip-router/templates/_policy.tpl": routerPolicy("sip-router", "sip-router.operator"),
+  "charts/sip-router-operator/templates/_policy.tpl": routerPolicy(
+    "sip-router-operator",
+    "sip-router-operator.peer",
+    allRouters,
+    ".",
+  ),
+  "charts/sip-router/templates/_policy.tpl": routerPolicy("sip-router", "sip-router.operator", oneRouter, "index . 0"),
 });

@@ -52,6 +52,10 @@ export function routersSchema(): string {
     additionalProperties: false,
     properties: {
       global: { type: "object", description: "Values shared with parent charts; nothing here reads them." },
+      enabled: {
+        type: "boolean",
+        description: "Nothing here reads it: a parent chart may have it as the condition of this one.",
+      },
       commonLabels: texts("Labels on every object."),
       commonAnnotations: texts("Annotations on every object."),
       routers: named(router, "SipRouters: name, labels, annotations, spec. A list of your own replaces the samples."),
@@ -61,7 +65,7 @@ export function routersSchema(): string {
       ),
       networkPolicy: {
         type: "object",
-        description: "Closes the control port of the Kamailio pods in the release's namespace.",
+        description: "Closes the control port of the Kamailio pods of these routers.",
         additionalProperties: false,
         properties: {
           enabled: { type: "boolean", description: "Make it." },

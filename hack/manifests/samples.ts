@@ -36,7 +36,7 @@ commonLabels: {}
 commonAnnotations: {}
 
 networkPolicy:
-  # closes the control port of the Kamailio pods in this namespace to all but the operator
+  # closes the control port of the Kamailio pods of these routers to all but the operator: name where yours runs, and its labels
   enabled: true
   operatorNamespace: sip-router-system
   operatorLabels:

@@ -2,30 +2,30 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* A release named like the chart does not repeat it. */}}
+{{/* A release named like the chart does not repeat it. Short enough for what is appended to it: -metrics, -routers, -leader. */}}
 {{- define "sip-router-operator.fullname" -}}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- .Values.fullnameOverride | trunc 55 | trimSuffix "-" }}
 {{- else }}
 {{- $name := include "sip-router-operator.name" . }}
 {{- if contains $name .Release.Name }}
-{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- .Release.Name | trunc 55 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name $name | trunc 55 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 {{- end }}
 
 {{/* The Deployment's selector: can never change. */}}
 {{- define "sip-router-operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "sip-router-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "sip-router-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: operator
 {{- end }}
 
 {{- define "sip-router-operator.commonLabels" -}}
-app.kubernetes.io/name: {{ include "sip-router-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "sip-router-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
@@ -63,9 +63,22 @@ app.kubernetes.io/component: operator
 {{- define "sip-router-operator.peer" -}}
 namespaceSelector:
   matchLabels:
-    kubernetes.io/metadata.name: {{ .Release.Namespace }}
+    kubernetes.io/metadata.name: {{ .Release.Namespace | quote }}
 podSelector:
   matchLabels: {{- include "sip-router-operator.selectorLabels" . | nindent 4 }}
+{{- end }}
+
+{{/* Of the operator's pods; a value that is null is left out. The group may read a mounted certificate. */}}
+{{- define "sip-router-operator.podSecurityContext" -}}
+{{- $context := omit .Values.podSecurityContext "fsGroup" }}
+{{- if and .Values.podSecurityContext.fsGroup (include "sip-router-operator.certificate" .) }}
+{{- $context = .Values.podSecurityContext }}
+{{- end }}
+{{- range $key, $value := $context }}
+{{- if not (kindIs "invalid" $value) }}
+{{ $key }}: {{ toJson $value }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{/* Secret with the certificate of the secure port; empty when there is none to mount. */}}

@@ -1,6 +1,6 @@
 {{- define "sip-router.labels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- with .Values.commonLabels }}
@@ -15,8 +15,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 apiVersion: siprouter.dev/v1alpha1
 kind: {{ index . 1 }}
 metadata:
-  name: {{ $item.name }}
-  namespace: {{ $top.Release.Namespace }}
+  name: {{ $item.name | quote }}
+  namespace: {{ $top.Release.Namespace | quote }}
   labels: {{- merge (deepCopy (default dict $item.labels)) (fromYaml (include "sip-router.labels" $top)) | toYaml | nindent 4 }}
   {{- with merge (deepCopy (default dict $item.annotations)) (deepCopy $top.Values.commonAnnotations) }}
   annotations: {{- toYaml . | nindent 4 }}
@@ -28,7 +28,7 @@ spec: {{- toYaml $item.spec | nindent 2 }}
 {{- define "sip-router.operator" -}}
 namespaceSelector:
   matchLabels:
-    kubernetes.io/metadata.name: {{ .Values.networkPolicy.operatorNamespace }}
+    kubernetes.io/metadata.name: {{ .Values.networkPolicy.operatorNamespace | quote }}
 podSelector:
   matchLabels: {{- toYaml .Values.networkPolicy.operatorLabels | nindent 4 }}
 {{- end }}

@@ -1,5 +1,5 @@
 /** The charts, by the real Helm against the real API server. */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
@@ -72,7 +72,12 @@ describe("chart sip-router-operator", () => {
     ["everything that can be set", everything],
     [
       "metrics by HTTPS",
-      { metrics: { secure: { enabled: true, certSecretName: "tls" }, podMonitor: { enabled: true, kamailio: true } } },
+      {
+        metrics: {
+          secure: { enabled: true, certSecretName: "tls" },
+          podMonitor: { enabled: true, kamailio: true, tokenSecret: { name: "token" } },
+        },
+      },
     ],
     ["one replica without election", { replicas: 1, leaderElection: { enabled: false } }],
     [
@@ -182,8 +187,35 @@ describe("chart sip-router-operator", () => {
     expect(result.stderr).toMatch(message);
   });
 
-  test("a parent chart may hand down `global`", async () => {
-    expect((await helmTemplate(OPERATOR, { global: { imageRegistry: "x" } })).length).toBeGreaterThan(5);
+  test("a parent chart may hand down `global`, and switch both charts on and off by a condition", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "umbrella-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const charts = [OPERATOR, "sip-router"];
+    const dependencies = charts.map((name) => ({ name, version: "*", condition: `${name}.enabled` }));
+    writeFileSync(
+      path.join(folder, "Chart.yaml"),
+      JSON.stringify({ apiVersion: "v2", name: "umbrella", version: "1.0.0", dependencies }),
+    );
+    for (const name of charts) cpSync(path.join(root, "charts", name), path.join(folder, "charts", name), { recursive: true }); // prettier-ignore
+    const kinds = async (values: object) => {
+      const args = ["template", "all", folder, "--namespace", SYSTEM, "--values", "-"];
+      return kindsOf(documents((await tool("helm", args, { input: JSON.stringify(values) })).stdout));
+    };
+    const global = { imageRegistry: "x" };
+    const both = await kinds({ global, [OPERATOR]: { enabled: true }, "sip-router": { enabled: true } });
+    expect(both).toEqual(expect.arrayContaining(["Deployment", "SipRouter"]));
+    const one = await kinds({ global, [OPERATOR]: { enabled: true }, "sip-router": { enabled: false } });
+    expect(one).toContain("Deployment");
+    expect(one).not.toContain("SipRouter");
+  });
+
+  test("a release and namespaces with names that YAML takes for numbers", async () => {
+    const objects = [
+      ...(await helmTemplate(OPERATOR, { watchNamespaces: ["2024"], fullnameOverride: "1" }, { release: "3", namespace: "4" })), // prettier-ignore
+      ...(await helmTemplate("sip-router", {}, { release: "5", namespace: "6" })),
+    ];
+    for (const name of ["2024", "4", "6"]) await server.kubectl(["create", "namespace", name]);
+    expect(await applied(objects)).toMatchObject({ code: 0, stderr: "" });
   });
 });
 
