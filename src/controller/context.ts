@@ -10,6 +10,7 @@ import type { Mapper } from "./mapping.ts";
 import type { ContactBook } from "./contacts.ts";
 import type { Damper } from "./damper.ts";
 import type { NameCache } from "./dns.ts";
+import type { NameUsers } from "./nameUsers.ts";
 import type { Observations } from "./observations.ts";
 import type { Queue } from "./queue.ts";
 import type { RouterState } from "./state.ts";
@@ -30,6 +31,7 @@ export interface Context {
   readonly observations: Observations;
   readonly mapper: Mapper;
   readonly names: NameCache;
+  readonly nameUsers: NameUsers;
   readonly contacts: ContactBook;
   readonly damper: Damper;
   /** set once, right after the context is made */
@@ -76,6 +78,10 @@ export function tellChangedBackend(context: Context, backend: Key): void {
 export function tellUsedBackends(context: Context, router: Key): void {
   for (const backend of context.mapper.backendsOf(router)) context.queues.status.add(backendStatusKey(backend));
 }
+
+/** Milliseconds that the first answer for a name of the router's backends may still take. */
+export const nameWait = ({ mapper, names, nameUsers }: Context, router: Key): number =>
+  Math.max(0, ...mapper.backendsOf(router).flatMap((key) => nameUsers.namesOf(key).map(names.waitMs)));
 
 /** Pods whose control port may answer. */
 export const usablePods = (context: Context, router: Key): readonly PodView[] =>

@@ -11,7 +11,7 @@ import { createContactBook } from "./contacts.ts";
 import { createDamper } from "./damper.ts";
 import { createNameCache, systemResolveName } from "./dns.ts";
 import { mergedSnapshot } from "./mergedSnapshot.ts";
-import { createNameUsers } from "./nameUsers.ts";
+import { addressesInStatus, createNameUsers } from "./nameUsers.ts";
 import { createObservations } from "./observations.ts";
 import { createObserver, readAsked, type Observer } from "./poll.ts";
 import { defaultPipeline } from "./stages.ts";
@@ -33,11 +33,10 @@ const RESYNC_MS = 10 * 60_000;
 
 /** Resolves when the cluster's first lists are in and all work they ask for is queued. */
 export async function startController(options: ControllerOptions): Promise<Controller> {
-  const nameUsers = createNameUsers((backends) => context.pipeline.namesToResolve(backends));
   const context = createContext(options, (name) => {
     for (const backend of nameUsers.backendsOf(name)) tellChangedBackend(context, backend);
   });
-  const { cluster, clock, queues, mapper } = context;
+  const { cluster, clock, queues, mapper, nameUsers } = context;
   const observer = createObserver(context);
   const readiness = createReadiness(context);
   let started = false;
@@ -78,7 +77,11 @@ export async function startController(options: ControllerOptions): Promise<Contr
   cluster.onChange(onChange);
   await cluster.start();
   started = true;
-  for (const backend of cluster.snapshot().backends) context.contacts.remember(backend, clock.now());
+  for (const backend of cluster.snapshot().backends) {
+    context.contacts.remember(backend, clock.now());
+    for (const name of context.pipeline.namesToResolve([backend]))
+      context.names.remember(name, addressesInStatus(backend));
+  }
   takeAll();
   readiness.begin();
 
@@ -144,6 +147,7 @@ function createContext(options: ControllerOptions, onName: (name: string) => voi
   const clock = options.clock ?? systemClock;
   const contacts = createContactBook();
   const names = createNameCache({ clock, resolve: options.resolveName ?? systemResolveName(), onChange: onName });
+  const pipeline = options.pipeline ?? defaultPipeline;
   return {
     cluster: options.cluster,
     control: options.control,
@@ -152,13 +156,14 @@ function createContext(options: ControllerOptions, onName: (name: string) => voi
     clock,
     hooks: options.hooks ?? {},
     metrics: { ...noMetrics, ...options.metrics },
-    pipeline: options.pipeline ?? defaultPipeline,
+    pipeline,
     tuning: { ...defaultTuning, ...options.tuning },
     random: options.random ?? Math.random,
     states: new Map(),
     observations: createObservations(),
     mapper: createMapper(),
     names,
+    nameUsers: createNameUsers(pipeline.namesToResolve),
     damper: createDamper(),
     management: {} as Context["management"],
     contacts,

@@ -20,16 +20,23 @@ export interface NameCache {
   current(): Names;
   /** exactly these names are wanted from now on */
   want(names: readonly string[]): void;
+  /** What an earlier operator knew: it counts until the name is looked up, like any good answer. */
+  remember(name: string, addresses: readonly string[]): void;
+  /** milliseconds that the first answer may still take: until then the name neither resolves nor fails to; 0: known, or late */
+  waitMs(name: string): number;
   stop(): void;
 }
 
 const SHORTEST_S = 5;
 const LONGEST_S = 300;
 const AFTER_ERROR_S = 10;
+/** What depends on a name that was never looked up waits this long at most. */
+const FIRST_ANSWER_MS = 3000;
 
 export function createNameCache({ clock, resolve, onChange }: NamesOptions): NameCache {
   let names: Names = new Map();
   const timers = new Map<string, unknown>();
+  const wantedAt = new Map<string, number>();
   let stopped = false;
 
   const store = (name: string, value: { addresses: readonly string[] } | { error: string } | undefined): void => {
@@ -70,13 +77,24 @@ export function createNameCache({ clock, resolve, onChange }: NamesOptions): Nam
         if (set.has(name)) continue;
         clock.clearTimeout(timer);
         timers.delete(name);
+        wantedAt.delete(name);
         store(name, undefined);
       }
       for (const name of set) {
         if (timers.has(name)) continue;
         timers.set(name, undefined);
+        wantedAt.set(name, clock.now());
         void lookUp(name);
       }
+    },
+    remember(name, addresses) {
+      const known = names.get(name);
+      if (addresses.length === 0 || (known !== undefined && "addresses" in known)) return;
+      store(name, { addresses: [...new Set(addresses)].toSorted() });
+    },
+    waitMs(name) {
+      const since = wantedAt.get(name);
+      return since === undefined || names.has(name) ? 0 : Math.max(0, since + FIRST_ANSWER_MS - clock.now());
     },
     stop() {
       stopped = true;

@@ -59,6 +59,8 @@ export interface Mapper {
   concerned(change: Change): Concerned;
   /** routers that name the backend or select it */
   usersOf(backend: RawObject): ReadonlySet<Key>;
+  /** What the router names in this form concerns it too: another one than its own spec is served; undefined: its own is. */
+  serve(router: RawObject, served: RawObject | undefined): void;
   /** backends, of those that exist, that the router names or selects */
   backendsOf(router: Key): readonly Key[];
 }
@@ -82,6 +84,16 @@ class Reverse {
 }
 const none: ReadonlySet<Key> = new Set();
 
+const unionOf = (one: References, other: References | undefined): References =>
+  other === undefined
+    ? one
+    : {
+        backends: one.backends.union(other.backends),
+        selectors: [...one.selectors, ...other.selectors],
+        services: one.services.union(other.services),
+        secrets: one.secrets.union(other.secrets),
+      };
+
 export function createMapper(): Mapper {
   const known = new Map<string, References>();
   const byBackend = new Reverse();
@@ -91,11 +103,15 @@ export function createMapper(): Mapper {
   const selecting = new Map<string, Map<Key, readonly LabelSelector[]>>();
   const backends = new Map<Key, RawObject>();
 
+  /** routers that are served by another spec than their own */
+  const servedBy = new Map<Key, RawObject>();
+
   const learn = (kind: string, namespace: string, name: string, object: RawObject | undefined): void => {
     const key = `${namespace}/${name}`;
     const id = `${kind} ${key}`;
     const before = known.get(id);
-    const after = object === undefined ? undefined : referencesOf(object);
+    const other = kind === "SipRouter" ? servedBy.get(key) : undefined;
+    const after = object && unionOf(referencesOf(object), other && referencesOf(other));
     if (before !== undefined) {
       for (const one of before.backends) byBackend.remove(`${namespace}/${one}`, key);
       for (const one of before.services) byService.remove(`${namespace}/${one}`, key);
@@ -157,6 +173,7 @@ export function createMapper(): Mapper {
     };
     if (kind === "SipRouter") {
       const before = known.get(`SipRouter ${key}`);
+      if (object === undefined) servedBy.delete(key);
       learn(kind, namespace, name, object);
       routers.add(key);
       for (const one of [...backendsOf(key, before), ...backendsOf(key, known.get(`SipRouter ${key}`))])
@@ -184,7 +201,15 @@ export function createMapper(): Mapper {
     }
     return { routers, backends: touched, observed };
   };
-  return { concerned, usersOf, backendsOf: (router) => backendsOf(router, known.get(`SipRouter ${router}`)) };
+  const serve = (router: RawObject, served: RawObject | undefined): void => {
+    const { namespace, name } = router.metadata;
+    const key = `${namespace}/${name}`;
+    if (servedBy.get(key)?.spec === served?.spec) return;
+    if (served === undefined) servedBy.delete(key);
+    else servedBy.set(key, served);
+    learn("SipRouter", namespace, name, router);
+  };
+  return { concerned, usersOf, serve, backendsOf: (router) => backendsOf(router, known.get(`SipRouter ${router}`)) };
 }
 
 const serviceNames = (...objects: readonly (RawObject | undefined)[]): ReadonlySet<string> =>

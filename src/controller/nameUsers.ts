@@ -1,5 +1,6 @@
 /** Which backends stand for which DNS names: these names are looked up, and these backends are told of a new answer. */
-import type { Key, RawObject } from "../api/index.ts";
+import { isIP } from "node:net";
+import type { Key, PbxBackendStatus, RawObject } from "../api/index.ts";
 import type { Change } from "../cluster/index.ts";
 
 export interface NameUsers {
@@ -8,6 +9,8 @@ export interface NameUsers {
   /** all that any backend stands for */
   names(): readonly string[];
   backendsOf(name: string): Iterable<Key>;
+  /** that the backend stands for */
+  namesOf(backend: Key): readonly string[];
 }
 
 export function createNameUsers(namesToResolve: (backends: readonly RawObject[]) => readonly string[]): NameUsers {
@@ -29,5 +32,13 @@ export function createNameUsers(namesToResolve: (backends: readonly RawObject[])
     },
     names: () => [...users.keys()],
     backendsOf: (name) => users.get(name) ?? [],
+    namesOf: (backend) => namesOf.get(backend) ?? [],
   };
+}
+
+/** The addresses that an earlier operator found for the one name of a backend, unless the spec was edited since. */
+export function addressesInStatus({ metadata, status }: RawObject): readonly string[] {
+  const { observedGeneration, endpoints } = (status ?? {}) as Partial<PbxBackendStatus>;
+  if (observedGeneration !== metadata.generation || !Array.isArray(endpoints)) return [];
+  return endpoints.map(({ address }) => address).filter((address) => isIP(address) !== 0);
 }

@@ -3,12 +3,14 @@ import type { Key, ObjectRef, RawObject, Reason } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
 import { destinationId, setIdOf } from "../ir/setId.ts";
 import type { RouterPlan } from "../ir/types.ts";
-import { dataName, controlName } from "../render/index.ts";
+import type { Issue, ResolvedRouter, Snapshot } from "../model/types.ts";
+import { controlName } from "../render/index.ts";
 import type { DesiredData, RenderedRouter } from "../render/types.ts";
 import { conditionOf, type SetInput } from "../status/index.ts";
 import {
   backendStatusKey,
   findIn,
+  nameWait,
   routerStatusKey,
   STATUS_DELAY_MS,
   tellChangedBackend,
@@ -16,7 +18,9 @@ import {
   type Context,
 } from "./context.ts";
 import type { RunInfo, RunResult } from "./queue.ts";
-import { findGood, servedObjects, targetOf } from "./restore.ts";
+import { acceptedOf, resolveAccepted } from "./accepted.ts";
+import { filesOf, isDataConfig, objectsToStore, storedConfig, storedRevisionOf, withNonce } from "./dataConfig.ts";
+import { findGood, targetOf } from "./restore.ts";
 import { controlSecretOf } from "./controlSecret.ts";
 import { shareUnchanged } from "./shareUnchanged.ts";
 import { lastPlanOf } from "./storedSets.ts";
@@ -33,6 +37,8 @@ export async function reconcileRouter(context: Context, key: Key, info: RunInfo)
     return undefined;
   }
   const state = stateOf(context, object);
+  const wait = nameWait(context, key);
+  if (wait > 0) return wait;
   try {
     return await bringForward(context, state, object, info);
   } catch (error) {
@@ -70,27 +76,49 @@ async function bringForward(
 ): Promise<RunResult> {
   const snapshot = context.snapshot();
   const { router, issues } = context.pipeline.resolveRouter(snapshot, state.key);
-  state.issues = issues;
-  tellRejected(context, state);
-  if (router === undefined) return serveWithoutPlan(context, state, object);
-  state.openExternal = router.object.spec.external?.callers === "Anyone";
+  if (router === undefined) decide(context, state, object, issues);
+  const served = router ?? resolveAccepted(context, state, object, snapshot);
+  if (served === undefined) return serveWithoutPlan(context, state, object);
   // The same snapshot gives the same plan: what brought us here is an object that nobody plans with.
   const planned =
-    state.planned.get(snapshot) ?? plan(context, state, () => context.pipeline.buildPlan(router, context.defaults));
-  if (planned === undefined) {
+    state.planned.get(snapshot) ?? plan(context, state, () => context.pipeline.buildPlan(served, context.defaults));
+  if (planned === undefined || planned === "empty") {
+    decide(context, state, object, issues);
+    if (planned === "empty") return serveWithoutPlan(context, state, object);
     await serveLastGood(context, state, object);
     return RENDER_RETRY_MS;
   }
-  if (planned === "empty") return serveWithoutPlan(context, state, object);
   state.planned.set(snapshot, planned);
   const wait = tableWait(context, state, planned.rendered.files.desired);
   if (wait > 0) return wait;
   await ensureToken(context, state, object);
-  if (state.desired === undefined) state.good = findGood(context, state, object, planned.rendered);
+  if (!state.goodSought) state.good = findGood(context, state, object, planned.rendered);
+  state.goodSought = true;
+  decide(context, state, object, issues);
+  if (router !== undefined) accept(context, state, object, router, snapshot);
   adopt(context, state, planned, info.addedAt);
   await applyObjects(context, state, planned.rendered);
   await pruneOld(context, state, planned.rendered);
   return undefined;
+}
+
+/** From here on the status is about this generation of the spec. */
+function decide(context: Context, state: RouterState, object: RawObject, issues: readonly Issue[]): void {
+  state.issues = issues;
+  state.generation = object.metadata.generation;
+  tellRejected(context, state);
+}
+
+function accept(
+  context: Context,
+  state: RouterState,
+  object: RawObject,
+  router: ResolvedRouter,
+  snapshot: Snapshot,
+): void {
+  state.openExternal = router.object.spec.external?.callers === "Anyone";
+  state.accepted = acceptedOf(object, snapshot, state.accepted);
+  context.mapper.serve(object, undefined);
 }
 
 /** undefined: it cannot be written; the failure is in the state. */
@@ -111,7 +139,7 @@ function plan(context: Context, state: RouterState, build: () => RouterPlan): Pl
 
 /** What the operator before this one stored. */
 function lastStored(context: Context, state: RouterState, built: RouterPlan): RouterPlan | undefined {
-  const data = configData(storedConfig(context, state));
+  const data = filesOf(storedConfig(context, state));
   if (data === undefined || built.data.sets.every((set) => set.destinations.length > 0)) return undefined;
   return lastPlanOf(
     built,
@@ -119,12 +147,6 @@ function lastStored(context: Context, state: RouterState, built: RouterPlan): Ro
     findIn(context.snapshot().routers, state.key)?.status,
   );
 }
-
-const configData = (object: RawObject | undefined): Readonly<Record<string, string>> | undefined =>
-  object?.["data"] as Readonly<Record<string, string>> | undefined;
-
-const storedConfig = (context: Context, state: RouterState): RawObject | undefined =>
-  context.cluster.owned("ConfigMap", state.namespace, dataName(state.name));
 
 /**
  * The spec is refused, or what it names is not there. Never an empty list: Kamailio would forget every set and say Ok.
@@ -179,14 +201,15 @@ function adopt(context: Context, state: RouterState, { plan: made, rendered, kep
 
 async function applyObjects(context: Context, state: RouterState, rendered: RenderedRouter): Promise<void> {
   const revision = (targetOf(state) ?? rendered.files.desired).revision;
-  const served = servedObjects(state, rendered);
+  const served = objectsToStore(state, rendered);
   const config = served.find((object) => isDataConfig(state, object));
-  const stored = configData(storedConfig(context, state))?.["nonce"];
+  const stored = filesOf(storedConfig(context, state))?.["nonce"];
   // A nonce that is stored with this very revision stays: taking it out would be a write for nothing.
   const keepsNonce = stored !== undefined && storedRevisionOf(context, state) === revision;
   const nonce = state.nonce > 0 ? String(state.nonce) : keepsNonce ? stored : undefined;
   const objects = served.map((object) => (object === config ? withNonce(object, nonce) : object));
   await context.cluster.apply(objects);
+  state.applied = rendered;
   state.failure = undefined;
   if (state.tablesPending) state.tablesStoredAt = context.clock.now();
   state.tablesPending = false;
@@ -194,26 +217,6 @@ async function applyObjects(context: Context, state: RouterState, rendered: Rend
   state.storedRevision = revision;
   context.queues.reload.add(state.key);
 }
-
-export const dataConfigOf = (state: RouterState, rendered: RenderedRouter): RawObject | undefined =>
-  servedObjects(state, rendered).find((object) => isDataConfig(state, object));
-
-const isDataConfig = (state: RouterState, object: RawObject): boolean =>
-  object.kind === "ConfigMap" && object.metadata.name === dataName(state.name);
-
-function storedRevisionOf(context: Context, state: RouterState): string | undefined {
-  const data = configData(storedConfig(context, state));
-  if (data === undefined) return undefined;
-  try {
-    return context.pipeline.parseDataFiles(data).revision;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The same data as another file: a pod that missed the last one gets a newer one. */
-export const withNonce = (config: RawObject, nonce: string | undefined): RawObject =>
-  nonce === undefined ? config : { ...config, data: { ...configData(config), nonce } };
 
 /** Old structure ConfigMaps go when no pod can start from them any more. */
 async function pruneOld(context: Context, state: RouterState, rendered: RenderedRouter): Promise<void> {
@@ -238,7 +241,7 @@ async function pruneOld(context: Context, state: RouterState, rendered: Rendered
 /** Nothing new is accepted: what is stored goes on, and pods that restart are brought to it. */
 async function serveLastGood(context: Context, state: RouterState, object: RawObject): Promise<void> {
   if (state.desired === undefined) {
-    const data = configData(storedConfig(context, state));
+    const data = filesOf(storedConfig(context, state));
     if (data === undefined) return;
     await ensureToken(context, state, object);
     state.desired = context.pipeline.parseDataFiles(data);

@@ -15,7 +15,7 @@ import {
   usablePods,
   type Context,
 } from "./context.ts";
-import { dataConfigOf, withNonce } from "./reconcile.ts";
+import { isDataConfig, objectsToStore, withNonce } from "./dataConfig.ts";
 import { isRight } from "./observations.ts";
 import { addressOf, readUnknown } from "./podReading.ts";
 import type { RunInfo, RunResult } from "./queue.ts";
@@ -216,7 +216,8 @@ async function sendFiles(
 }
 
 async function renewFiles(context: Context, state: RouterState, now: number): Promise<void> {
-  const config = state.rendered === undefined ? undefined : dataConfigOf(state, state.rendered);
+  const objects = state.rendered === undefined ? [] : objectsToStore(state, state.rendered);
+  const config = objects.find((object) => isDataConfig(state, object));
   if (config === undefined || now - state.nonceAt < RESEND_FIRST_MS) return;
   state.nonce += 1;
   state.nonceAt = now;

@@ -47,7 +47,9 @@ async function reportRouter(context: Context, key: Key): Promise<void> {
     openExternal: state.openExternal,
     ...(state.sets === undefined ? {} : { sets: state.sets }),
     ...(state.desired === undefined ? {} : { revision: state.desired.revision }),
+    ...(state.generation === undefined ? {} : { generation: state.generation }),
     stored: state.storedRevision === state.desired?.revision,
+    applied: state.applied === state.rendered,
     keptLastList: state.keptSets.length > 0,
     ...(state.halt === undefined || state.good === undefined
       ? {}

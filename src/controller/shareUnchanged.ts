@@ -12,11 +12,14 @@ const keep = <Value>(before: Value | undefined, now: Value): Value =>
 export function shareUnchanged(before: RenderedRouter | undefined, now: RenderedRouter): RenderedRouter {
   if (before === undefined) return now;
   const known = new Map(before.objects.map((object): [string, RawObject] => [idOf(object), object]));
-  return {
-    ...now,
-    files: { ...now.files, desired: keep(before.files.desired, now.files.desired) },
-    objects: now.objects.map((object) => keep(known.get(idOf(object)), object)),
-  };
+  const desired = keep(before.files.desired, now.files.desired);
+  const objects = now.objects.map((object) => keep(known.get(idOf(object)), object));
+  const same =
+    desired === before.files.desired &&
+    now.files.structureHash === before.files.structureHash &&
+    objects.length === before.objects.length &&
+    objects.every((object) => known.get(idOf(object)) === object);
+  return same ? before : { ...now, files: { ...now.files, desired }, objects };
 }
 
 const idOf = ({ kind, metadata }: RawObject): string => `${kind}/${metadata.name}`;

@@ -49,6 +49,15 @@ export interface Halt {
   readonly trying: boolean;
 }
 
+/** The spec that was accepted last. */
+export interface Accepted {
+  readonly spec: RawObject["spec"];
+  /** Secrets that it names, as they were then */
+  readonly secrets: readonly RawObject[];
+  /** as it is stored; undefined: too long for that */
+  readonly stored: string | undefined;
+}
+
 /** What a snapshot asks of one router. */
 export interface Planned {
   readonly plan: RouterPlan;
@@ -62,8 +71,10 @@ export interface RouterState {
   readonly namespace: string;
   readonly name: string;
   readonly uid: string;
-  /** the first reconcile is over: status may be written */
+  /** the first reconcile has come to a decision: status may be written */
   visited: boolean;
+  /** generation of the spec that was decided last: `issues` and what is served follow from it */
+  generation: number | undefined;
   /** the pods were read once, or there is nothing to read: until then an earlier operator's status says more */
   observed: boolean;
   issues: readonly Issue[];
@@ -72,6 +83,8 @@ export interface RouterState {
   failure: { readonly reason: Reason; readonly message: string } | undefined;
   /** sets whose last destinations are kept */
   keptSets: readonly string[];
+  /** the spec of the last plan, whatever was refused since */
+  accepted: Accepted | undefined;
   /** the last plan that was accepted */
   plan: RouterPlan | undefined;
   /** what each snapshot asked for */
@@ -82,12 +95,15 @@ export interface RouterState {
   /** "setId uri" -> key of the backend */
   backendOf: ReadonlyMap<string, Key>;
   structureHash: string | undefined;
-  /** what every ready pod was read back with last */
+  /** what every ready pod was read back with last; `goodSought`: also by the operator before this one */
+  goodSought: boolean;
   good: GoodRevision | undefined;
   /** the desired revision did not come out right: the good one serves */
   halt: Halt | undefined;
   /** of the last plan that was accepted */
   rendered: RenderedRouter | undefined;
+  /** whose objects are all written */
+  applied: RenderedRouter | undefined;
   /** the revision whose data ConfigMap is written */
   storedRevision: string | undefined;
   /** when table files were last written, and whether the desired ones are still to be written */
@@ -117,21 +133,25 @@ export const newRouterState = (object: RawObject): RouterState => ({
   name: object.metadata.name,
   uid: object.metadata.uid ?? "",
   visited: false,
+  generation: undefined,
   observed: false,
   issues: [],
   openExternal: false,
   replicas: 0,
   failure: undefined,
   keptSets: [],
+  accepted: undefined,
   plan: undefined,
   planned: new WeakMap(),
   desired: undefined,
   sets: undefined,
   backendOf: new Map(),
   structureHash: undefined,
+  goodSought: false,
   good: undefined,
   halt: undefined,
   rendered: undefined,
+  applied: undefined,
   storedRevision: undefined,
   tablesStoredAt: Number.NEGATIVE_INFINITY,
   tablesPending: false,

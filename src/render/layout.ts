@@ -28,6 +28,8 @@ export const annotations = {
   revision: "siprouter.dev/revision",
   /** on the data ConfigMap when it holds the last good revision because this one did not come out right */
   halted: "siprouter.dev/halted-revision",
+  /** on the data ConfigMap: the spec that was accepted last, JSON, deflated, in base64 */
+  acceptedSpec: "siprouter.dev/accepted-spec",
   /** on a SipRouter: when it changes all pods are read back at once, and what differs is put right */
   reloadRequested: "siprouter.dev/reload-requested-at",
 } as const;

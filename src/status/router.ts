@@ -7,7 +7,7 @@ import type { RouterInput, SetInput, SetStatus } from "./types.ts";
 
 export function buildRouterStatus(input: RouterInput): SipRouterStatus {
   const stored = input.object.status as SipRouterStatus | undefined;
-  const generation = input.object.metadata.generation ?? 0;
+  const generation = input.generation ?? input.object.metadata.generation ?? 0;
   const sets = input.sets === undefined ? (stored?.sets ?? []) : setStatuses(input, input.sets);
   const active = sets.reduce((sum, set) => sum + set.active, 0);
   const destinations = sets.reduce((sum, set) => sum + set.destinations, 0);

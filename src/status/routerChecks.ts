@@ -141,6 +141,7 @@ function ready(input: RouterInput, needed: readonly (readonly [string, Verdict])
   for (const [type, verdict] of needed)
     if (verdict.status !== "True") return no(verdict.reason, `${type}: ${verdict.message}`);
   const { workload } = input;
+  if (!input.applied) return no("RolloutProgressing", "The objects of the router are being written.");
   if (workload === undefined) return no("RolloutProgressing", "The Deployment does not exist yet.");
   if (workload.failure !== "")
     return no(

@@ -49,8 +49,12 @@ export interface RouterInput {
   readonly sets?: readonly SetInput[];
   /** that every pod must run; undefined when there is none */
   readonly revision?: string;
+  /** of the spec that the rest is about; undefined: none was decided yet */
+  readonly generation?: number;
   /** the revision's files are written */
   readonly stored: boolean;
+  /** all objects of the last accepted spec are written */
+  readonly applied: boolean;
   /** the new list would have been empty: the last one serves */
   readonly keptLastList: boolean;
   /** the revision did not come out right on this pod and is not served: `restored` is */

@@ -40,7 +40,12 @@ const filesOf = (data: Readonly<Record<string, string>>): KamailioFiles => {
 };
 
 export function createBench(
-  options: { syncMs?: () => number; random?: () => number; tuning?: ControllerOptions["tuning"] } = {},
+  options: {
+    syncMs?: () => number;
+    random?: () => number;
+    tuning?: ControllerOptions["tuning"];
+    resolveName?: ControllerOptions["resolveName"];
+  } = {},
 ): Bench {
   const clock = createFakeClock();
   const kamailios = createFakeKamailios();
@@ -89,7 +94,7 @@ export function createBench(
           },
           close: () => {},
         }),
-        resolveName: async () => ({ addresses: ["192.0.2.99"], ttlSeconds: 60 }),
+        resolveName: options.resolveName ?? (async () => ({ addresses: ["192.0.2.99"], ttlSeconds: 60 })),
         ...(options.tuning === undefined ? {} : { tuning: options.tuning }),
       });
     },
@@ -155,3 +160,35 @@ export const router = (spec: object = {}, name = "edge"): RawObject => ({
 export const setOf = (...names: string[]): object => ({
   dispatcherSets: [{ name: "pbx", id: 1, backends: names.map((name) => ({ name })) }],
 });
+
+/** A PbxBackend of a Service, the Service, and its slice. */
+export const serviceBackend = (name: string, spec: object = {}): readonly RawObject[] => [
+  { ...backend(name), spec: { service: { name }, ...spec } },
+  {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { namespace: "default", name },
+    spec: { ports: [{ name: "sip", port: 5060, protocol: "UDP" }], ipFamilies: ["IPv4"] },
+  },
+];
+
+export const slice = (
+  service: string,
+  endpoints: Readonly<Record<string, { ready?: boolean; serving?: boolean; terminating?: boolean }>>,
+): RawObject => ({
+  apiVersion: "discovery.k8s.io/v1",
+  kind: "EndpointSlice",
+  metadata: { namespace: "default", name: `${service}-1`, labels: { "kubernetes.io/service-name": service } },
+  ...{
+    addressType: "IPv4",
+    ports: [{ name: "sip", port: 5060, protocol: "UDP" }],
+    endpoints: Object.entries(endpoints).map(([address, conditions]) => ({ addresses: [address], conditions })),
+  },
+});
+
+/** what changes a pod, of all pods; not that it was told what the others know */
+export const changesOf = ({ cluster, kamailios }: Bench, name = "default/edge"): readonly string[] =>
+  cluster
+    .pods(name)
+    .flatMap(({ ip }) => kamailios.at(ip).calls)
+    .filter((call) => !call.startsWith("htable.seti"));

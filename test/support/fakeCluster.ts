@@ -32,6 +32,8 @@ export interface FakeCluster extends Cluster {
   readonly writes: string[];
   /** throws to refuse a write */
   onWrite: (what: string) => void;
+  /** told of every status as it is written, and of the object that it is of */
+  onStatus: (object: RawObject, status: object) => void;
   setPod(pod: string, change: Partial<PodView>): void;
   /** a pod is deleted and the Deployment makes another */
   deletePod(pod: string): void;
@@ -185,6 +187,7 @@ export function createFakeCluster(options: FakeClusterOptions): FakeCluster {
     events: [],
     writes: [],
     onWrite: () => {},
+    onStatus: () => {},
     put(object) {
       const live = objects.get(idOf(object.kind, object.metadata.namespace, object.metadata.name));
       store(live?.status === undefined ? object : { ...object, status: live.status });
@@ -280,6 +283,7 @@ export function createFakeCluster(options: FakeClusterOptions): FakeCluster {
       const live = objects.get(idOf(ref.kind, ref.namespace, ref.name));
       if (live === undefined) return;
       write(`status ${ref.kind} ${ref.namespace}/${ref.name}`);
+      made.onStatus(live, status);
       store({ ...live, status });
     },
     emit(ref: ObjectRef, event) {

@@ -45,6 +45,7 @@ const input = (more: Partial<RouterInput> = {}): RouterInput => ({
   sets: [{ name: "pbx", id: 1, destinations: [destination(100, 1), destination(101, 2)] }],
   revision: "r2",
   stored: true,
+  applied: true,
   keptLastList: false,
   replicas: 2,
   workload: { rolledOut: true, replicas: 2, readyReplicas: 2, failure: "", addresses: ["203.0.113.10"] },

@@ -1,0 +1,62 @@
+/**
+ * The spec that was accepted last. While a newer one is refused, or a Secret of the router is of no use, this one is followed:
+ * backends that come, go or drain count as ever. The Secrets that it was accepted with are kept in memory; the spec alone, in
+ * which no secret is, outlives the operator: in an annotation of the data ConfigMap.
+ */
+import { deflateRawSync, inflateRawSync } from "node:zlib";
+import { keyOf, type RawObject } from "../api/index.ts";
+import { findIn } from "../model/lookup.ts";
+import { referencedSecrets } from "../model/references.ts";
+import type { ResolvedRouter, Snapshot } from "../model/types.ts";
+import { annotations } from "../render/layout.ts";
+import type { Context } from "./context.ts";
+import { storedConfig } from "./dataConfig.ts";
+import type { Accepted, RouterState } from "./state.ts";
+
+/** All annotations of an object together have 256 KiB. A longer spec is not followed by an operator that starts. */
+const LONGEST = 128 * 1024;
+
+export function acceptedOf(object: RawObject, snapshot: Snapshot, before: Accepted | undefined): Accepted {
+  const { namespace } = object.metadata;
+  const secrets = referencedSecrets(object).flatMap((name) => findIn(snapshot.secrets, `${namespace}/${name}`) ?? []);
+  if (before !== undefined && before.spec === object.spec) return { ...before, secrets };
+  const packed = deflateRawSync(JSON.stringify(object.spec)).toString("base64");
+  return { spec: object.spec, secrets, stored: packed.length > LONGEST ? undefined : packed };
+}
+
+/** The router by the spec that was accepted last, and everything else as it is now. */
+export function resolveAccepted(
+  context: Context,
+  state: RouterState,
+  object: RawObject,
+  snapshot: Snapshot,
+): ResolvedRouter | undefined {
+  state.accepted ??= storedAccepted(context, state);
+  if (state.accepted === undefined) return undefined;
+  const { spec, secrets } = state.accepted;
+  const served = { ...object, spec };
+  context.mapper.serve(object, served);
+  const own = new Map(secrets.map((secret) => [keyOf(secret), secret]));
+  const there = new Set(snapshot.secrets.map(keyOf));
+  const view = {
+    ...snapshot,
+    routers: snapshot.routers.map((one) => (keyOf(one) === state.key ? served : one)),
+    secrets: [
+      ...snapshot.secrets.map((secret) => own.get(keyOf(secret)) ?? secret),
+      ...secrets.filter((secret) => !there.has(keyOf(secret))),
+    ],
+  };
+  return context.pipeline.resolveRouter(view, state.key).router;
+}
+
+function storedAccepted(context: Context, state: RouterState): Accepted | undefined {
+  const stored = storedConfig(context, state)?.metadata.annotations?.[annotations.acceptedSpec];
+  if (stored === undefined) return undefined;
+  try {
+    const spec = JSON.parse(inflateRawSync(Buffer.from(stored, "base64")).toString("utf8")) as RawObject["spec"];
+    return { spec, secrets: [], stored };
+  } catch (error) {
+    context.log.warn({ router: state.key, err: error }, "the stored spec that was accepted last is of no use");
+    return undefined;
+  }
+}

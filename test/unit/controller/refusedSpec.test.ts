@@ -1,0 +1,87 @@
+/** While the newest spec is refused, the one that was accepted last is followed: its backends come, go and drain as ever. */
+import { afterEach, expect, test } from "vitest";
+import type { RawObject } from "../../../src/api/index.ts";
+import { backend, createBench, router, serviceBackend, slice, type Bench } from "../../support/controllerBench.ts";
+
+let bench: Bench;
+afterEach(() => bench.stop());
+
+const conflict = [
+  { name: "a", match: { extensions: ["1000-1999"] }, set: "pbx" },
+  { name: "b", match: { extensions: ["1000-1999"] }, set: "pbx" },
+];
+const set = { dispatcherSets: [{ name: "pbx", id: 1, backends: [{ name: "pbx-1" }, { name: "pbx-2" }] }] };
+const started = async (spec: object = set, more: readonly RawObject[] = []): Promise<void> => {
+  bench = createBench();
+  const [first, service] = serviceBackend("pbx-1") as [RawObject, RawObject];
+  for (const object of [first, service, slice("pbx-1", { "192.0.2.11": { ready: true } }), backend("pbx-2"), ...more])
+    bench.cluster.put(object);
+  bench.cluster.put(router(spec));
+  await bench.start();
+  await bench.clock.until(() => bench.condition("Ready") === "True Ready");
+};
+const lists = (): ReadonlySet<string> =>
+  new Set(
+    bench.cluster.pods("default/edge").map(({ ip }) =>
+      bench.kamailios
+        .at(ip)
+        .destinations.map(({ setId, uri }) => `${setId} ${/[0-9.]+/.exec(uri)?.[0]}`)
+        .toSorted()
+        .join(", "),
+    ),
+  );
+const follow = async (wanted: string): Promise<void> => {
+  await bench.clock.until(() => lists().size === 1 && lists().has(wanted), 10_000);
+};
+
+test("after a conflicting edit the pods follow slices and adminState, also under an operator that is started anew", async () => {
+  await started();
+  bench.cluster.put(router({ ...set, routes: conflict }));
+  await bench.clock.until(() => bench.condition("Accepted") === "False RouteConflict");
+  bench.cluster.put(slice("pbx-1", { "192.0.2.11": { ready: false }, "192.0.2.12": { ready: true } }));
+  await follow("100 192.0.2.12, 100 192.0.2.2, 199 192.0.2.11");
+  await bench.clock.until(() => bench.condition("Programmed") === "True Programmed");
+  expect(bench.condition("Accepted")).toBe("False RouteConflict");
+
+  await bench.restart();
+  bench.cluster.put(slice("pbx-1", { "192.0.2.13": { ready: true } }));
+  await follow("100 192.0.2.13, 100 192.0.2.2");
+  bench.cluster.put(backend("pbx-2", { adminState: "Draining" }));
+  await follow("100 192.0.2.13, 199 192.0.2.2");
+  expect(bench.condition("Accepted")).toBe("False RouteConflict");
+  expect(bench.condition("Ready")).toBe("False RouteConflict");
+
+  bench.cluster.put(router({ ...set, replicas: 2 }));
+  await bench.clock.until(() => bench.condition("Ready") === "True Ready");
+});
+
+test("a backend that the refused spec names no longer is followed, too", async () => {
+  await started();
+  bench.cluster.put(
+    router({ dispatcherSets: [{ name: "pbx", id: 1, backends: [{ name: "pbx-2" }] }], routes: conflict }),
+  );
+  await bench.clock.until(() => bench.condition("Accepted") === "False RouteConflict");
+  bench.cluster.put(slice("pbx-1", { "192.0.2.12": { ready: true } }));
+  await follow("100 192.0.2.12, 100 192.0.2.2");
+  expect(bench.condition("Accepted")).toBe("False RouteConflict");
+});
+
+test("while the Secret of the users is gone, the users stay and the backends are followed", async () => {
+  const users: RawObject = {
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { namespace: "default", name: "users" },
+    ...{ data: { alice: Buffer.from("a-long-password").toString("base64") } },
+  };
+  await started({ ...set, authentication: { mode: "Digest", realm: "example.com", credentialsSecretName: "users" } }, [
+    users,
+  ]);
+  const table = (): unknown => bench.cluster.get("Secret", "default", "edge-credentials")?.["data"] ?? "none";
+  const before = table();
+  expect(JSON.stringify(before)).toContain("credentials");
+  bench.cluster.remove("Secret", "default", "users");
+  await bench.clock.until(() => bench.condition("ResolvedRefs") === "False SecretNotFound");
+  bench.cluster.put(slice("pbx-1", { "192.0.2.12": { ready: true } }));
+  await follow("100 192.0.2.12, 100 192.0.2.2");
+  expect(table()).toEqual(before);
+});
