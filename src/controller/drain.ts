@@ -1,13 +1,14 @@
 /**
- * Backends that take no new calls: how many calls of the routers are left at each. Looked at every few seconds while there
- * are any, seldom afterwards; a pod is asked once for all of them.
+ * Backends that take no new calls: whether every pod leaves them out by now, and how many calls of the routers are left at
+ * each. Looked at every few seconds while there are any, seldom afterwards; a pod is asked once for all of them.
  */
 import type { Key } from "../api/index.ts";
+import { DRAIN_TIER } from "../ir/setId.ts";
 import { parseDialogAnswer } from "../kamailio/parse.ts";
 import { readCallPeers, type CallPeers, type KnownCalls } from "../kamailio/callPeers.ts";
 import type { PodView } from "../cluster/index.ts";
 import type { DrainView } from "../status/index.ts";
-import { backendStatusKey, type Context } from "./context.ts";
+import { backendStatusKey, usablePods, type Context } from "./context.ts";
 import { addressOf } from "./podReading.ts";
 
 export interface Draining {
@@ -22,6 +23,8 @@ export interface DrainWatch {
   want(backend: Key, draining: Draining | undefined): void;
   /** undefined: nobody wants to know */
   view(backend: Key): DrainView | undefined;
+  /** a router has another plan, or its pods have come to it: a backend that is left out only now, or no more, is looked at */
+  recheck(): void;
   stop(): void;
 }
 
@@ -32,8 +35,12 @@ const MARGIN_S = 10;
 
 interface Watched {
   draining: Draining;
-  /** when it was first wanted, seconds since the epoch */
-  readonly since: number;
+  /** the last look found that every pod leaves it out */
+  leftOut: boolean;
+  /** since when, seconds since the epoch; until then the time of the last look */
+  since: number;
+  /** counts the looks: the last one that was begun says how it is */
+  looks: number;
   view: DrainView;
   timer: unknown;
 }
@@ -43,15 +50,35 @@ interface Look {
   readonly peers: Promise<readonly CallPeers[]>;
 }
 
+/**
+ * No pod of the router sends it new calls: the plan does not serve it, and every pod was read back with that plan. The next
+ * plans leave it out, too, until one serves it.
+ */
+function isLeftOut(context: Context, backend: Key, router: Key, before: boolean): boolean {
+  const state = context.states.get(router);
+  if (state?.desired === undefined) return true;
+  const { revision } = state.desired;
+  const serves = (state.plan?.data.sets ?? []).some((set) =>
+    set.destinations.some((one) => one.backend === backend && !one.disabled && one.priority !== DRAIN_TIER),
+  );
+  if (serves || state.plan === undefined) return false;
+  const runs = ({ uid }: PodView): boolean => {
+    const progress = state.pods.get(uid);
+    return progress?.state === "InSync" && progress.revision === revision;
+  };
+  return before || usablePods(context, router).every(runs);
+}
+
 export function createDrainWatch(context: Context): DrainWatch {
   const { clock } = context;
   const watched = new Map<Key, Watched>();
   const known = new Map<string, KnownCalls>();
   const looks = new Map<string, Look>();
 
-  const peersOf = (router: Key, pod: PodView): Promise<readonly CallPeers[]> => {
+  /** @param since seconds since the epoch: what was asked before does not count */
+  const peersOf = (router: Key, pod: PodView, since: number): Promise<readonly CallPeers[]> => {
     const last = looks.get(pod.uid);
-    if (last !== undefined && clock.now() - last.at < LOOK_MS / 2) return last.peers;
+    if (last !== undefined && last.at >= since * 1000 && clock.now() - last.at < LOOK_MS / 2) return last.peers;
     const token = context.states.get(router)?.token;
     if (token === undefined) return Promise.reject(new Error("its control token is not known yet"));
     const calls = known.get(pod.uid) ?? new Map();
@@ -71,9 +98,9 @@ export function createDrainWatch(context: Context): DrainWatch {
     const each = await Promise.all(
       draining.routers.flatMap((router) =>
         podsOf(router).map(async (pod) => {
-          const peers = await peersOf(router, pod);
-          return peers.filter(({ hosts, startedAt }) =>
-            hosts === undefined ? startedAt <= since + MARGIN_S : hosts.some((host) => draining.hosts.has(host)),
+          const peers = await peersOf(router, pod, since);
+          return peers.filter(
+            ({ hosts, startedAt }) => hosts?.some((host) => draining.hosts.has(host)) ?? startedAt <= since + MARGIN_S,
           ).length;
         }),
       ),
@@ -81,19 +108,34 @@ export function createDrainWatch(context: Context): DrainWatch {
     return each.reduce((sum, one) => sum + one, 0);
   };
 
+  const isOut = (backend: Key, { draining, leftOut }: Watched): boolean =>
+    draining.routers.every((router) => isLeftOut(context, backend, router, leftOut));
+
   const look = async (backend: Key, one: Watched): Promise<void> => {
+    clock.clearTimeout(one.timer);
+    const turn = (one.looks += 1);
+    const leftOut = isOut(backend, one);
+    if (!leftOut || !one.leftOut) one.since = clock.now() / 1000;
+    one.leftOut = leftOut;
     let calls: number | undefined;
     try {
       calls = await count(one);
     } catch (error) {
       context.log.debug({ backend, err: error }, "not every pod told its calls");
     }
-    if (watched.get(backend) !== one) return;
-    const changed = one.view.calls !== calls;
-    one.view = { calls };
+    if (watched.get(backend) !== one || one.looks !== turn) return;
+    const changed = one.view.calls !== calls || one.view.leftOut !== leftOut;
+    one.view = { calls, leftOut };
     if (changed) context.queues.status.add(backendStatusKey(backend));
     forgetPods();
-    one.timer = clock.setTimeout(() => void look(backend, one), calls === 0 ? DONE_LOOK_MS : LOOK_MS);
+    const done = leftOut && calls === 0;
+    one.timer = clock.setTimeout(() => void look(backend, one), done ? DONE_LOOK_MS : LOOK_MS);
+  };
+
+  const recheck = (backend: Key, one: Watched): void => {
+    if (isOut(backend, one) === one.leftOut) return;
+    if (one.leftOut) one.view = { ...one.view, leftOut: false };
+    void look(backend, one);
   };
 
   const forgetPods = (): void => {
@@ -111,10 +153,17 @@ export function createDrainWatch(context: Context): DrainWatch {
         clock.clearTimeout(one?.timer);
         watched.delete(backend);
       } else if (one === undefined) {
-        const made: Watched = { draining, since: clock.now() / 1000, view: { calls: undefined }, timer: undefined };
+        const view = { calls: undefined, leftOut: false };
+        const made: Watched = { draining, leftOut: false, since: 0, looks: 0, view, timer: undefined };
         watched.set(backend, made);
         made.timer = clock.setTimeout(() => void look(backend, made), 0);
-      } else one.draining = draining;
+      } else {
+        one.draining = draining;
+        recheck(backend, one);
+      }
+    },
+    recheck() {
+      for (const [backend, one] of watched) recheck(backend, one);
     },
     view: (backend) => watched.get(backend)?.view,
     stop() {

@@ -11,6 +11,8 @@ import { createRegistrationCount } from "./registrationCount.ts";
 export interface Management {
   /** The backend as it is resolved now, undefined when it is gone; what is known of it so far. */
   follow(backend: Key, now: Followed | undefined): Seen;
+  /** a router has another plan, or its pods have come to it */
+  recheck(): void;
   stop(): void;
 }
 export interface Followed {
@@ -50,6 +52,7 @@ export function createManagement(context: Context, connect: ConnectAmi): Managem
       const drain = drains.view(backend);
       return { ...(views === undefined ? {} : { managers: views }), ...(drain === undefined ? {} : { drain }) };
     },
+    recheck: drains.recheck,
     stop() {
       registrations.stop();
       managers.stop();

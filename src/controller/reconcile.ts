@@ -194,6 +194,7 @@ function adopt(context: Context, state: RouterState, { plan: made, rendered, kep
   state.backendOf = new Map(destinations.map((one) => [destinationId(one), one.backend]));
   state.structureHash = structureHash;
   state.replicas = made.workload.replicas;
+  context.management.recheck();
   context.queues.reload.add(state.key);
   const changed = before.symmetricDifference(new Set(state.backendOf.values()));
   for (const backend of changed) context.queues.status.addAfter(backendStatusKey(backend), STATUS_DELAY_MS);

@@ -240,6 +240,7 @@ function finish(context: Context, state: RouterState): void {
     context.metrics.changeToEffect(state.key, (context.clock.now() - state.changedAt) / 1000);
     state.changedAt = undefined;
   }
+  if (right) context.management.recheck();
   const first = !state.observed;
   state.observed = true;
   // A change that takes effect at once is one status, not two.

@@ -6,8 +6,10 @@ import { OperatorError } from "../errors.ts";
 import { NOT_THERE, orWhen, type Call } from "./ask.ts";
 
 export interface CallPeers {
-  /** hosts of the contacts of caller and callee; undefined while it is not answered or not asked yet */
+  /** hosts of the contacts of caller and callee; undefined while it rings, and when Kamailio did not tell them (yet) */
   readonly hosts: readonly string[] | undefined;
+  /** nobody has answered it */
+  readonly rings: boolean;
   /** when it began, seconds since the epoch */
   readonly startedAt: number;
 }
@@ -41,6 +43,7 @@ export async function readCallPeers(call: Call, active: number, known: KnownCall
     .map((one) => ({
       callId: text(one["call-id"]),
       fromTag: text(one["from_tag"]),
+      rings: Number(one["state"]) < CONFIRMED,
       startedAt: Number(one["init_ts"] ?? 0),
     }))
     .toSorted((a, b) => a.startedAt - b.startedAt);
@@ -48,16 +51,30 @@ export async function readCallPeers(call: Call, active: number, known: KnownCall
   for (const id of known.keys()) if (!ids.has(id)) known.delete(id);
   let asked = 0;
   const peers: CallPeers[] = [];
-  for (const { callId, fromTag, startedAt } of listed) {
+  for (const { callId, fromTag, rings, startedAt } of listed) {
     const id = `${callId} ${fromTag}`;
-    if (!known.has(id) && asked < ASKED_AT_ONCE && isAskable(id)) {
+    if (!rings && !known.has(id) && asked < ASKED_AT_ONCE && isAskable(id)) {
       asked += 1;
-      const hosts = hostsOf(await orWhen<unknown>(NOT_THERE, undefined, call("dlg.dlg_list", callId, fromTag)));
+      const dialog = await askDialog(call, callId, fromTag);
+      if (dialog === ENDED) continue;
+      const hosts = hostsOf(dialog);
       if (hosts !== undefined) known.set(id, hosts);
     }
-    peers.push({ hosts: known.get(id), startedAt });
+    peers.push({ hosts: known.get(id), rings, startedAt });
   }
   return peers;
+}
+
+const ENDED = Symbol("the call has ended meanwhile");
+
+/** undefined: Kamailio refuses to tell of this one call, which says nothing of the others. */
+async function askDialog(call: Call, callId: string, fromTag: string): Promise<unknown> {
+  try {
+    return await orWhen<unknown>(NOT_THERE, ENDED, call("dlg.dlg_list", callId, fromTag));
+  } catch (error) {
+    if (error instanceof OperatorError && error.code === "SIPR_RPC_FAULT") return undefined;
+    throw error;
+  }
 }
 
 /** What the control route takes as parameters. */

@@ -61,6 +61,10 @@ export function judgeDrained(adminState: AdminState | undefined, input: Drained)
 }
 
 const drained: readonly Check<Drained>[] = [
+  ({ drain }) =>
+    drain?.leftOut === false
+      ? unknown("Progressing", "Not every pod leaves it out of new calls yet: look at Programmed of its routers.")
+      : undefined,
   ({ drain, managers = [] }) => {
     const calls = drain?.calls ?? 0;
     const channels = managers.reduce((sum, view) => sum + (view.channels ?? 0), 0);

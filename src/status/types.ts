@@ -77,9 +77,12 @@ export interface BackendUse {
   readonly pods: readonly (readonly ObservedDestination[] | undefined)[];
 }
 
-/** Calls of the routers with a backend that takes no new ones; undefined: not every pod has told. */
+/** What is known of a backend that takes no new calls. */
 export interface DrainView {
+  /** of the routers, with it; undefined: not every pod has told */
   readonly calls: number | undefined;
+  /** every pod was read back without it, before the calls were counted */
+  readonly leftOut: boolean;
 }
 
 export interface BackendInput {

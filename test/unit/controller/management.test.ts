@@ -119,6 +119,43 @@ describe("a backend that drains", () => {
     await bench.clock.until(() => condition("Drained") === "True Drained", 10_000);
   });
 
+  test("is not said to be drained while a pod may still send it calls, and those that ring then are counted", async () => {
+    await started([backend("pbx-1")]);
+    const behind = bench.cluster.pods("default/edge")[1]?.ip ?? "";
+    bench.kamailios.onCall = (host, method) =>
+      host === behind && !method.startsWith("dlg.") ? "unreachable" : undefined;
+    drain();
+    await bench.clock.advance(60_000);
+    expect(condition("Drained")).toBe("Unknown Progressing");
+    bench.kamailios.at(behind).dialogs = [{ id: "ringing", startedAt: bench.clock.now() / 1000 }];
+    bench.kamailios.onCall = () => undefined;
+    await bench.clock.until(() => condition("Drained") === "False Draining", 60_000);
+    expect(message("Drained")).toBe("There are left: 1 call of the routers.");
+    expect(bench.inSync()).toBe(true);
+    bench.kamailios.at(behind).dialogs = [];
+    await bench.clock.until(() => condition("Drained") === "True Drained", 10_000);
+  });
+
+  test("stays drained while its routers change in other ways, and is not when it was enabled meanwhile", async () => {
+    await started([backend("pbx-1"), backend("pbx-3")]);
+    drain();
+    await bench.clock.until(() => condition("Drained") === "True Drained");
+    const behind = bench.cluster.pods("default/edge")[1]?.ip ?? "";
+    bench.kamailios.onCall = (host, method) =>
+      host === behind && !method.startsWith("dlg.") ? "unreachable" : undefined;
+    bench.cluster.put(backend("pbx-2", { address: "192.0.2.77" }));
+    await bench.clock.advance(60_000);
+    expect(bench.inSync()).toBe(false);
+    expect(condition("Drained")).toBe("True Drained");
+    bench.cluster.put(backend("pbx-1"));
+    await bench.clock.advance(1000);
+    drain();
+    await bench.clock.advance(30_000);
+    expect(condition("Drained")).toBe("Unknown Progressing");
+    bench.kamailios.onCall = () => undefined;
+    await bench.clock.until(() => condition("Drained") === "True Drained", 60_000);
+  });
+
   test("is not said to be drained while a pod or its Asterisk does not answer", async () => {
     await started([backend("pbx-1", ami), login], ({ managers }) => void managers.set(HOST, 0));
     bench.kamailios.onCall = (host, method) =>
