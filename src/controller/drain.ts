@@ -5,7 +5,7 @@
 import type { Key } from "../api/index.ts";
 import { DRAIN_TIER } from "../ir/setId.ts";
 import { parseDialogAnswer } from "../kamailio/parse.ts";
-import { readCallPeers, type CallPeers, type KnownCalls } from "../kamailio/callPeers.ts";
+import { isWith, readCallPeers, type CallPeers, type KnownCalls } from "../kamailio/callPeers.ts";
 import type { PodView } from "../cluster/index.ts";
 import type { DrainView } from "../status/index.ts";
 import { backendStatusKey, usablePods, type Context } from "./context.ts";
@@ -30,8 +30,6 @@ export interface DrainWatch {
 
 const LOOK_MS = 5000;
 const DONE_LOOK_MS = 60_000;
-/** A call that began later than this after the backend was left out of the lists was not sent there, answered or not. */
-const MARGIN_S = 10;
 
 interface Watched {
   draining: Draining;
@@ -99,9 +97,7 @@ export function createDrainWatch(context: Context): DrainWatch {
       draining.routers.flatMap((router) =>
         podsOf(router).map(async (pod) => {
           const peers = await peersOf(router, pod, since);
-          return peers.filter(
-            ({ hosts, startedAt }) => hosts?.some((host) => draining.hosts.has(host)) ?? startedAt <= since + MARGIN_S,
-          ).length;
+          return peers.filter((peer) => isWith(peer, draining.hosts, since)).length;
         }),
       ),
     );

@@ -28,6 +28,17 @@ const DELETED = 5;
 type Fields = Readonly<Record<string, unknown>>;
 const text = (value: unknown): string => (typeof value === "string" ? value : "");
 
+/** A call that began later than this after a backend was left out of the lists was not sent there, answered or not. */
+const MARGIN_S = 10;
+
+/**
+ * Is the call with a backend of these addresses: also when it may be, because nobody has answered it yet or Kamailio does
+ * not tell.
+ * @param leftOutAt since when new calls are not sent there, seconds since the epoch
+ */
+export const isWith = ({ hosts, startedAt }: CallPeers, addresses: ReadonlySet<string>, leftOutAt: number): boolean =>
+  hosts?.some((host) => addresses.has(host)) ?? startedAt <= leftOutAt + MARGIN_S;
+
 /**
  * @param known of the last look; gets what is new, loses what has ended
  * @throws OperatorError SIPR_RPC_*; SIPR_RPC_FAULT also when there are too many calls to be listed

@@ -1,5 +1,5 @@
-/** `calls`, `end`, `top`, and the calls of one backend: gather, print, exit code. */
-import { keyOf, type PbxBackend, type SipRouter } from "../../api/index.ts";
+/** `calls`, `end` and `top`: gather, print, exit code. */
+import { keyOf, type SipRouter } from "../../api/index.ts";
 import { OperatorError } from "../../errors.ts";
 import { NOT_THERE, orWhen } from "../../kamailio/ask.ts";
 import { parseDialogAnswer } from "../../kamailio/parse.ts";
@@ -25,8 +25,6 @@ import { chosen, findPod, showRouters, type Context, type WatchOptions } from ".
 
 /** Calls whose backend is asked for one by one at most; above this many it is left out of `top`. */
 const DETAILED = 500;
-/** ... when the calls of one backend are counted */
-const COUNTED = 2000;
 /** Kamailio builds an answer in 8 MiB of private memory; a call takes about 200 bytes of it (10,000: 2 MB in 0.5 s). */
 const LISTABLE = 20_000;
 
@@ -134,7 +132,7 @@ async function followCalls(
 }
 
 /** Names a pod once when it falls silent and once when it answers again. */
-function tellSilent(answers: readonly Answer<unknown>[], silent: Set<string>, io: CliIO): void {
+export function tellSilent(answers: readonly Answer<unknown>[], silent: Set<string>, io: CliIO): void {
   for (const answer of answers) {
     const { name } = answer.pod;
     const quiet = "error" in answer;
@@ -194,25 +192,3 @@ export const topCalls = (
     const data = { router: one, calls, detailed, limit: options.limit };
     return { data: topJson(data), lines: (style) => renderTop(data, style), answers };
   });
-
-/** Live calls whose callee is the backend, over all routers of its namespace. */
-export async function callsOfBackend(
-  context: Context,
-  backend: PbxBackend,
-): Promise<{ readonly calls: number; readonly more: boolean; readonly answers: readonly Answer<unknown>[] }> {
-  const routers = (await context.fleet.routers()).filter(
-    (one) => one.metadata.namespace === backend.metadata.namespace,
-  );
-  let count = 0;
-  let more = false;
-  const all: Answer<unknown>[] = [];
-  for (const router of routers) {
-    const answers = await askCalls(context, router);
-    all.push(...answers);
-    const matched = selectCalls(answers, {});
-    const known = await detail(context, router, answers, matched.slice(0, COUNTED));
-    more ||= matched.length > COUNTED;
-    count += known.filter((call) => (call.backend ?? "").split(",").includes(backend.metadata.name)).length;
-  }
-  return { calls: count, more, answers: all };
-}

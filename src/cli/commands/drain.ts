@@ -3,9 +3,10 @@ import { keyOf, type AdminState, type PbxBackend } from "../../api/index.ts";
 import { OperatorError } from "../../errors.ts";
 import { parseDialogAnswer } from "../../kamailio/parse.ts";
 import { podNameOf } from "../fleet/index.ts";
-import { askAll, answered, EXIT, reportUnanswered, type Answer } from "../print/output.ts";
+import { askAll, answered, EXIT } from "../print/output.ts";
 import { awaitNext } from "../print/watch.ts";
-import { callsOfBackend } from "./calls.ts";
+import { tellSilent } from "./calls.ts";
+import { createCallCounter, type Left } from "./callsLeft.ts";
 import { findBackend, findPod, type Context } from "./context.ts";
 
 export interface DrainOptions {
@@ -14,13 +15,13 @@ export interface DrainOptions {
   readonly timeout: number;
 }
 
-interface Left {
-  readonly calls: number;
-  /** there are more than could be counted */
-  readonly more?: boolean;
-  /** what the operator knows beside them; absent when that is none */
-  readonly also?: string;
-  readonly answers: readonly Answer<unknown>[];
+/** What takes no new calls, in messages. */
+interface Drained {
+  readonly name: string;
+  /** what `drain` and `undrain` take */
+  readonly target: string;
+  /** what it stays when this command ends */
+  readonly stays: string;
 }
 
 /** `pod/NAME`, else the name of a backend (also `pbxbackend/NAME`); a namespace may stand before a backend's name. */
@@ -34,19 +35,9 @@ export async function drain(context: Context, target: string, options: DrainOpti
   const { pod, backend } = parseTarget(target);
   if (pod !== undefined) return drainPod(context, pod, options);
   const found = await setState(context, backend, "Draining");
-  return awaitNone(context, found.metadata.name, target, options, async () =>
-    withManager(context, found, await callsOfBackend(context, found)),
-  );
-}
-
-/** A PBX with a manager interface may have calls that no router knows: the operator's `Drained` says when they are over. */
-async function withManager(context: Context, backend: PbxBackend, left: Left): Promise<Left> {
-  if (backend.spec.management === undefined || left.calls > 0) return left;
-  const now = (await context.fleet.backends()).find((one) => keyOf(one) === keyOf(backend));
-  const drained = now?.status?.conditions?.find(({ type }) => type === "Drained");
-  return drained?.status === "True"
-    ? left
-    : { ...left, also: drained?.message ?? "The operator has yet to look at it." };
+  const { name } = found.metadata;
+  const stays = "stays Draining: it gets no new calls, those that are left go on";
+  return awaitNone(context, { name, target, stays }, options, createCallCounter(context, found));
 }
 
 export async function undrain(context: Context, target: string): Promise<number> {
@@ -66,9 +57,9 @@ async function setState(context: Context, name: string, state: AdminState): Prom
     context.io.stdout(`PbxBackend ${keyOf(backend)} is ${state} already`);
     return backend;
   }
-  await context.fleet.setAdminState(backend, state);
+  const changed = await context.fleet.setAdminState(backend, state);
   context.io.stdout(`PbxBackend ${keyOf(backend)}: spec.adminState is ${state} now`);
-  return backend;
+  return changed;
 }
 
 /**
@@ -89,38 +80,60 @@ async function drainPod(context: Context, name: string, options: DrainOptions): 
     });
   await fleet.rpc(pod, "htable.seti", ["st", "drain", 1]);
   io.stdout(`pod ${podNameOf(pod)} takes no new calls; undo it with: kubectl sip undrain pod/${pod.name}`);
-  return awaitNone(context, pod.name, `pod/${pod.name}`, options, async () => {
+  const stays = "takes no new calls until then, or until it is started anew; those that are left go on";
+  return awaitNone(context, { name: pod.name, target: `pod/${pod.name}`, stays }, options, async () => {
     const answers = await askAll([pod], async (one) => parseDialogAnswer(await fleet.rpc(one, "dlg.stats_active")));
-    return { calls: answered(answers).reduce((sum, { value }) => sum + value, 0), answers };
+    const calls = answered(answers).reduce((sum, { value }) => sum + value, 0);
+    const silent = answers.some((one) => "error" in one);
+    return { calls, ...(silent ? { waiting: "How many calls it has is not known." } : {}), answers };
   });
 }
 
-/** Says how many calls are left whenever that changes. */
+/** Says how many calls are left whenever that changes; "0 calls left" is said when it is certain. */
 async function awaitNone(
   context: Context,
-  at: string,
-  target: string,
+  drained: Drained,
   options: DrainOptions,
   count: () => Promise<Left>,
 ): Promise<number> {
   const { io } = context;
   const deadline = context.now() + options.timeout * 1000;
-  let told: number | undefined;
-  let toldAlso: string | undefined;
+  const silent = new Set<string>();
+  let told: readonly string[] = [];
   for (;;) {
-    const { calls, answers, more, also } = await count();
-    if (also !== undefined && also !== toldAlso) io.stdout(`${at}: ${also}`);
-    toldAlso = also;
-    if (calls !== told) io.stdout(`${more ? "at least " : ""}${calls} call${calls === 1 ? "" : "s"} left at ${at}`);
-    told = calls;
-    const code = reportUnanswered(answers, io);
-    if (!options.wait || (calls === 0 && !more && also === undefined && code === EXIT.ok)) return code;
-    if (context.now() >= deadline) {
-      io.stderr(
-        `after ${options.timeout} s there are calls left: they go on; look again with: kubectl sip drain ${target}`,
-      );
+    const left = await count();
+    if (left.ended !== undefined) {
+      io.stderr(left.ended);
       return EXIT.failed;
     }
-    if (!(await awaitNext(1, io.signal))) return EXIT.failed;
+    tellSilent(left.answers, silent, io);
+    const lines = describe(left, drained.name, silent.size > 0);
+    for (const line of lines) if (!told.includes(line)) io.stdout(line);
+    told = lines;
+    if (!options.wait) return silent.size > 0 ? EXIT.partial : EXIT.ok;
+    if (left.calls === 0 && left.waiting === undefined) return EXIT.ok;
+    const over = context.now() >= deadline;
+    if (over || !(await awaitNext(1, io.signal))) {
+      io.stderr(`${over ? `after ${options.timeout} s` : "ended"}: ${stayOf(drained)}`);
+      return EXIT.failed;
+    }
   }
+}
+
+const stayOf = ({ name, target, stays }: Drained): string =>
+  `${name} ${stays}. Wait again with: kubectl sip drain ${target}; let it take calls again with: kubectl sip undrain ${target}`;
+
+/** @param silent there are pods that did not answer */
+function describe({ calls, ringing = 0, unknown = 0, waiting }: Left, name: string, silent: boolean): string[] {
+  if (calls === 0 && waiting === undefined) return [`0 calls left at ${name}`];
+  const notes = [
+    ...(ringing === 0 ? [] : [`${ringing} of them ${ringing === 1 ? "rings" : "ring"}, here or elsewhere`]),
+    ...(unknown === 0 ? [] : [`of ${unknown} more it is not known where they go`]),
+  ];
+  const least = unknown > 0 || silent ? "at least " : "";
+  const left = `${least}${calls} call${calls === 1 ? "" : "s"} left at ${name}`;
+  return [
+    ...(waiting === undefined ? [] : [`${name}: ${waiting}`]),
+    ...(calls + unknown === 0 ? [] : [notes.length === 0 ? left : `${left} (${notes.join("; ")})`]),
+  ];
 }

@@ -32,8 +32,8 @@ export interface Fleet {
   rpc(pod: FleetPod, method: string, params?: readonly (string | number)[]): Promise<unknown>;
   /** the data files that every pod must run; undefined when there are none yet */
   desired(router: SipRouter): Promise<Readonly<Record<string, string>> | undefined>;
-  /** sets spec.adminState with the user's own rights; throws OperatorError when this source cannot */
-  setAdminState(backend: PbxBackend, state: AdminState): Promise<void>;
+  /** sets spec.adminState with the user's own rights, and returns the object as it is then; throws OperatorError when this source cannot */
+  setAdminState(backend: PbxBackend, state: AdminState): Promise<PbxBackend>;
   /** asks the operator to read back every pod now and to put right what differs; `now` is RFC 3339 */
   requestReload(router: SipRouter, now: string): Promise<void>;
   /** objects and files of a router for a bug report, as they are stored; Secrets are never among them */

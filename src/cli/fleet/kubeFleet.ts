@@ -82,9 +82,9 @@ export function createKubeFleet(options: KubeFleetOptions): Fleet {
     return { address: { host: forward.host, port: forward.port, token: await token(pod) }, forward };
   };
 
-  const patch = async (kind: string, object: RawObject, body: object): Promise<void> => {
+  const patch = (kind: string, object: RawObject, body: object): Promise<unknown> => {
     const path = pathOf(kindInfo(kind), object.metadata.namespace, object.metadata.name);
-    await request(connection, "PATCH", path, { body, contentType: "application/merge-patch+json" });
+    return request(connection, "PATCH", path, { body, contentType: "application/merge-patch+json" });
   };
 
   return {
@@ -118,8 +118,11 @@ export function createKubeFleet(options: KubeFleetOptions): Fleet {
         throw error;
       }
     },
-    setAdminState: (backend, adminState) => patch("PbxBackend", backend, { spec: { adminState } }),
-    requestReload: (router, now) => patch("SipRouter", router, { metadata: { annotations: { [reloadRequest]: now } } }),
+    setAdminState: (backend, adminState) =>
+      patch("PbxBackend", backend, { spec: { adminState } }) as Promise<PbxBackend>,
+    async requestReload(router, now) {
+      await patch("SipRouter", router, { metadata: { annotations: { [reloadRequest]: now } } });
+    },
     ...kubeEvidence({ list, get: (path, query) => request(connection, "GET", path, { query }) }),
     close() {
       control.close();

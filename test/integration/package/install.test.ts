@@ -127,8 +127,8 @@ test(
     // and the next upgrade takes the definitions over again
     expect(await run(`${upgrade} --reset-then-reuse-values --set crds.enabled=true`)).toMatchObject({ code: 0 });
     expect(await laterField()).toBe("kept");
-      expect(await run(`${uninstall[1]}`)).toMatchObject({ code: 0 });
-  await server.kubectl(["delete", "-f", path.join(root, "crds")]);
+    expect(await run(`${uninstall[1]}`)).toMatchObject({ code: 0 });
+    await server.kubectl(["delete", "-f", path.join(root, "crds")]);
   },
 );
 
