@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { call, calleeDialog, request, within, type Dialog } from "../support/sip/caller.ts";
-import { callIdOf, header, headers } from "../support/sip/message.ts";
+import { callIdOf, header, headers, writeReply } from "../support/sip/message.ts";
 import { answering, silent, type SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
 import { until } from "../support/until.ts";
@@ -79,6 +79,20 @@ withKamailio(
       expect((await bye.final()).status).toBe(200);
       expect(caller.requests("BYE").map((message) => callIdOf(message))).toContain(sent.callId);
       await until("the call is over", async () => (await bench.read()).calls === 0);
+    });
+
+    test("within a call an answer may take longer than a call that fails over waits", async () => {
+      const { dialog } = await call(phone, bench.router, "1000");
+      // three times the timeout of a first request here: the third retransmission is answered
+      let copies = 0;
+      pbx.behaviour = (message, send) => {
+        copies += 1;
+        if (copies > 3) send(writeReply(message, 200));
+      };
+      const update = await within(phone, bench.router, dialog, "UPDATE", 2);
+      expect((await update.final()).status).toBe(200);
+      pbx.behaviour = answering(200);
+      expect((await (await within(phone, bench.router, dialog, "BYE", 3)).final()).status).toBe(200);
     });
 
     test("the caller hears of the call through the router, and the router stays in the path", async () => {

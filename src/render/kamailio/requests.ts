@@ -95,6 +95,8 @@ route[WITHIN_DIALOG] {${hideWithin(structure)}
   }
   if ($du == $null) handle_ruri_alias();
   if ($DLG_status == $null) route(CHECK_UNKNOWN_DIALOG);${mediaWithin(structure)}
+  # RFC 3261 17.1.2.2, timer F: nobody else can answer, and a 408 would end the call (12.2.1.2)
+  if (!is_method("ACK")) t_set_fr("0", "32000");
   if (is_method("INVITE|UPDATE|SUBSCRIBE|REFER|NOTIFY")) {
     if (ds_is_from_list("-1", "3")) t_on_reply("FROM_PHONE");
     else ${unlessPeer(structure)}add_contact_alias();
