@@ -216,3 +216,34 @@ withKamailio(
     });
   },
 );
+
+withKamailio(
+  "trunks of a router that hides topology",
+  async (bench) => {
+    [phone, one] = await Promise.all([bench.peer(20, 5070), bench.peer(11)]);
+    await bench.start(
+      routerPlan({
+        structure: { trunks: true, topologyHiding: true },
+        sets: [{ name: "trunks", id: 1, destinations: [one] }],
+        routes: [{ name: "out", set: "trunks", digits: "0" }],
+        data: { trunks: { salt: "1", logins: [login(100, one, first)] } },
+      }),
+    );
+  },
+  (bench) => {
+    test("a challenge is answered with a new number, which every later request goes on from", async () => {
+      const { behaviour, accepted, rejected } = challenging(heard(first), answering(200));
+      one.behaviour = behaviour;
+      const { reply, dialog } = await call(phone, bench.router, "0123");
+      expect([reply.status, header(reply, "cseq")]).toEqual([200, "1 INVITE"]);
+      await one.waitFor("ACK of the answer", (message) => header(message, "cseq") === "2 ACK");
+      const bye = await (await within(phone, bench.router, dialog, "BYE", 2)).final();
+      expect([bye.status, header(bye, "cseq")]).toEqual([200, "2 BYE"]);
+      expect(accepted.map((message) => header(message, "cseq"))).toEqual([
+        "2 INVITE",
+        expect.stringMatching(/^[345] BYE$/),
+      ]);
+      expect(rejected).toEqual([]);
+    });
+  },
+);

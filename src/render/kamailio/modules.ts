@@ -5,6 +5,7 @@ import { gaugeParameters } from "./messageCounters.ts";
 import { advertisedHost, integer } from "./quote.ts";
 import { replicationModules } from "./replication.ts";
 import { MTREE_CHARS } from "./routeTables.ts";
+import { hidingModule } from "./topology.ts";
 
 /** All in Debian's package `kamailio`. */
 const modules = [
@@ -31,6 +32,7 @@ const written = (parameters: readonly Parameter[]): readonly string[] =>
 export const renderModules = (structure: StructurePlan): readonly string[] => [
   ...modules.flatMap((module) => [
     ...(module === "htable" ? replicationModules(structure) : []),
+    ...(module === "dialog" ? hidingModule(structure) : []),
     `loadmodule "${module}.so"`,
   ]),
   "",

@@ -21,6 +21,10 @@ export const hideInReply = ({ topologyHiding }: StructurePlan): string =>
     ? "\n  route(HIDE_HEADERS);\n  if (!t_check_trans()) route(HIDE_NAMES);\n  # a header that had nothing to hide is no reason to drop the reply\n  return 1;"
     : "";
 
+/** Before module dialog: what is sent passes the later module first, and dialog has to find its call by the Call-ID unmasked. */
+export const hidingModule = ({ topologyHiding }: StructurePlan): readonly string[] =>
+  topologyHiding ? ['loadmodule "topoh.so"'] : [];
+
 /** After the other modules: it changes a parameter of theirs. */
 export const renderTopology = (structure: StructurePlan): readonly string[] =>
   structure.topologyHiding
@@ -30,7 +34,6 @@ export const renderTopology = (structure: StructurePlan): readonly string[] =>
 const modules = [
   // a Call-ID is masked character by character
   "max_while_loops=1000",
-  'loadmodule "topoh.so"',
   // says which way a request inside a dialog goes
   'modparam("rr", "append_fromtag", 1)',
   `modparam("topoh", "mask_key", "${maskKeyInCfg}")`,
