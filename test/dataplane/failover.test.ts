@@ -2,7 +2,8 @@ import { setTimeout as wait } from "node:timers/promises";
 import { beforeEach, expect, test } from "vitest";
 import { call, callOnce, request, within } from "../support/sip/caller.ts";
 import { callIdOf, header, writeReply, type SipMessage } from "../support/sip/message.ts";
-import { answering, silent, type SipPeer } from "../support/sip/peer.ts";
+import { LocalKamailio } from "../support/sip/kamailio.ts";
+import { answering, silent, type Behaviour, type SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
 import { withKamailio } from "./fixture.ts";
 
@@ -243,3 +244,40 @@ const at = ({ host, port, transport }: SipPeer): Pick<SipPeer, "host" | "port" |
 
 const withMethod = (message: SipMessage, method: string): SipMessage["fields"] =>
   message.fields.map(([name, value]) => [name, name === "cseq" ? value.replace(/[A-Z]+$/, method) : value]);
+
+withKamailio(
+  "a callee who does not answer",
+  async (bench) => {
+    [first, backup, phone] = await Promise.all([bench.peer(11), bench.peer(13), bench.peer(20, 5070)]);
+  },
+  (bench) => {
+    test("is not called elsewhere, and the caller hears 408; a PBX that says no more than 100 is followed by the next", async () => {
+      const plan = routerPlan({
+        sets: [{ name: "freepbx", id: 1, destinations: [first, { ...at(backup), priority: 1 }] }],
+        routes: [{ name: "freepbx", set: "freepbx", digits: "1" }],
+      });
+      const router = { host: bench.host(1), port: 5060 };
+      // three minutes, after which RFC 3261 lets a proxy give up
+      const shorter = (text: string): string => text.replace('"fr_inv_timer", 185000', '"fr_inv_timer", 1500');
+      const kamailio = await LocalKamailio.start(bench.program, plan, router.host, {}, router.host, shorter);
+      try {
+        const saying =
+          (status: number): Behaviour =>
+          (message, send, peer) => {
+            if (message.method === "INVITE") send(writeReply(message, status, { contact: `<${peer.uri}>` }));
+            else if (message.method === "CANCEL") send(writeReply(message, 200));
+          };
+        first.behaviour = saying(180);
+        const rang = await callOnce(phone, router, "1000");
+        expect(rang.status).toBe(408);
+        expect(backup.calls).toEqual([]);
+        first.behaviour = saying(100);
+        const trying = await callOnce(phone, router, "1000");
+        expect(trying.status).toBe(200);
+        expect(backup.calls).toEqual([trying.callId]);
+      } finally {
+        await kamailio.stop();
+      }
+    });
+  },
+);

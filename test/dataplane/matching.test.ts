@@ -75,6 +75,15 @@ withKamailio(
       expect(lookupRoute(plan.data, number)?.set).toBe(name);
     });
 
+    test.each([
+      ["a hash as RFC 3261 has it written", "%2331%234711", "#31#4711", "star"],
+      ["a code that ends with a hash", "*21*4711%23", "*21*4711#", "star"],
+      ["a ported number", "+442071234567;npdi;rn=+441", "+442071234567", "many"],
+    ])("%s: %s is %s", async (_, written, number, name) => {
+      expect(await reached(written)).toBe(name);
+      expect(lookupRoute(plan.data, number)?.set).toBe(name);
+    });
+
     test.each(["1121", "11", String(500_000 + ROUTES), "5047110", "1234567890123456789012345678901"])(
       "%s is only external's",
       async (number) => {
@@ -84,11 +93,11 @@ withKamailio(
       },
     );
 
-    test.each(["alice", "12a4", "1".repeat(33), "1%2012", "1-2"])(
+    test.each(["alice", "12a4", "1".repeat(33), "1%2012", "1-2", "*97%", "1;phone-context=+49"])(
       "%s cannot be dialled: nobody's, not even for a trusted caller",
       async (number) => {
         expect(await reached(number, undefined, peers.a)).toBe(404);
-        expect(lookupRoute(plan.data, decodeURIComponent(number))).toBeUndefined();
+        expect(lookupRoute(plan.data, number.replace("%20", " "))).toBeUndefined();
       },
     );
 

@@ -128,6 +128,28 @@ withKamailio(
       expect(pbx.calls).toEqual([]);
     });
 
+    test("what a phone subscribes to, and what it publishes, is with the PBX, not with the phone of that number", async () => {
+      await register(second, "1002");
+      for (const [method, number] of [
+        ["SUBSCRIBE", "1001"],
+        ["SUBSCRIBE", "1002"],
+        ["PUBLISH", "1002"],
+      ] as const) {
+        const fields: [string, string][] = [
+          ["Event", "dialog"],
+          ["Expires", "60"],
+        ];
+        const input = { method, uri: `sip:${number}@${bench.host(1)}`, fields };
+        const reply = await authenticated(phone, at(1), "1001", input);
+        expect(reply.status).toBe(200);
+        expect(pbx.requests(method).map(callIdOf)).toContain(callIdOf(reply));
+      }
+      expect(second.requests("SUBSCRIBE")).toEqual([]);
+      const notified = await request(pbx, at(1), { method: "NOTIFY", uri: `sip:1002@${bench.host(1)}` });
+      expect((await notified.final()).status).toBe(200);
+      expect(second.requests("NOTIFY")).toHaveLength(1);
+    });
+
     test("nobody registers without credentials, not even from a PBX's address", async () => {
       for (const from of [stranger, pbx]) {
         const sent = await request(from, at(1), {

@@ -255,6 +255,27 @@ withKamailio(
       expect(victim.received).toEqual([]);
     });
 
+    test("while the router drains its phones are reached, and those with a connection keep it; nothing else is new", async () => {
+      const path = headers(await registered(pbx, await register("1001")), "path")[0] ?? "";
+      await bench.call("htable.seti", "st", "drain", 1);
+      try {
+        const fields: [string, string][] = [["Route", path]];
+        const { reply, dialog } = await call(pbx, bench.router, "1001", { uri: phone.uri, fields });
+        expect(reply.status).toBe(200);
+        expect((await (await within(pbx, bench.router, dialog, "BYE", 2)).final()).status).toBe(200);
+        expect((await register("1002", {}, phoneTcp)).status).toBe(200);
+        expect((await register("1002")).status).toBe(503);
+        for (const caller of [pbx, phone])
+          expect(
+            (await (await request(caller, bench.router, { method: "INVITE", uri: "sip:1001@x" })).final()).status,
+          ).toBe(503);
+        const forged = await request(phone, bench.router, { method: "INVITE", uri: "sip:1001@x", fields });
+        expect((await forged.final()).status).toBe(503);
+      } finally {
+        await bench.call("htable.seti", "st", "drain", 0);
+      }
+    });
+
     test("a phone that takes long to ring is waited for", async () => {
       const path = headers(await registered(pbx, await register("1001")), "path")[0] ?? "";
       phone.behaviour = (message, send) => {

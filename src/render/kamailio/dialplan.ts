@@ -13,10 +13,18 @@ export const renderDialplan = (structure: StructurePlan): readonly string[] =>
 # $var(user) -> $var(found), see the table ext; $var(found) is empty when nobody serves the number
 route[LOOKUP] {
   $var(found) = "";
-  $var(length) = $(var(user){s.len});
   $var(decimal) = 0;
   # one expression for most numbers, and none with a bound, which is three times as slow
-  if ($var(user) =~ "^[0-9]+$") $var(decimal) = 1;
+  if ($var(user) =~ "^[0-9]+$") {
+    $var(decimal) = 1;
+  } else {
+    # RFC 3966 5.1.5: a number of somebody else's plan
+    if ($var(user) =~ ";phone-context=") return;
+    # RFC 3261 25.1: a "#" is written %23; RFC 4694: a ported number has parameters
+    $var(user) = $(var(user){s.select,0,;}{s.replace,%23,#});
+    if ($var(user) =~ "^[0-9]+$") $var(decimal) = 1;
+  }
+  $var(length) = $(var(user){s.len});
   # mtree looks no further than the first other character
   if ($var(length) > 32 || ($var(decimal) == 0 && !($var(user) =~ "^[0-9*#+]+$"))) return;
   if ($var(length) < 10) $var(length) = "0" + $var(length);
@@ -61,9 +69,8 @@ route[DIALPLAN] {${locationFirst(structure)}
 # columns 1 and 2: digits to strip, digits to put in front
 route[REWRITE] {
   $var(strip) = $(var(found){s.select,1,|}{s.int});
-  if ($var(strip) > 0) $rU = $(rU{s.substr,$var(strip),0});
   $var(prefix) = $(var(found){s.select,2,|});
-  if ($var(prefix) != "") $rU = $var(prefix) + $rU;
+  $rU = $var(prefix) + $(var(user){s.substr,$var(strip),0}{s.replace,#,%23});
 }
 
 # the called number decides: the destination replaces the host, whatever the caller wrote there
@@ -112,6 +119,8 @@ failure_route[NEXT] {
     $sht(challenged=>$ci) = $xavp(_dsdst_=>uri);${endMedia(structure, "    ")}
     exit;
   }
+  # it rang and nobody answered (dialog state 2: early): no reason to ring elsewhere
+  if (t_branch_timeout() && is_method("INVITE") && $dlg(state) == 2) ${exitMedia(structure)}
   # 477: the connection was refused
   if (!(${trunkRefused(structure, " == 1 || ")}t_branch_timeout() || $T_reply_code == 477 || ${replyCondition(structure.failover.replies)})) ${exitMedia(structure)}${releaseFailed(structure)}
   # the limit of ds_select_routes does not count the first of each tier

@@ -48,6 +48,8 @@ const transactionParameters = ({ failover }: StructurePlan): readonly Parameter[
   ["tm", "fr_timer", failover.timeoutSeconds * 1000],
   // RFC 3261 16.6, timer C: more than 3 minutes
   ["tm", "fr_inv_timer", 185_000],
+  // a queue or an announcement may take long before it answers: RFC 3261 13.3.1.1 asks it for a reply each minute
+  ["tm", "max_inv_lifetime", 3_600_000],
   ["tm", "failure_reply_mode", 3],
   // else a refused TCP connection answers the caller 477 without failover
   ["tm", "failure_exec_mode", 1],

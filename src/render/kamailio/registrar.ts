@@ -114,6 +114,8 @@ route[REGISTER] {
 
 route[LOCATION] {
   if ($rU == $null) return;
+  # what a phone subscribes to, and its state, is with the PBX: messages that wait, who is on the phone
+  if ($var(backend) == 0 && is_method("SUBSCRIBE|PUBLISH")) return;
   # a user of the router: neither somebody who was removed, nor a PBX
   $var(known) = $sht(credentials=>$rU);
   if ($(var(known){s.len}) != 32) return;

@@ -48,10 +48,8 @@ ${everyRequest(structure)}
   if (t_precheck_trans()) exit;
   t_check_trans();
 
-  if ($sht(st=>drain) == 1) {
-    route(REFUSE_DRAINING);
-    exit;
-  }${fromPeer(structure)}
+${fromPeer(structure)}
+  if ($sht(st=>drain) == 1) route(DRAINING);
   route(ADMIT);
   if (is_method("REGISTER")) {${registrantFirst(structure)}
     route(REGISTER);
@@ -71,10 +69,15 @@ ${everyRequest(structure)}
   exit;
 }
 
-route[REFUSE_DRAINING] {
+# What only this router can do goes on: phones that registered through it, or have a connection to it, are reached here
+# until they register elsewhere, which those with a connection do when it ends.
+route[DRAINING] {
+  if (is_method("REGISTER") && $pr != "udp") return;
+  if ($(route_uri{uri.user}) == "path" && ds_is_from_list("-1", "3")) return;
   if (is_method("OPTIONS") && $pr == "udp" && $var(terse) == 1) exit;
   append_to_reply("Retry-After: ${RETRY_AFTER}\\r\\n");
   sl_send_reply("503", "Service Unavailable");
+  exit;
 }
 
 # What belongs to a call that this router knows goes on. Anything else may only go to or come from a backend: a To tag

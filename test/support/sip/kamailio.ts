@@ -52,11 +52,14 @@ export class LocalKamailio {
     ip: string,
     secret: Readonly<Record<string, string>> = {},
     peer = ip,
+    /** of kamailio.cfg: for what takes minutes */
+    alter = (text: string): string => text,
   ): Promise<LocalKamailio> {
     const folder = await mkdtemp(join(tmpdir(), "sipr-"));
     const kamailio = new LocalKamailio(program, plan, ip, folder, peer);
     for (const name of ["structure", "data", "control", "run", "tls"]) await mkdir(join(folder, name));
-    await kamailio.#write("structure", kamailio.#files.structure);
+    const structure = Object.entries(kamailio.#files.structure).map(([name, text]) => [name, alter(text)] as const);
+    await kamailio.#write("structure", Object.fromEntries(structure));
     await kamailio.#write("control", renderControlSecret(TOKEN));
     await kamailio.writeSecret(secret);
     await kamailio.writeData(plan);
