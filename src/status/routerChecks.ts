@@ -138,9 +138,15 @@ const available: readonly Check<AvailableInput>[] = [
 ];
 
 function ready(input: RouterInput, needed: readonly (readonly [string, Verdict])[]): Verdict {
-  for (const [type, verdict] of needed)
-    if (verdict.status !== "True") return no(verdict.reason, `${type}: ${verdict.message}`);
   const { workload } = input;
+  const missing = needed.find(([, { status }]) => status !== "True");
+  if (missing !== undefined) {
+    const [type, { reason, message }] = missing;
+    // pods that never start are a rollout that failed, not one that is on its way
+    if (reason === "NoPods" && workload !== undefined && workload.failure !== "")
+      return no("RolloutFailed", `${type}: ${message} ${workload.failure}`);
+    return no(reason, `${type}: ${message}`);
+  }
   if (!input.applied) return no("RolloutProgressing", "The objects of the router are being written.");
   if (workload === undefined) return no("RolloutProgressing", "The Deployment does not exist yet.");
   if (workload.failure !== "")

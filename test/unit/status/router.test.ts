@@ -140,6 +140,14 @@ describe("the status of a router", () => {
       { workload: { rolledOut: false, replicas: 3, readyReplicas: 2, failure: "deadline", addresses: [] } },
       ["Ready False RolloutFailed"],
     ],
+    [
+      "a first rollout whose pods never start",
+      {
+        pods: [pod("edge-a", { ready: false, message: "ImagePullBackOff" })],
+        workload: { rolledOut: false, replicas: 2, readyReplicas: 0, failure: "deadline", addresses: [] },
+      },
+      ["Programmed False NoPods", "Ready False RolloutFailed"],
+    ],
   ])("%s", (_name, more, expected) => {
     expect(shown(more)).toEqual(expect.arrayContaining(expected));
   });

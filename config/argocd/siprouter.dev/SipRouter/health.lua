@@ -1,5 +1,6 @@
 -- Health of a SipRouter from its conditions. Wrong, or halted: Degraded. On the way, or waiting for an object that is not there
--- yet: Progressing. A PBX that does not answer changes nothing here (condition Available): the message says it.
+-- yet: Progressing. A PBX that does not answer, has no pod or has not registered changes nothing here once the router serves:
+-- the message says it.
 local hs = { status = "Progressing", message = "The operator has not seen this version of the spec yet." }
 local status = obj.status
 if status == nil or status.conditions == nil or status.observedGeneration ~= obj.metadata.generation then
@@ -37,10 +38,16 @@ local failures = {
   NotOwned = true,
   NotAnswering = true,
 }
+-- the PBX is down, as one that does not answer
+local down = { NoEndpoints = true, NameNotResolved = true, NotRegistered = true }
 if is("Accepted", "False") or failures[ready.reason] then
   hs.status = "Degraded"
 elseif is("ResolvedRefs", "False") and is("Programmed", "True") then
-  -- it serves what it knew last, and something it names is gone
-  hs.status = "Degraded"
+  if down[ready.reason] then
+    hs.status = "Healthy"
+  else
+    -- it serves what it knew last, and something it names is gone
+    hs.status = "Degraded"
+  end
 end
 return hs
