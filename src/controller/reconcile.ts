@@ -286,6 +286,7 @@ function dropRouter(context: Context, key: Key): void {
   for (const backend of new Set(state.backendOf.values())) context.queues.status.add(backendStatusKey(backend));
   for (const progress of state.pods.values()) context.metrics.pod(key, progress.name, undefined);
   context.metrics.destinations(key, undefined);
+  context.metrics.conditions("SipRouter", key, []);
   context.states.delete(key);
   context.queues.reload.forget(key);
   context.queues.status.forget(routerStatusKey(key));

@@ -68,6 +68,7 @@ async function reportRouter(context: Context, key: Key): Promise<void> {
     key,
     (status.pods ?? []).map((pod) => ({ name: pod.name, inSync: pod.state === "InSync" })),
   );
+  context.metrics.conditions("SipRouter", key, status.conditions ?? []);
   const reloaded = progressOf(state, conditionOf(status, "Programmed")?.status === "True");
   await store(context, object, status, announceRouter(object, status, reloaded));
   tellHooks(context, state, workload, pods, conditionOf(status, "Programmed")?.status === "True");
@@ -133,7 +134,10 @@ function tellHooks(
 async function reportBackend(context: Context, key: Key): Promise<void> {
   const snapshot = context.snapshot();
   const object = newest(context, findIn(snapshot.backends, key));
-  if (object === undefined) return void context.management.follow(key, undefined);
+  if (object === undefined) {
+    context.metrics.conditions("PbxBackend", key, []);
+    return void context.management.follow(key, undefined);
+  }
   const routers = [...context.mapper.usersOf(object)].filter(
     (router) => findIn(snapshot.routers, router) !== undefined,
   );
@@ -148,6 +152,7 @@ async function reportBackend(context: Context, key: Key): Promise<void> {
     ...context.management.follow(key, { object, resolution, routers }),
     now: timeOf(context.clock.now()),
   });
+  context.metrics.conditions("PbxBackend", key, status.conditions ?? []);
   await store(context, object, status, announceBackend(object, status));
 }
 

@@ -1,6 +1,6 @@
 /** What the controller is given: everything that has an effect, so that it runs the same on a cluster, alone and in tests. */
 import type { AmiView, ConnectAmi } from "../ami/index.ts";
-import type { Key, ObjectRef, RawObject } from "../api/index.ts";
+import type { Condition, Key, ObjectRef, RawObject } from "../api/index.ts";
 import type { RouterPlan } from "../ir/types.ts";
 import type { Control, ControlAddress, DestinationState, PodReading } from "../kamailio/types.ts";
 import type { Cluster } from "../cluster/index.ts";
@@ -37,6 +37,8 @@ export interface Metrics {
   /** phones registered with a pod; forgotten with the pod */
   registrations(router: Key, pod: string, count: number): void;
   statusWrite(kind: string): void;
+  /** conditions of an object as they are now; none when it is gone */
+  conditions(kind: "SipRouter" | "PbxBackend", object: Key, conditions: readonly Condition[]): void;
   /** what the Asterisk Managers of a backend say; undefined when none is asked */
   managers(backend: Key, views: readonly AmiView[] | undefined): void;
 }
@@ -128,5 +130,6 @@ export const noMetrics: Metrics = {
   pod: () => {},
   registrations: () => {},
   statusWrite: () => {},
+  conditions: () => {},
   managers: () => {},
 };

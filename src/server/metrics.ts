@@ -176,6 +176,7 @@ const routerMetrics = (registers: Registry[]): Omit<Metrics, keyof QueueMetrics>
     },
     registrations: (key, pod, count) => registered.set({ ...split(key), pod }, count),
     statusWrite: (kind) => writes.inc({ kind }),
+    conditions: conditionMetrics(registers),
     managers: managerMetrics(registers),
   };
 };
@@ -203,6 +204,30 @@ const revisionAges = (registers: Registry[]): Metrics["revisions"] => {
       key,
       new Map(pods.map(({ name, inSync }) => [name, inSync ? undefined : (before?.get(name) ?? Date.now())])),
     );
+  };
+};
+
+/** One series for each condition of an object; Unknown has none. The reason is one of a closed table. */
+const conditionMetrics = (registers: Registry[]): Metrics["conditions"] => {
+  const gauge = new Gauge({
+    name: "siprouter_condition",
+    help: "1 while a condition is True, 0 while it is False; none while it is Unknown.",
+    labelNames: ["kind", "namespace", "name", "type", "reason"] as const,
+    registers,
+  });
+  const shown = new Map<string, readonly Parameters<typeof gauge.remove>[0][]>();
+  return (kind, key, conditions) => {
+    const object = `${kind} ${key}`;
+    for (const labels of shown.get(object) ?? []) gauge.remove(labels);
+    shown.delete(object);
+    const known = conditions.filter(({ status }) => status !== "Unknown");
+    if (known.length === 0) return;
+    const all = known.map(({ type, status, reason }) => {
+      const labels = { kind, ...splitKey(key), type, reason };
+      gauge.set(labels, status === "True" ? 1 : 0);
+      return labels;
+    });
+    shown.set(object, all);
   };
 };
 

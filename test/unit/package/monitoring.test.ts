@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { load } from "js-yaml";
 import { beforeAll, describe, expect, test } from "vitest";
+import { gaugeParameters } from "../../../src/render/kamailio/messageCounters.ts";
 import { createMetrics } from "../../../src/server/metrics.ts";
 
 const root = path.resolve(import.meta.dirname, "../../..");
@@ -36,6 +37,10 @@ beforeAll(() => {
     labelNames?: string[];
   }[])
     metrics.set(name.name, name.labelNames ?? []);
+  // what Prometheus adds to all that it reads from a pod
+  metrics.set("leader_election_master_status", ["name", "namespace", "pod"]);
+  for (const [, , parameter] of gaugeParameters)
+    metrics.set(`kamailio_${parameter.replace("name=", "")}`, ["namespace", "pod"]);
 });
 
 const functions = new Set([
@@ -61,8 +66,10 @@ const namesOf = (expr: string) => {
   const labels = selectors.flatMap(([, , inner = ""]) =>
     [...inner.matchAll(/([a-z_]+)\s*[=!]/g)].map(([, label]) => label),
   );
-  const grouped = [...bare.matchAll(/\bby \(([^)]*)\)/g)].flatMap(([, list = ""]) => list.split(/,\s*/));
-  const found = [...bare.replaceAll(/\{[^}]*\}|\bby \([^)]*\)/g, "").matchAll(/[a-z][a-z_]+/g)].map(([name]) => name);
+  const grouped = [...bare.matchAll(/\b(?:by|on) \(([^)]*)\)/g)].flatMap(([, list = ""]) => list.split(/,\s*/));
+  const found = [...bare.replaceAll(/\{[^}]*\}|\b(?:by|on) \([^)]*\)/g, "").matchAll(/[a-z][a-z_]+/g)].map(
+    ([name]) => name,
+  );
   return {
     metrics: found
       .filter((name) => !functions.has(name) && name !== "histogram_quantile")

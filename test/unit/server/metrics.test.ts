@@ -75,6 +75,23 @@ describe("what is gone is not shown any more", () => {
     expect(await scrape(metrics)).not.toContain('router="edge"');
   });
 
+  test("a condition has one reason at a time, and goes with its object", async () => {
+    const metrics = createMetrics("1");
+    const { conditions } = metrics.controller;
+    const ready = { type: "Ready", lastTransitionTime: "2026-01-01T00:00:00Z", message: "" } as const;
+    const unknown = { ...ready, type: "Available", status: "Unknown", reason: "Unobserved" } as const;
+    const line = (reason: string, value: number): string =>
+      `siprouter_condition{kind="SipRouter",namespace="ns",name="edge",type="Ready",reason="${reason}"} ${value}`;
+    conditions("SipRouter", "ns/edge", [{ ...ready, status: "False", reason: "NoPods" }, unknown]);
+    expect(await scrape(metrics)).toContain(line("NoPods", 0));
+    conditions("SipRouter", "ns/edge", [{ ...ready, status: "True", reason: "Ready" }, unknown]);
+    const shown = await scrape(metrics);
+    expect(shown).toContain(line("Ready", 1));
+    expect(shown.match(/^siprouter_condition\{/gm)).toHaveLength(1);
+    conditions("SipRouter", "ns/edge", []);
+    expect(await scrape(metrics)).not.toContain('name="edge"');
+  });
+
   test("an Asterisk whose manager is not asked any more; one that does not answer has no channels", async () => {
     const metrics = createMetrics("1");
     const view = { host: "192.0.2.1", port: 5038 };
