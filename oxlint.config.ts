@@ -24,7 +24,7 @@ export const importOrder: Record<string, readonly string[]> = {
   standalone: [...effects, "log.ts", "cluster/**", "controller/**"],
   server: ["errors.ts", "log.ts", "api/**", "kamailio/types.ts", "controller/**"],
   commands: [...effects, "log.ts", "cluster/**", "kube/**", "controller/**", "standalone/**", "server/**"],
-  cli: [...effects, "cluster/**", "kube/**", "commands/io.ts", "commands/render.ts"],
+  cli: [...effects, "cluster/**", "kube/**", "commands/io.ts", "commands/render.ts", "commands/validate.ts"],
 };
 /** No I/O, no clock, no chance: `now` comes in as an argument. */
 export const pure = [

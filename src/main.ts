@@ -60,6 +60,7 @@ program
   .command("render")
   .description("print what would run (files and objects), or every issue; needs no cluster and no Kamailio")
   .requiredOption("-f, --file <path...>", "YAML files or folders; - for standard input")
+  .option("-R, --recursive", "folders with what is below them")
   .option("-o, --output <format>", "yaml or json", "yaml")
   .action(async (options) => {
     // the reader of a pipe may end first: `sip-router-operator render -f . | head`

@@ -3,39 +3,26 @@
  * in DNS.
  */
 import { lookup } from "node:dns/promises";
-import { readdir, readFile, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
 import { dump } from "js-yaml";
 import { OperatorError } from "../errors.ts";
 import { describeIssue, namesToResolve, snapshotOf, sortIssues, type Snapshot } from "../model/index.ts";
-import { runPipeline } from "../pipeline.ts";
+import { runPipeline, type Outcome } from "../pipeline.ts";
 import { DEFAULT_IMAGE } from "../render/image.ts";
-import {
-  describeError,
-  isResourceFile,
-  mergeResources,
-  parseResources,
-  type ParsedResources,
-} from "../standalone/resources.ts";
+import { describeError } from "../standalone/resources.ts";
 import type { RawObject } from "../api/index.ts";
 import type { Command, CommandIO } from "./io.ts";
+import { readResources, type FileOptions } from "./resourceFiles.ts";
 
-interface RenderOptions {
-  /** files, folders, or "-" */
-  readonly file: readonly string[];
+interface RenderOptions extends FileOptions {
   readonly output: string;
 }
-
-const STDIN = "-";
 
 /** Exit code 1 when anything is wrong; what is right is printed nevertheless. */
 export const render: Command<RenderOptions> = async (options, io) => {
   if (options.output !== "yaml" && options.output !== "json")
     throw new OperatorError("SIPR_USAGE", `--output ${options.output} is unknown.`, { remedy: "Use yaml or json." });
-  const resources = await readResources(options.file, io);
-  const names = await lookUp(namesToResolve(snapshotOf(resources.objects).backends));
-  const image = io.env["KAMAILIO_IMAGE"] ?? DEFAULT_IMAGE;
-  const outcome = runPipeline(snapshotOf(resources.objects, names), { image });
+  const resources = await readResources(options, io);
+  const outcome = await evaluate(resources.objects, io);
   const routers = [...outcome.routers.values()];
   const found = [...routers.flatMap((router) => router.issues), ...[...outcome.backends.values()].flat()];
   // files cannot tell who registers when the router runs
@@ -50,33 +37,10 @@ export const render: Command<RenderOptions> = async (options, io) => {
   return resources.errors.length + issues.length > 0 || outcome.routers.size === 0 ? 1 : 0;
 };
 
-/** Files, the YAML and JSON files of folders (a kustomization aside), and standard input for "-". */
-async function readResources(paths: readonly string[], io: CommandIO): Promise<ParsedResources> {
-  const parsed: ParsedResources[] = [];
-  for (const path of paths) {
-    if (path === STDIN) {
-      parsed.push(parseResources((await io.stdin?.()) ?? "", "standard input"));
-      continue;
-    }
-    for (const file of await filesOf(path, io.cwd))
-      parsed.push(parseResources(await readFile(resolve(io.cwd, file), "utf8"), file));
-  }
-  return mergeResources(parsed);
-}
-
-async function filesOf(path: string, cwd: string): Promise<readonly string[]> {
-  const full = resolve(cwd, path);
-  const found = await stat(full).catch(() => undefined);
-  if (found === undefined)
-    throw new OperatorError("SIPR_USAGE", `${path} does not exist.`, {
-      remedy: "Give files or folders of YAML, or - for standard input.",
-    });
-  if (!found.isDirectory()) return [path];
-  const names = await readdir(full);
-  return names
-    .filter(isResourceFile)
-    .toSorted()
-    .map((name) => join(path, name));
+/** The stages in a row, of objects of files; names are looked up first. */
+export async function evaluate(objects: readonly RawObject[], io: CommandIO): Promise<Outcome> {
+  const names = await lookUp(namesToResolve(snapshotOf(objects).backends));
+  return runPipeline(snapshotOf(objects, names), { image: io.env["KAMAILIO_IMAGE"] ?? DEFAULT_IMAGE });
 }
 
 async function lookUp(names: readonly string[]): Promise<Snapshot["names"]> {

@@ -6,26 +6,30 @@ import { examples, type Kit } from "./kit.ts";
 
 export function addFileCommands({ program, alone }: Kit): void {
   const files = "YAML files or folders; - for standard input";
+  const below = "folders with what is below them";
   const validate = program
     .command("validate")
     .description("every issue of resource files; needs no cluster")
-    .requiredOption("-f, --file <path...>", files);
-  examples(validate, "kubectl sip validate -f config/", "kustomize build . | kubectl sip validate -f -");
-  validate.action(async (options: { file: string[] }) =>
-    alone(async (io) =>
-      (await import("../../commands/render.ts")).render(
-        { ...options, output: "yaml" },
-        { ...io, stdout: () => undefined },
-      ),
-    ),
+    .requiredOption("-f, --file <path...>", files)
+    .option("-R, --recursive", below)
+    .option("--strict", "what only a cluster has (Secrets, Services, DNS names) has to be there, too");
+  examples(
+    validate,
+    "kubectl sip validate -f config/",
+    "kubectl sip validate -R -f config/",
+    "kustomize build . | kubectl sip validate -f -",
+  );
+  validate.action(async (options: { file: string[]; recursive?: boolean; strict?: boolean }) =>
+    alone(async (io) => (await import("../../commands/validate.ts")).validate(options, io)),
   );
 
   program
     .command("render")
     .description("what would run (files and objects), or every issue; needs no cluster")
     .requiredOption("-f, --file <path...>", files)
+    .option("-R, --recursive", below)
     .option("-o, --output <format>", "yaml or json", "yaml")
-    .action(async (options: { file: string[]; output: string }) =>
+    .action(async (options: { file: string[]; recursive?: boolean; output: string }) =>
       alone(async (io) => (await import("../../commands/render.ts")).render(options, io)),
     );
 

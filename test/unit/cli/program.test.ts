@@ -133,19 +133,6 @@ test("docs/cli.md, from kamctl: every command that is named is there, with the o
   }
 });
 
-describe("validate", () => {
-  const router = (set: string): string =>
-    `apiVersion: siprouter.dev/v1alpha1\nkind: SipRouter\nmetadata: {name: edge}\nspec:\n  dispatcherSets: [{name: main, backends: [{name: pbx}]}]\n  routes: [{name: r, match: {extensions: ["100"]}, set: ${set}}]\n---\napiVersion: siprouter.dev/v1alpha1\nkind: PbxBackend\nmetadata: {name: pbx}\nspec: {address: 192.0.2.1}\n`;
-  test("right files: exit code 0, nothing printed", async () => {
-    expect(await run(["validate", "-f", "-"], {}, router("main"))).toEqual({ code: 0, out: "", err: "" });
-  });
-  test("wrong ones: exit code 1, object and path of each issue", async () => {
-    const { code, err, out } = await run(["validate", "-f", "-"], {}, router("other"));
-    expect([code, out]).toEqual([1, ""]);
-    expect(err).toContain("SipRouter default/edge spec.routes[0].set");
-  });
-});
-
 describe("completion", () => {
   const complete = (...words: string[]): string[] => {
     const script = `source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 )); _kubectl_sip; printf '%s\\n' "\${COMPREPLY[@]}"`;
