@@ -21,10 +21,11 @@ import type { RunInfo, RunResult } from "./queue.ts";
 import { acceptedOf, resolveAccepted } from "./accepted.ts";
 import { filesOf, isDataConfig, objectsToStore, storedConfig, storedRevisionOf, withNonce } from "./dataConfig.ts";
 import { findGood, targetOf } from "./restore.ts";
+import { keepLastDestinations } from "./keepLast.ts";
 import { controlSecretOf } from "./controlSecret.ts";
 import { shareUnchanged } from "./shareUnchanged.ts";
 import { lastPlanOf } from "./storedSets.ts";
-import { isKnown, keepLastDestinations, newRouterState, sameTables, type Planned, type RouterState } from "./state.ts";
+import { isKnown, newRouterState, sameTables, type Planned, type RouterState } from "./state.ts";
 
 /** A spec that cannot be rendered stays so until it is edited; a look from time to time costs nothing. */
 const RENDER_RETRY_MS = 60_000;

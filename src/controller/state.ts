@@ -1,7 +1,6 @@
 /** What the controller keeps in memory of one router. All of it can be had again from the cluster and the pods. */
 import type { Key, PodState, RawObject, Reason } from "../api/index.ts";
-import { destinationId, DRAIN_TIER, kamailioSetId } from "../ir/setId.ts";
-import type { Destination, DispatcherSetPlan, RouterPlan } from "../ir/types.ts";
+import type { RouterPlan } from "../ir/types.ts";
 import type { Issue, Snapshot } from "../model/types.ts";
 import type { DataTable, DesiredData, RenderedRouter } from "../render/types.ts";
 import type { SetInput } from "../status/index.ts";
@@ -191,37 +190,3 @@ export const sameTables = (a: readonly DataTable[] | undefined, b: readonly Data
   a !== undefined &&
   JSON.stringify(a.map((one) => [one.name, one.generation])) ===
     JSON.stringify(b.map((one) => [one.name, one.generation]));
-
-/**
- * A set that would lose its last destination keeps the ones it had: calls to a backend that may come back are better
- * than an empty set, and an empty list wipes everything. A PBX whose registration is over is kept in that case, too, but
- * gets no new calls. Pure.
- */
-export function keepLastDestinations(
-  plan: RouterPlan,
-  last: RouterPlan | undefined,
-): { plan: RouterPlan; kept: readonly string[] } {
-  const before = new Map((last?.data.sets ?? []).map((set) => [`${set.id} ${set.name}`, set]));
-  const registering = new Set(
-    [last, plan].flatMap((one) => one?.data.registrants?.users.map(({ backend }) => backend) ?? []),
-  );
-  const kept: string[] = [];
-  let changed = false;
-  const sets = plan.data.sets.map((set): DispatcherSetPlan => {
-    const old = before.get(`${set.id} ${set.name}`);
-    if (set.destinations.length > 0 || old === undefined || old.destinations.length === 0) return set;
-    const moved = old.destinations.map((one) => (registering.has(one.backend) ? drained(set, one) : one));
-    const destinations = [...new Map(moved.map((one) => [destinationId(one), one])).values()];
-    const serving = destinations.filter((one) => one.priority !== DRAIN_TIER).map((one) => one.priority);
-    if (serving.length > 0) kept.push(set.name);
-    changed = true;
-    return { ...set, tiers: old.tiers.filter((tier) => serving.includes(tier)), destinations };
-  });
-  return !changed ? { plan, kept } : { plan: { ...plan, data: { ...plan.data, sets } }, kept };
-}
-
-const drained = (set: DispatcherSetPlan, one: Destination): Destination => ({
-  ...one,
-  setId: kamailioSetId(set.id, DRAIN_TIER),
-  priority: DRAIN_TIER,
-});

@@ -3,8 +3,9 @@ import type { ResolvedSet } from "../model/index.ts";
 import { buildSet } from "./destinations.ts";
 import type { CallCap } from "./types.ts";
 
+/** By the specs, not by what is usable at the moment: endpoints come and go without a restart. */
 export const hasCaps = (sets: readonly ResolvedSet[]): boolean =>
-  sets.some(({ members }) => members.some(({ backend }) => backend.object.spec.maxCalls !== undefined));
+  sets.some(({ named }) => named.some(({ spec }) => spec.maxCalls !== undefined));
 
 /** Each pod counts its own calls, so each has its part of the limit, rounded up. */
 export function buildCaps(sets: readonly ResolvedSet[], replicas: number): readonly CallCap[] {

@@ -6,7 +6,7 @@ import type { RegistrantsPlan } from "./types.ts";
 
 /** By the specs, not by Secrets and contacts: those come and go without a restart. */
 export const hasRegistrants = (sets: readonly ResolvedSet[]): boolean =>
-  sets.some(({ members }) => members.some(({ backend }) => backend.object.spec.registration !== undefined));
+  sets.some(({ named }) => named.some(({ spec }) => spec.registration !== undefined));
 
 /** A PBX answers whatever realm it is asked for. */
 const DEFAULT_REALM = "sip-router";

@@ -4,9 +4,9 @@ import type { Login, ResolvedSet } from "../model/index.ts";
 import { buildSet } from "./destinations.ts";
 import type { TrunksPlan } from "./types.ts";
 
-/** By the specs, not by their Secrets: one that comes or goes is data. */
+/** By the specs, not by Secrets and endpoints: those come and go without a restart. */
 export const hasTrunks = (sets: readonly ResolvedSet[]): boolean =>
-  sets.some(({ members }) => members.some(({ backend }) => backend.object.spec.credentialsSecretName !== undefined));
+  sets.some(({ named }) => named.some(({ spec }) => spec.credentialsSecretName !== undefined));
 
 export function buildTrunks(sets: readonly ResolvedSet[]): TrunksPlan {
   const logins = new Map<string, Login>();

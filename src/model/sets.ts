@@ -5,6 +5,7 @@ import {
   type Algorithm,
   type Key,
   type ObjectRef,
+  type PbxBackend,
   type RawObject,
   type SipRouter,
   type SipRouterSpec,
@@ -12,6 +13,7 @@ import {
 import { resolveBackend } from "./backend.ts";
 import { unresolved } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
+import { parseBackend } from "./parse.ts";
 import { matchesSelector } from "./selector.ts";
 import type { Issue, ResolvedMember, ResolvedSet, Snapshot } from "./types.ts";
 
@@ -69,9 +71,11 @@ export function resolveSet(snapshot: Snapshot, router: SipRouter, index: number,
   const path = `spec.dispatcherSets[${index}]`;
   const issues: Issue[] = [];
   const members: ResolvedMember[] = [];
+  const named: PbxBackend[] = [];
   for (const wanted of wantedBackends(snapshot, router, set, path)) {
     const key = `${ref.namespace}/${wanted.name}`;
-    if (!indexOf(snapshot).backends.has(key)) {
+    const raw = indexOf(snapshot).backends.get(key);
+    if (raw === undefined) {
       issues.push(
         unresolved(
           ref,
@@ -82,6 +86,8 @@ export function resolveSet(snapshot: Snapshot, router: SipRouter, index: number,
       );
       continue;
     }
+    const parsed = parseBackend(raw);
+    if ("object" in parsed) named.push(parsed.object);
     const { backend, issues: own } = resolveBackend(snapshot, key);
     const usable = backend !== undefined && backend.endpoints.length > 0;
     issues.push(...issuesOfMember(ref, wanted.path, key, own, usable));
@@ -112,7 +118,7 @@ export function resolveSet(snapshot: Snapshot, router: SipRouter, index: number,
       ),
     );
   members.sort((a, b) => a.priority - b.priority || compare(a.backend.ref.name, b.backend.ref.name));
-  return { set: { name: set.name, id, algorithm: set.algorithm, members }, issues };
+  return { set: { name: set.name, id, algorithm: set.algorithm, members, named }, issues };
 }
 
 /** What is sent over a transport goes out of a listener of it, so that answers and requests of the PBX come in there. */

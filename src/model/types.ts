@@ -87,6 +87,8 @@ export interface ResolvedSet {
   readonly algorithm: Algorithm;
   /** sorted by priority, then backend name */
   readonly members: readonly ResolvedMember[];
+  /** all that the set names or selects, usable at the moment or not: what a router has to be able to do goes by them */
+  readonly named: readonly PbxBackend[];
 }
 
 /** SHA-256 of certificates as DER, hexadecimal. */

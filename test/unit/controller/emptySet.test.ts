@@ -1,6 +1,7 @@
 /** A set that would lose its last destination keeps it, whoever looks. */
 import { afterEach, expect, test } from "vitest";
-import { backend, createBench, router, type Bench } from "../../support/controllerBench.ts";
+import type { RawObject } from "../../../src/api/index.ts";
+import { backend, createBench, router, serviceBackend, slice, type Bench } from "../../support/controllerBench.ts";
 
 let bench: Bench;
 afterEach(() => bench.stop());
@@ -47,4 +48,42 @@ test("an operator that is started after the backend went keeps what is stored, a
     }),
   );
   await bench.clock.until(() => uris().every((list) => list.includes("192.0.2.3") && !list.includes("192.0.2.2")));
+});
+
+test("a backend whose slice is empty for a while rolls nothing, and keeps its login and its limit of calls", async () => {
+  bench = createBench();
+  const login: RawObject = {
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { namespace: "default", name: "login" },
+    ...{ data: { username: "dHJ1bms=", password: "c2VjcmV0LXdvcmQ=" } },
+  };
+  const trunk = serviceBackend("pbx-2", { maxCalls: 30, credentialsSecretName: "login" });
+  for (const object of [login, backend("pbx-1"), ...trunk, slice("pbx-2", { "192.0.2.21": { ready: true } })])
+    bench.cluster.put(object);
+  bench.cluster.put(router(sets));
+  await bench.start();
+  await bench.clock.until(() => bench.condition("Ready") === "True Ready");
+  const stored = (): string =>
+    JSON.stringify([
+      bench.cluster.get("Secret", "default", "edge-credentials"),
+      bench.cluster.get("ConfigMap", "default", "edge-dispatcher"),
+      bench.cluster.get("Deployment", "default", "edge")?.spec,
+    ]);
+  const before = stored();
+  expect(before).toContain("192.0.2.21");
+  bench.cluster.put(slice("pbx-2", {}));
+  await bench.clock.until(() => bench.condition("ResolvedRefs") === "False NoBackends");
+  await bench.clock.advance(30_000);
+  expect(stored()).toBe(before);
+  const deployments = (): number => bench.cluster.writes.filter((one) => one.includes("Deployment")).length;
+  await bench.restart();
+  await bench.clock.advance(30_000);
+  bench.cluster.put(slice("pbx-2", { "192.0.2.22": { ready: true } }));
+  await bench.clock.until(() =>
+    bench.cluster
+      .pods("default/edge")
+      .every(({ ip }) => bench.kamailios.at(ip).destinations.some(({ uri }) => uri.includes("192.0.2.22:"))),
+  );
+  expect(deployments()).toBe(1);
 });

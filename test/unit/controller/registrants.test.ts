@@ -1,6 +1,6 @@
 /** What is left of a set when the registrations of its PBXes are over. */
 import { expect, test } from "vitest";
-import { keepLastDestinations } from "../../../src/controller/state.ts";
+import { keepLastDestinations } from "../../../src/controller/keepLast.ts";
 import type { RouterPlan } from "../../../src/ir/index.ts";
 import { routerPlan } from "../../support/sip/plan.ts";
 
