@@ -11,6 +11,12 @@ export const TLS_DIR = "/etc/sip-router/tls";
 /** writable: pid file, sockets (emptyDir, memory) */
 export const RUN_DIR = "/run/sip-router";
 
+/**
+ * Of the Kamailio container: the address of loopback in the pod's network. Where pods share one loopback, as local processes
+ * do, whoever runs them gives each pod another address.
+ */
+export const LOOPBACK_VARIABLE = "SIP_ROUTER_LOOPBACK";
+
 /** UDP, between the replicas of a router */
 export const PEER_PORT = 9061;
 

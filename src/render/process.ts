@@ -6,7 +6,7 @@ import { integer } from "./kamailio/quote.ts";
 import { hasReplication } from "./kamailio/replication.ts";
 import { commandLineTokens, peerTokens } from "./kamailio/tokens.ts";
 import { peersName } from "./objects/names.ts";
-import { RUN_DIR, STRUCTURE_DIR, TLS_DIR } from "./layout.ts";
+import { LOOPBACK_VARIABLE, RUN_DIR, STRUCTURE_DIR, TLS_DIR } from "./layout.ts";
 
 /** One environment variable: exactly one of `value`, `fieldPath` (downward API) and `secretKey` (key of the Secret `<router>-control`). */
 export interface ProcessEnv {
@@ -64,6 +64,8 @@ export const renderProcess = (plan: RouterPlan): KamailioProcess => ({
   ],
   env: [
     { name: "POD_IP", fieldPath: "status.podIP" },
+    // a network namespace has it also where the pod's own address is IPv6
+    { name: LOOPBACK_VARIABLE, value: "127.0.0.1" },
     ...(replicated(plan) ? [{ name: "PEERS", value: `${peersName(plan.name)}.${plan.namespace}.svc` }] : []),
   ],
   readinessPath: "/readyz",

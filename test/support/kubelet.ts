@@ -1,7 +1,8 @@
 /**
  * The part of a kubelet that the API server calls for `pods/portforward`: HTTPS with a WebSocket of the protocol
  * v4.channel.k8s.io (data on channel 0, errors on channel 1, both begin with the port as two bytes), joined to a TCP
- * connection to the pod's address.
+ * connection to loopback in the pod's network (that of the node agent), as containerd and CRI-O do: what listens on the pod's
+ * address alone is not reached.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -9,6 +10,7 @@ import { createServer } from "node:https";
 import { connect, type AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { makePki } from "./apiserver/pki.ts";
+import { loopbackOf } from "./nodeAgent.ts";
 
 export interface Kubelet {
   readonly port: number;
@@ -82,7 +84,9 @@ export async function startKubelet(
     send(0, name);
     send(1, name);
     pod.on("data", (data) => send(0, data));
-    pod.on("error", (error) => send(1, Buffer.from(`connection to ${host}:${port}: ${error.message}`)));
+    pod.on("error", (error) =>
+      send(1, Buffer.from(`failed to connect to localhost:${port} inside namespace: ${error.message}`)),
+    );
     pod.on("close", () => client.end(frame(CLOSE, Buffer.alloc(0))));
     let rest: Buffer = Buffer.alloc(0);
     client.on("data", (chunk: Buffer) => {
@@ -115,7 +119,7 @@ export async function startKubelet(
         "sec-websocket-protocol: v4.channel.k8s.io",
       ];
       client.write(`${head.join("\r\n")}\r\n\r\n`);
-      return forward(client, host, port);
+      return forward(client, loopbackOf(host), port);
     });
   });
   await new Promise<void>((done) => void server.listen(0, "127.0.0.1", done));

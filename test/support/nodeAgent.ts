@@ -40,6 +40,13 @@ export interface NodeAgentOptions {
   readonly log?: (message: string) => void;
 }
 
+/** The loopback of a pod's network here: 127.90.20.1 has 127.218.20.1. */
+export const loopbackOf = (podIp: string): string =>
+  podIp
+    .split(".")
+    .map((part, at) => (at === 1 ? String(Number(part) + 128) : part))
+    .join(".");
+
 /** Pods are named by `name`, or by `namespace/name` outside the namespace default. */
 export interface NodeAgent {
   readonly nodeName: string;
@@ -77,6 +84,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     objects: { get: (kind, namespace, name) => objects.get(`${kind}/${namespace}/${name}`) },
     ...(options.kamailio === undefined ? {} : { program: options.kamailio }),
     baseEnv: { PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin" },
+    loopbackOf: ({ ip }) => loopbackOf(ip),
     separateSeconds: false,
     onChange: ({ record }, gone) => {
       if (!gone) void report(`${record.namespace}/${record.name}`);

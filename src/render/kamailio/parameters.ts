@@ -35,7 +35,7 @@ export const renderParameters = (structure: StructurePlan): readonly string[] =>
 
 /**
  * In quotes an IPv6 address needs no brackets, and the pod's address has none. SIP listeners before the control port: the first TCP listener is the one whose address goes into Via and
- * Record-Route of what Kamailio sends over TCP.
+ * Record-Route of what Kamailio sends over TCP. Last the control port for `pods/portforward`, which reaches loopback only.
  */
 function renderListeners(structure: StructurePlan): readonly string[] {
   const advertise =
@@ -49,7 +49,9 @@ function renderListeners(structure: StructurePlan): readonly string[] {
       return `listen=${transport.toLowerCase()}:"SIPR_POD_IP":${at}${seen}`;
     }),
     ...replicationListeners(structure),
-    `listen=tcp:"SIPR_POD_IP":${integer("the control port", structure.controlPort, 1, 65_535)}`,
+    ...["SIPR_POD_IP", "SIPR_LOOPBACK"].map(
+      (address) => `listen=tcp:"${address}":${integer("the control port", structure.controlPort, 1, 65_535)}`,
+    ),
   ];
 }
 

@@ -4,13 +4,14 @@
  * Secret. The file is therefore the same for every pod, in a cluster and as a local process.
  */
 import { createHmac } from "node:crypto";
-import { CONTROL_DIR, DATA_DIR, RUN_DIR, STRUCTURE_DIR } from "../layout.ts";
+import { CONTROL_DIR, DATA_DIR, LOOPBACK_VARIABLE, RUN_DIR, STRUCTURE_DIR } from "../layout.ts";
 import { maskAlphabet } from "./mask.ts";
 import { refuse } from "./quote.ts";
 
 /** token -> value on the command line */
 export const commandLineTokens = {
   SIPR_POD_IP: "$(POD_IP)",
+  SIPR_LOOPBACK: `$(${LOOPBACK_VARIABLE})`,
   SIPR_STRUCTURE_DIR: STRUCTURE_DIR,
   SIPR_DATA_DIR: DATA_DIR,
   SIPR_CONTROL_DIR: CONTROL_DIR,

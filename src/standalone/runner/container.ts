@@ -3,6 +3,7 @@
  * (kubernetes third_party/forked/golang/expansion). Pure.
  */
 import { join } from "node:path";
+import { LOOPBACK_VARIABLE } from "../../render/layout.ts";
 import type { Container, EnvVar, KeyRef, ObjectLookup, PodRecord } from "./types.ts";
 
 export interface LocalCommand {
@@ -19,6 +20,8 @@ export interface ContainerContext {
   readonly objects: ObjectLookup;
   /** what the DNS of a cluster says: an address of the Service `<name>.<namespace>.svc`, or undefined */
   readonly addressOf?: (name: string) => string | undefined;
+  /** what the pod's processes take for loopback: that of the machine is shared with others */
+  readonly loopback: string;
   /** local folder of a volume */
   readonly volumeFolder: (volume: string) => string;
   /** replaces the container's own program */
@@ -79,6 +82,7 @@ function expand(text: string, env: Readonly<Record<string, string>>): string {
 function resolveVariable(variable: EnvVar, context: ContainerContext): string | { missing: string } | undefined {
   const from = variable.valueFrom;
   if (from === undefined) {
+    if (variable.name === LOOPBACK_VARIABLE) return context.loopback;
     const value = variable.value ?? "";
     return value.endsWith(".svc") ? (context.addressOf?.(value) ?? value) : value;
   }

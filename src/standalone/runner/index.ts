@@ -21,6 +21,8 @@ export interface RunnerOptions {
   /** replaces the program of every container */
   readonly program?: string;
   readonly baseEnv: Readonly<Record<string, string>>;
+  /** what stands for loopback in a pod; default: its own address, where Kamailio listens once */
+  readonly loopbackOf?: (record: PodRecord) => string;
   /** see WriteOptions in volumes.ts; default true */
   readonly separateSeconds?: boolean;
   readonly backoff?: PodOptions["backoff"];
@@ -69,6 +71,7 @@ export function createRunner(options: RunnerOptions): Runner {
       folder: folderOf(record),
       objects: options.objects,
       addressOf: (name) => (name.endsWith(`.${record.namespace}.svc`) ? peerOf(record) : undefined),
+      loopback: options.loopbackOf?.(record) ?? record.ip,
       baseEnv: options.baseEnv,
       separateSeconds: options.separateSeconds ?? true,
       backoff: options.backoff ?? DEFAULT_BACKOFF,

@@ -17,6 +17,8 @@ import type { Container, PodRecord, PodStatus } from "./types.ts";
 export interface PodOptions extends PodVolumesOptions {
   /** see ContainerContext */
   readonly addressOf: (name: string) => string | undefined;
+  /** see ContainerContext */
+  readonly loopback: string;
   /** replaces the container's own program */
   readonly program?: string;
   readonly baseEnv: Readonly<Record<string, string>>;
@@ -260,11 +262,12 @@ export class LocalPod {
   }
 
   #resolveCommand(): string {
-    const { objects, addressOf, program, baseEnv } = this.#options;
+    const { objects, addressOf, loopback, program, baseEnv } = this.#options;
     const context = {
       record: this.record,
       objects,
       addressOf,
+      loopback,
       volumeFolder: (volume: string) => this.#volumes.folderOf(volume),
       baseEnv,
       ...(program === undefined ? {} : { program }),

@@ -12,7 +12,14 @@ import type { ControlAddress } from "../../../src/kamailio/types.ts";
 import type { RouterPlan } from "../../../src/ir/index.ts";
 import { renderFiles } from "../../../src/render/files.ts";
 import { renderControlSecret } from "../../../src/render/kamailio/tokens.ts";
-import { CONTROL_DIR, DATA_DIR, RUN_DIR, STRUCTURE_DIR, TLS_DIR } from "../../../src/render/layout.ts";
+import {
+  CONTROL_DIR,
+  DATA_DIR,
+  LOOPBACK_VARIABLE,
+  RUN_DIR,
+  STRUCTURE_DIR,
+  TLS_DIR,
+} from "../../../src/render/layout.ts";
 import { renderProcess } from "../../../src/render/process.ts";
 import type { RenderedFiles } from "../../../src/render/types.ts";
 import { until } from "../until.ts";
@@ -146,7 +153,10 @@ export class LocalKamailio {
       [RUN_DIR]: "run",
       [TLS_DIR]: "tls",
     };
-    let out = text.replaceAll("$(POD_IP)", this.ip).replaceAll("$(PEERS)", this.#peer);
+    let out = text
+      .replaceAll("$(POD_IP)", this.ip)
+      .replaceAll(`$(${LOOPBACK_VARIABLE})`, this.ip)
+      .replaceAll("$(PEERS)", this.#peer);
     for (const [mounted, name] of Object.entries(folders)) out = out.replaceAll(mounted, join(this.#folder, name));
     return out;
   }

@@ -19,6 +19,7 @@ const context: ContainerContext = {
         ? { data: { token: Buffer.from("t0ken").toString("base64") } }
         : undefined,
   },
+  loopback: "127.40.0.1",
   // contains a mount path: must not be replaced a second time
   volumeFolder: (volume) => `/state/run/sip/${volume}`,
   baseEnv: { PATH: "/bin" },
