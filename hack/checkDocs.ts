@@ -1,12 +1,13 @@
 /**
  * Holds the documentation to what exists: every command in a shell block is run by a test or by CI
- * (documentedCommands.ts) or is one that its program takes (docs/commands.ts), every YAML block is what an operator
+ * (documentedCommands.ts) or is one that its program takes (docs/commands.ts), no command hides in a text block, every YAML block is what an operator
  * accepts, every relative link and every path of this repository leads somewhere.
  */
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { anchorsOf, blocksOf, commandsOf, inlineCodeOf, isShell, linksOf } from "./docs/blocks.ts";
 import { commandProblem } from "./docs/commands.ts";
+import { looksLikeCommand } from "./docs/shipCommands.ts";
 import { resourceProblems } from "./docs/resources.ts";
 import { documentedCommands } from "./documentedCommands.ts";
 
@@ -46,6 +47,9 @@ export function checkPage(
     if (block.language === "mermaid")
       for (const [, label = ""] of block.text.matchAll(/\|([^|"\n]*[@(){}[\]][^|"\n]*)\|/g))
         problems.push(`${at}: the label ${label} of a diagram needs quotes: -->|"${label}"|`);
+    if (block.language === "text")
+      for (const line of block.text.split("\n").filter(looksLikeCommand))
+        problems.push(`${at}: "${line.trim()}" is a command in a text block, where nothing checks it: use sh`);
     if (block.language === "")
       problems.push(`${at}: a block without a language is not checked; name one (text, sh, yaml)`);
   }
@@ -80,7 +84,9 @@ export function checkCommands(
 }
 
 export function checkDocs(root: string): string[] {
-  const paths = globSync("{*.md,hack/README.md,docs/**/*.md,config/examples/**/*.md}", { cwd: root }).toSorted();
+  const paths = globSync("{*.md,hack/README.md,charts/*/README.md,docs/**/*.md,config/examples/**/*.md}", {
+    cwd: root,
+  }).toSorted();
   const pages = paths.map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }));
   const blocks = pages.flatMap(({ text }) => blocksOf(text)).filter(isShell);
   const read = (path: string) => (existsSync(join(root, path)) ? readFileSync(join(root, path), "utf8") : undefined);

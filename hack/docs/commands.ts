@@ -6,6 +6,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { CommanderError, type Command } from "commander";
+import { helmProblem, otherProblem } from "./shipCommands.ts";
 import { buildProgram } from "../../src/cli/program.ts";
 
 const root = resolve(import.meta.dirname, "../..");
@@ -16,19 +17,22 @@ const words = (command: string): string[] =>
 
 /** What is wrong with `command`; undefined: nothing. `"unknown"`: nobody here can tell. */
 export function commandProblem(command: string): string | undefined {
-  const found = command.split(" | ").map((part) => partProblem(words(part)));
+  const found = command.split(/ (?:\||&&) /).map((part) => partProblem(words(part)));
   return found.find((one) => one !== undefined);
 }
 
 function partProblem(all: readonly string[]): string | undefined {
-  const args = all.join(" ").startsWith("npm exec --no -- ") ? all.slice(4) : all;
-  const [program, first] = args;
+  const settings = all.findIndex((word) => !/^[A-Z_]+=/.test(word));
+  const args = all.join(" ").startsWith("npm exec --no -- ") ? all.slice(4) : all.slice(Math.max(settings, 0));
+  const [program = "", first = ""] = args;
   if (program === "sip-router-operator") return operatorProblem(args.slice(1));
   if (program === "kubectl-sip") return pluginProblem(args.slice(1));
   if (program === "kubectl" && first === "sip") return pluginProblem(args.slice(2));
   if (program === "kubectl") return kubectlProblem(args.slice(1));
   if (program === "make") return makeProblem(args.slice(1));
-  return "unknown";
+  if (program === "helm") return helmProblem(args.slice(1));
+  if (program === "eval") return existsSync(join(root, first.slice(2, -1))) ? undefined : `there is no ${first}`;
+  return otherProblem(program, args.slice(1));
 }
 
 const helps = new Map<string, string>();
@@ -77,7 +81,7 @@ const kinds = new Set(
   ),
 );
 const onObjects = new Set(["get", "describe", "delete", "edit", "patch", "label", "annotate", "wait", "scale"]);
-const others = new Set(["apply", "create", "logs", "rollout", "kustomize", "config", "auth", "version", "drain", "uncordon", "port-forward", "exec", "explain"]); // prettier-ignore
+const others = new Set(["apply", "create", "logs", "rollout", "kustomize", "config", "auth", "version", "drain", "uncordon", "port-forward", "exec", "explain", "krew"]); // prettier-ignore
 
 function kubectlProblem(args: readonly string[]): string | undefined {
   const positional = args.filter((arg, at) => !arg.startsWith("-") && !takesValue.has(args[at - 1] ?? ""));
@@ -95,7 +99,7 @@ function kubectlProblem(args: readonly string[]): string | undefined {
     : `kubectl ${verb}: ${unknown} is no kind that is used here`;
 }
 
-const fileFlags = new Set(["-f", "-k", "--filename", "--kustomize"]);
+const fileFlags = new Set(["-f", "-k", "--filename", "--kustomize", "--patch-file"]);
 const takesValue = new Set([
   "-n",
   "--namespace",

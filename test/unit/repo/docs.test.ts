@@ -53,6 +53,21 @@ describe("check of the documentation", () => {
     expect(problems("kubectl get siproutes")).toContain("siproutes is no kind");
   });
 
+  test("a command in a text block is found; what a program prints is not one", () => {
+    const problems = (text: string): string[] => checkPage("a.md", page("text", text), {}, anywhere);
+    expect(problems("helm install edge charts/sip-router").join()).toContain("use sh");
+    expect(problems("IMAGE=a make tea").join()).toContain("use sh");
+    expect(problems("NAME  READY\nedge  True\nmakes no difference")).toEqual([]);
+  });
+
+  test("Helm: charts and values that exist", () => {
+    const problems = (text: string): string => checkPage("a.md", page("sh", text), {}, anywhere).join("\n");
+    expect(problems("helm upgrade sip charts/sip-router-operator --set image.repository=a")).toBe("");
+    expect(problems("helm upgrade sip charts/sip-router-operator --set image.repo=a")).toContain("no value image.repo");
+    expect(problems("helm install edge oci://REGISTRY/sip-routers")).toContain("no chart sip-routers");
+    expect(problems("docker run a")).toContain("docker run is not known");
+  });
+
   test("a label that a diagram cannot have without quotes is refused", () => {
     const diagram = (label: string): string => page("mermaid", `flowchart LR\n  a -->|${label}| b`);
     expect(checkPage("a.md", diagram("1001@a"), ran, anywhere)).toHaveLength(1);
