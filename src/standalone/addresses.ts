@@ -1,4 +1,7 @@
-/** The pool of addresses that stand for pod IPs, shared out in the order of router name and replica. Pure. */
+/**
+ * The pool of addresses that stand for pod IPs. Who has one keeps it; the rest is shared out in the order of router name
+ * and replica. Pure.
+ */
 import { keyOf, type Key, type RawObject } from "../api/index.ts";
 
 /** A router's wish. */
@@ -25,14 +28,29 @@ export function claimsOf(objects: readonly RawObject[]): Claim[] {
   });
 }
 
-/** The share of each router: as many addresses as it wants, fewer when the pool ends. */
-export function shareAddresses(pool: Pool, claims: readonly Claim[]): ReadonlyMap<Key, readonly string[]> {
+/**
+ * The share of each router: as many addresses as it wants, fewer when the pool ends. `held`: what its pods have, those
+ * that go on first.
+ */
+export function shareAddresses(
+  pool: Pool,
+  claims: readonly Claim[],
+  held: ReadonlyMap<Key, readonly string[]> = new Map(),
+): ReadonlyMap<Key, readonly string[]> {
+  const sorted = claims.toSorted((a, b) => (a.router < b.router ? -1 : 1));
+  const wish = ({ replicas }: Claim): number => Math.min(replicas, pool.maxReplicas ?? replicas);
+  const kept = new Map(
+    sorted.map((claim) => {
+      const own = (held.get(claim.router) ?? []).filter((address) => pool.addresses.includes(address));
+      return [claim.router, own.slice(0, wish(claim))];
+    }),
+  );
+  const taken = new Set([...kept.values()].flat());
+  const rest = pool.addresses.filter((address) => !taken.has(address));
   const shares = new Map<Key, readonly string[]>();
-  let next = 0;
-  for (const { router, replicas } of claims.toSorted((a, b) => (a.router < b.router ? -1 : 1))) {
-    const share = pool.addresses.slice(next, next + Math.min(replicas, pool.maxReplicas ?? replicas));
-    shares.set(router, share);
-    next += share.length;
+  for (const claim of sorted) {
+    const own = kept.get(claim.router) ?? [];
+    shares.set(claim.router, [...own, ...rest.splice(0, wish(claim) - own.length)]);
   }
   return shares;
 }

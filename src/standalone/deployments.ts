@@ -61,7 +61,12 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
       const router = routerOf(deployment);
       if (router !== undefined) claims.set(router, { router, replicas: specOf(deployment).replicas ?? 1 });
     }
-    return shareAddresses(pool, [...claims.values()]);
+    const held = new Map<Key, string[]>();
+    for (const { record } of runner.statuses().toSorted((a, b) => Number(a.terminating) - Number(b.terminating))) {
+      const router = record.annotations[ROUTER] ?? "";
+      held.set(router, [...(held.get(router) ?? []), record.ip]);
+    }
+    return shareAddresses(pool, [...claims.values()], held);
   };
 
   const step = (deployment: RawObject, all: ReadonlyMap<Key, readonly string[]>): void => {

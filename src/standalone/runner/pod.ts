@@ -28,6 +28,8 @@ export interface PodOptions extends PodVolumesOptions {
   readonly log: (message: string) => void;
 }
 
+const failureOf = (error: unknown): string =>
+  `the runner failed: ${error instanceof Error ? error.message : String(error)}`;
 const RETRY_MS = 1000;
 const LOG_CHECK_MS = 10_000;
 const LAST_LINES = 5;
@@ -52,6 +54,8 @@ export class LocalPod {
   #ending: "no" | "released" | "terminating" = "no";
   #loop: Promise<void> = Promise.resolve();
   #termination: Promise<void> | undefined;
+  /** ends of the process in a row */
+  #failures = 0;
   #wake: () => void = () => undefined;
   #settle: () => void = () => undefined;
   #begin: () => void = () => undefined;
@@ -79,11 +83,7 @@ export class LocalPod {
 
   /** `onlyAdopt`: take over a process that runs, but start none (the pod is about to be ended). */
   start(onlyAdopt = false): void {
-    this.#loop = this.#supervise(onlyAdopt)
-      .catch((error: unknown) => {
-        this.#update({ phase: "Failed", running: false, ready: false, message: `the runner failed: ${String(error)}` });
-      })
-      .finally(() => this.#begin());
+    this.#loop = this.#supervise(onlyAdopt).finally(() => this.#begin());
   }
 
   /** Brings the volumes to the objects' content of now. Returns what is missing, "" when nothing. */
@@ -115,18 +115,29 @@ export class LocalPod {
     if (this.#process !== undefined) await signalMembers(this.#process.record, signal);
   }
 
+  /** A fault of this moment (a full disk, too many open files) is told, and tried again: what runs is watched all the time. */
   async #supervise(onlyAdopt: boolean): Promise<void> {
+    while (this.#ending === "no") {
+      try {
+        return await this.#runAndWatch(onlyAdopt);
+      } catch (error) {
+        const message = failureOf(error);
+        if (message !== this.#status.message)
+          this.#options.log(`${this.record.namespace}/${this.record.name}: ${message}: it tries again`);
+        this.#update({ message });
+        await this.#pause(RETRY_MS);
+      }
+    }
+  }
+
+  async #runAndWatch(onlyAdopt: boolean): Promise<void> {
     const { folder } = this.#options;
     const recordFile = processFileOf(folder);
-    await writePodRecord(folder, this.record);
-    let failures = 0;
     let adopted = await adoptProcess(recordFile);
-    if (onlyAdopt && adopted === undefined) return;
+    if (adopted === undefined && onlyAdopt) return;
+    if (adopted === undefined) this.#update({ phase: "Pending", running: false, ready: false });
     while (this.#ending === "no") {
-      const problem =
-        (await this.syncVolumes()) ||
-        this.#resolveCommand() ||
-        (adopted === undefined ? await this.#portProblem() : "");
+      const problem = await this.#prepare(adopted !== undefined);
       if (problem !== "" && adopted === undefined) {
         this.#update({ phase: "Pending", running: false, ready: false, message: problem });
         await this.#pause(RETRY_MS);
@@ -147,8 +158,21 @@ export class LocalPod {
       const how = await this.#watch(running);
       if (this.#isEnding()) return;
       await killRemains(running.record);
-      failures = Date.now() - Date.parse(running.record.startedAt) > this.#options.backoff.resetMs ? 1 : failures + 1;
-      await this.#backOff(failures, how, logFrom);
+      const lasted = Date.now() - Date.parse(running.record.startedAt);
+      this.#failures = lasted > this.#options.backoff.resetMs ? 1 : this.#failures + 1;
+      await this.#backOff(this.#failures, how, logFrom);
+    }
+  }
+
+  /** What a process needs before it starts; why it cannot start now, "" when it can. */
+  async #prepare(runs: boolean): Promise<string> {
+    try {
+      await writePodRecord(this.#options.folder, this.record);
+      return (await this.syncVolumes()) || this.#resolveCommand() || (runs ? "" : await this.#portProblem());
+    } catch (error) {
+      // what runs goes on with the files that it has
+      if (runs) this.#resolveCommand();
+      return failureOf(error);
     }
   }
 

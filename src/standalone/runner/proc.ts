@@ -3,6 +3,7 @@
  * *and* its start time *and* the boot it belongs to: a pid alone may have been given to somebody else.
  */
 import { readdir, readFile, readlink } from "node:fs/promises";
+import { isCode } from "./files.ts";
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -24,7 +25,11 @@ interface Stat {
 }
 
 async function readStat(pid: number): Promise<Stat | undefined> {
-  const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
+  const text = await readFile(`/proc/${pid}/stat`, "utf8").catch((error: unknown) => {
+    if (isCode(error, "ENOENT") || isCode(error, "ESRCH")) return undefined;
+    // too many open files, say, tell nothing of the process
+    throw error;
+  });
   // The second field is the program's name in brackets and may hold anything, brackets and spaces included.
   const fields = text?.slice(text.lastIndexOf(")") + 2).split(" ");
   if (fields?.[0] === undefined || fields[1] === undefined || fields[19] === undefined) return undefined;
@@ -95,7 +100,9 @@ export async function findSocketHolder(
   port: number,
   protocol: "TCP" | "UDP",
 ): Promise<SocketHolder | undefined> {
-  const family = address.includes(":") ? ["tcp6", "udp6"] : ["tcp", "udp", "tcp6", "udp6"];
+  const isIpv6 = address.includes(":");
+  const family = isIpv6 ? ["tcp6", "udp6"] : ["tcp", "udp", "tcp6", "udp6"];
+  const [own, all] = [hexAddress(address), isIpv6 ? [ALL_IPV6] : [ALL_IPV4, ALL_IPV6, MAPPED + ALL_IPV4]];
   for (const table of family.filter((name) => name.startsWith(protocol.toLowerCase()))) {
     const text = await readFile(`/proc/net/${table}`, "utf8").catch(() => "");
     for (const line of text.split("\n").slice(1)) {
@@ -103,14 +110,19 @@ export async function findSocketHolder(
       const [host, hexPort] = (fields[1] ?? "").split(":");
       const listens = protocol === "UDP" || fields[3] === "0A";
       if (host === undefined || !listens || Number.parseInt(hexPort ?? "", 16) !== port) continue;
-      const wildcard = /^0+$/.test(host);
-      if (!wildcard && host !== hexAddress(address)) continue;
+      const wildcard = all.includes(host);
+      if (!wildcard && host !== own && (isIpv6 || host !== MAPPED + own)) continue;
       const owner = await findSocketOwner(fields[9] ?? "");
       return { address: wildcard ? "*" : address, port, protocol, ...owner };
     }
   }
   return undefined;
 }
+
+const ALL_IPV4 = "0".repeat(8);
+const ALL_IPV6 = "0".repeat(32);
+/** An IPv6 socket with an IPv4 address (RFC 4291 2.5.5.2), as some programs open them, is in the IPv4 address's way. */
+const MAPPED = "0000000000000000FFFF0000";
 
 /** As /proc/net writes it: 32-bit words in the machine's byte order (little-endian here and on every usual machine). */
 function hexAddress(address: string): string {

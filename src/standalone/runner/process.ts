@@ -86,7 +86,7 @@ export async function adoptProcess(recordFile: string): Promise<RunningProcess |
         resolve("");
       }
     };
-    timer = setInterval(() => void look(), 200);
+    timer = setInterval(() => void look().catch(() => undefined), 200);
   });
   return { record: found, pid: identity.pid, exited, release: () => clearInterval(timer) };
 }

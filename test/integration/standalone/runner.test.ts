@@ -1,6 +1,6 @@
 /** The process runner with real processes: start, data swap, crash, take-over, end. */
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -67,6 +67,24 @@ test("a change of data reaches the process that runs, without a restart", async 
     RUN_DIR: join(workDir, "default/pod/volumes/run"),
   });
   expect(readFileSync(`/proc/${pid}/cmdline`, "utf8")).not.toContain("t0ken");
+});
+
+test("a fault of the disk is told and ends with the fault: the pod starts, and one that ran is supervised on", async () => {
+  const folder = join(workDir, "default/pod");
+  mkdirSync(join(workDir, "default"), { recursive: true });
+  writeFileSync(folder, "in the way");
+  runner.run(stubRecord("pod", IP));
+  await until("the fault is told", () => /^the runner failed: .*EEXIST/.test(status().message));
+  expect(status().ready).toBe(false);
+  rmSync(folder);
+  const { pid } = await ready();
+  renameSync(join(folder, "volumes"), join(folder, "aside"));
+  writeFileSync(join(folder, "volumes"), "in the way");
+  process.kill(pid ?? 0, "SIGKILL");
+  await until("the fault is told", () => status().message.startsWith("the runner failed: "));
+  rmSync(join(folder, "volumes"));
+  renameSync(join(folder, "aside"), join(folder, "volumes"));
+  expect((await ready()).pid).not.toBe(pid);
 });
 
 test("a process that is killed comes back with the data of now, and one that keeps ending is said to", async () => {

@@ -69,6 +69,23 @@ test("addresses are shared in the order of router names, and fewer when they end
   expect(shareAddresses({ addresses: ["1", "2", "3"], maxReplicas: 1 }, claims).get("default/b")).toEqual(["2"]);
 });
 
+test("who has an address keeps it: a router that comes before by its name gets what is free", () => {
+  const claims = [
+    { router: "default/branch", replicas: 1 },
+    { router: "default/edge", replicas: 1 },
+  ];
+  const pool = { addresses: ["1", "2"] };
+  const held = new Map([["default/edge", ["1"]]]);
+  expect(Object.fromEntries(shareAddresses(pool, claims, held))).toEqual({
+    "default/branch": ["2"],
+    "default/edge": ["1"],
+  });
+  const none = shareAddresses({ addresses: ["1"] }, claims, held);
+  expect(Object.fromEntries(none)).toEqual({ "default/branch": [], "default/edge": ["1"] });
+  const fewer = new Map([["default/edge", ["3", "2", "gone"]]]);
+  expect(shareAddresses({ addresses: ["1", "2", "3"] }, claims, fewer).get("default/edge")).toEqual(["3"]);
+});
+
 test("a pod gets an address of its router's share, else a spare one, never another router's", () => {
   const pool = { addresses: ["1", "2", "3"] };
   const shares = new Map([
