@@ -11,6 +11,7 @@ import type { ContactBook } from "./contacts.ts";
 import type { Damper } from "./damper.ts";
 import type { NameCache } from "./dns.ts";
 import type { NameUsers } from "./nameUsers.ts";
+import type { PodFamilies } from "./podFamilies.ts";
 import type { Observations } from "./observations.ts";
 import type { Queue } from "./queue.ts";
 import type { RouterState } from "./state.ts";
@@ -33,6 +34,7 @@ export interface Context {
   readonly names: NameCache;
   readonly nameUsers: NameUsers;
   readonly contacts: ContactBook;
+  readonly families: PodFamilies;
   readonly damper: Damper;
   /** set once, right after the context is made */
   readonly management: Management;

@@ -12,6 +12,7 @@ import { createDamper } from "./damper.ts";
 import { createNameCache, systemResolveName } from "./dns.ts";
 import { mergedSnapshot } from "./mergedSnapshot.ts";
 import { addressesInStatus, createNameUsers } from "./nameUsers.ts";
+import { createPodFamilies } from "./podFamilies.ts";
 import { createObservations } from "./observations.ts";
 import { createObserver, readAsked, type Observer } from "./poll.ts";
 import { defaultPipeline } from "./stages.ts";
@@ -66,6 +67,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
       mapper.concerned(change);
       follow(change);
     }
+    for (const router of routers) context.families.look(keyOf(router), cluster.pods(keyOf(router)));
     const all = { routers: new Set(routers.map(keyOf)), backends: new Set(backends.map(keyOf)) };
     act(context, observer, { ...all, observed: new Set() });
     resync = clock.setTimeout(takeAll, RESYNC_MS);
@@ -107,6 +109,7 @@ function act(context: Context, observer: Observer, { routers, backends, observed
     queues.reload.add(router);
     queues.status.add(routerStatusKey(router));
   }
+  for (const router of observed) if (context.families.look(router, cluster.pods(router))) queues.reconcile.add(router);
   for (const router of observed)
     if (context.states.get(router)?.prunePending === true && cluster.workload(router)?.rolledOut === true)
       queues.reconcile.add(router);
@@ -146,6 +149,7 @@ const changeOf = (object: RawObject): Change => ({
 function createContext(options: ControllerOptions, onName: (name: string) => void): Context {
   const clock = options.clock ?? systemClock;
   const contacts = createContactBook();
+  const families = createPodFamilies();
   const names = createNameCache({ clock, resolve: options.resolveName ?? systemResolveName(), onChange: onName });
   const pipeline = options.pipeline ?? defaultPipeline;
   return {
@@ -167,11 +171,13 @@ function createContext(options: ControllerOptions, onName: (name: string) => voi
     damper: createDamper(),
     management: {} as Context["management"],
     contacts,
+    families,
     queues: {} as Context["queues"],
     snapshot: mergedSnapshot(
       () => options.cluster.snapshot(),
       () => names.current(),
       () => contacts.current(),
+      () => families.current(),
     ),
   };
 }

@@ -3,6 +3,7 @@
  * that does not resolve. Looked up again when the record's time to live is over; on an error the last good answer stays.
  */
 import { Resolver } from "node:dns/promises";
+import { isIP } from "node:net";
 import type { Snapshot } from "../model/types.ts";
 import type { Clock, ResolveName } from "./types.ts";
 
@@ -50,10 +51,14 @@ export function createNameCache({ clock, resolve, onChange }: NamesOptions): Nam
     let again = AFTER_ERROR_S;
     let value: { addresses: readonly string[] } | { error: string };
     try {
-      const { addresses, ttlSeconds } = await resolve(name);
-      if (addresses.length === 0) throw new Error("no address");
-      value = { addresses: [...new Set(addresses)].toSorted() };
-      again = Math.min(LONGEST_S, Math.max(SHORTEST_S, ttlSeconds));
+      const { addresses, ttlSeconds, unanswered = [] } = await resolve(name);
+      const last = names.get(name);
+      const kept = (last !== undefined && "addresses" in last ? last.addresses : []).filter((address) =>
+        unanswered.includes(isIP(address)),
+      );
+      if (addresses.length + kept.length === 0) throw new Error("no address");
+      value = { addresses: [...new Set([...addresses, ...kept])].toSorted() };
+      if (unanswered.length === 0) again = Math.min(LONGEST_S, Math.max(SHORTEST_S, ttlSeconds));
     } catch (error) {
       value = { error: error instanceof Error ? error.message : String(error) };
     }
@@ -104,21 +109,29 @@ export function createNameCache({ clock, resolve, onChange }: NamesOptions): Nam
   };
 }
 
+/** The name has no address of this family: that is an answer, everything else is a failure (RFC 2308 2). */
+const noAddress = new Set(["ENODATA", "ENOTFOUND"]);
+const isAnswer = (answer: PromiseSettledResult<unknown>): boolean =>
+  answer.status === "fulfilled" || noAddress.has((answer.reason as NodeJS.ErrnoException).code ?? "");
+
 /** A and AAAA records by the system's DNS servers; the hosts file is not read. */
-export function systemResolveName(): ResolveName {
-  const resolver = new Resolver({ timeout: 3000, tries: 2 });
+export function systemResolveName(resolver: Pick<Resolver, "resolve4" | "resolve6"> = systemResolver()): ResolveName {
   return async (name) => {
     const answers = await Promise.allSettled([
       resolver.resolve4(name, { ttl: true }),
       resolver.resolve6(name, { ttl: true }),
     ]);
     const records = answers.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
+    const unanswered = [4, 6].filter((_family, index) => answers[index] !== undefined && !isAnswer(answers[index]));
     if (records.length > 0)
       return {
         addresses: records.map((record) => record.address),
         ttlSeconds: Math.min(...records.map((record) => record.ttl)),
+        unanswered,
       };
-    const [first] = answers;
-    throw first?.status === "rejected" ? first.reason : new Error("no address");
+    const failed = answers.find((answer) => !isAnswer(answer)) ?? answers[0];
+    throw failed.status === "rejected" ? failed.reason : new Error("no address");
   };
 }
+
+const systemResolver = (): Resolver => new Resolver({ timeout: 3000, tries: 2 });

@@ -280,6 +280,7 @@ function tellRejected(context: Context, state: RouterState): void {
 
 /** The router is gone: its objects go by their owner references. */
 function dropRouter(context: Context, key: Key): void {
+  context.families.forget(key);
   const state = context.states.get(key);
   if (state === undefined) return;
   for (const uid of state.pods.keys()) context.observations.drop(uid);

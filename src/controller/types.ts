@@ -72,8 +72,15 @@ export interface Defaults {
   readonly image: string;
 }
 
-/** DNS: addresses and how long they may be kept, seconds. Rejects when the name does not resolve. */
-export type ResolveName = (name: string) => Promise<{ addresses: readonly string[]; ttlSeconds: number }>;
+/** DNS: addresses and how long they may be kept, seconds. */
+export interface NameAnswer {
+  readonly addresses: readonly string[];
+  readonly ttlSeconds: number;
+  /** families (4, 6) that the name may have addresses of which are not known: their question was not answered */
+  readonly unanswered?: readonly number[];
+}
+/** Rejects when the name does not resolve. */
+export type ResolveName = (name: string) => Promise<NameAnswer>;
 
 export interface Tuning {
   /** between two readings of one pod */

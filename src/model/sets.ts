@@ -1,5 +1,7 @@
 /** Dispatcher sets: their ids and the backends in them. */
+import { isIP } from "node:net";
 import {
+  keyOf,
   refOf,
   compare,
   type Algorithm,
@@ -9,13 +11,14 @@ import {
   type RawObject,
   type SipRouter,
   type SipRouterSpec,
+  type Transport,
 } from "../api/index.ts";
 import { resolveBackend } from "./backend.ts";
 import { unresolved } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import { parseBackend } from "./parse.ts";
 import { matchesSelector } from "./selector.ts";
-import type { Issue, ResolvedMember, ResolvedSet, Snapshot } from "./types.ts";
+import type { Issue, ResolvedBackend, ResolvedMember, ResolvedSet, Snapshot } from "./types.ts";
 
 type SetSpec = SipRouterSpec["dispatcherSets"][number];
 
@@ -91,20 +94,13 @@ export function resolveSet(snapshot: Snapshot, router: SipRouter, index: number,
     const { backend, issues: own } = resolveBackend(snapshot, key);
     const usable = backend !== undefined && backend.endpoints.length > 0;
     issues.push(...issuesOfMember(ref, wanted.path, key, own, usable));
-    const unsendable = usable ? transportWithoutListener(router, backend) : undefined;
-    if (unsendable !== undefined)
-      issues.push(
-        unresolved(
-          ref,
-          wanted.path,
-          "BackendInvalid",
-          `PbxBackend ${key} is left out: it is reached over ${unsendable}, and the router sends from its listeners: add a ${unsendable} listener, or change the transport of the backend.`,
-        ),
-      );
-    const sendable = usable && unsendable === undefined;
+    const { reached, fault } = usable ? reachedBy(snapshot, router, backend) : { reached: backend, fault: undefined };
+    if (fault !== undefined)
+      issues.push(unresolved(ref, wanted.path, "BackendInvalid", `PbxBackend ${key} is left out: ${fault}`));
+    const sendable = usable && fault === undefined;
     // one that registers itself is known to the router before it has a destination
     const awaited = backend?.object.spec.registration !== undefined;
-    if (sendable) members.push(memberOf(set.algorithm, backend, wanted));
+    if (sendable && reached !== undefined) members.push(memberOf(set.algorithm, reached, wanted));
     else if (awaited) members.push(memberOf(set.algorithm, { ...backend, endpoints: [] }, wanted));
   }
   // a set whose PBXes have yet to register is told by them
@@ -121,8 +117,27 @@ export function resolveSet(snapshot: Snapshot, router: SipRouter, index: number,
   return { set: { name: set.name, id, algorithm: set.algorithm, members, named }, issues };
 }
 
+/** What of a backend the router can send to, or why nothing. */
+function reachedBy(
+  snapshot: Snapshot,
+  router: SipRouter,
+  backend: ResolvedBackend,
+): { readonly reached?: ResolvedBackend; readonly fault?: string } {
+  const unsendable = transportWithoutListener(router, backend);
+  if (unsendable !== undefined)
+    return {
+      fault: `it is reached over ${unsendable}, and the router sends from its listeners: add a ${unsendable} listener, or change the transport of the backend.`,
+    };
+  const family = snapshot.families?.get(keyOf(router));
+  const endpoints = backend.endpoints.filter(({ host }) => family === undefined || isIP(host) === family);
+  if (endpoints.length > 0) return { reached: { ...backend, endpoints } };
+  return {
+    fault: `it has no IPv${family} address, and the router's pods have no other: give the PBX one, or run the router where pods have IPv${family === 4 ? 6 : 4} addresses.`,
+  };
+}
+
 /** What is sent over a transport goes out of a listener of it, so that answers and requests of the PBX come in there. */
-const transportWithoutListener = (router: SipRouter, backend: ResolvedMember["backend"]): string | undefined =>
+const transportWithoutListener = (router: SipRouter, backend: ResolvedBackend): Transport | undefined =>
   backend.endpoints
     .map(({ transport }) => transport)
     .find((used) => router.spec.listeners.every(({ transport }) => transport !== used));

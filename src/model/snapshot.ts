@@ -1,9 +1,13 @@
 /** A snapshot of a list of objects of any kind. */
 import type { RawObject } from "../api/index.ts";
-import type { Snapshot } from "./types.ts";
+import type { Families, Snapshot } from "./types.ts";
 
 /** Objects of kinds that the pipeline does not look at are left out. */
-export function snapshotOf(objects: readonly RawObject[], names: Snapshot["names"] = new Map()): Snapshot {
+export function snapshotOf(
+  objects: readonly RawObject[],
+  names: Snapshot["names"] = new Map(),
+  families: Families = new Map(),
+): Snapshot {
   const of = (kind: string): readonly RawObject[] => objects.filter((object) => object.kind === kind);
   return {
     routers: of("SipRouter"),
@@ -12,5 +16,6 @@ export function snapshotOf(objects: readonly RawObject[], names: Snapshot["names
     endpointSlices: of("EndpointSlice"),
     secrets: of("Secret"),
     names,
+    families,
   };
 }

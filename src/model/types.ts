@@ -22,7 +22,12 @@ export interface Snapshot {
   readonly names: ReadonlyMap<string, { addresses: readonly string[] } | { error: string }>;
   /** key of a PbxBackend that registers itself -> its contacts, as the routers that use it know them; sorted */
   readonly contacts?: ReadonlyMap<Key, readonly Contact[]>;
+  /** key of a SipRouter -> the IP version of its pods' addresses, where pods are there and have one */
+  readonly families?: Families;
 }
+
+/** A Kamailio listens on its pod's address: it reaches, and is reached by, addresses of that IP version only. */
+export type Families = ReadonlyMap<Key, 4 | 6>;
 
 /** Where a PBX that registered is reached (RFC 3261 10). */
 export interface Contact {

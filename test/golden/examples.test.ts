@@ -27,10 +27,7 @@ const withUid = (object: RawObject, index: number): RawObject => {
 test.each(exampleNames)("%s", (name) => {
   const objects = [...readExample(name), ...(name.startsWith("tls") ? ownCertificate() : [])];
   const files = goldenFiles(
-    runCase(
-      objects.map((object, index) => withUid(object, index)),
-      new Map(),
-    ),
+    runCase(objects.map((object, index) => withUid(object, index))),
     { errors: [], structure: false },
   );
   expect(files.get("issues.txt")).toMatch(/^(default\/[a-z-]+: served\n)+$/);

@@ -40,12 +40,7 @@ const filesOf = (data: Readonly<Record<string, string>>): KamailioFiles => {
 };
 
 export function createBench(
-  options: {
-    syncMs?: () => number;
-    random?: () => number;
-    tuning?: ControllerOptions["tuning"];
-    resolveName?: ControllerOptions["resolveName"];
-  } = {},
+  options: { syncMs?: () => number } & Pick<ControllerOptions, "random" | "tuning" | "resolveName"> = {},
 ): Bench {
   const clock = createFakeClock();
   const kamailios = createFakeKamailios();

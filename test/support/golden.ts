@@ -2,10 +2,20 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { dump, load } from "js-yaml";
-import type { RawObject } from "../../src/api/index.ts";
+import { keyOf, refOf, type RawObject } from "../../src/api/index.ts";
+import { createMapper } from "../../src/controller/mapping.ts";
 import { deepFreeze } from "../../src/ir/freeze.ts";
-import { describeIssue, snapshotOf, sortIssues, type Snapshot } from "../../src/model/index.ts";
+import {
+  describeIssue,
+  resolveBackend,
+  snapshotOf,
+  sortIssues,
+  type Families,
+  type Snapshot,
+} from "../../src/model/index.ts";
 import { runPipeline, type Outcome } from "../../src/pipeline.ts";
+import { podSelector } from "../../src/render/index.ts";
+import { buildBackendStatus, buildRouterStatus } from "../../src/status/index.ts";
 import { describeError, parseResources } from "../../src/standalone/resources.ts";
 
 export interface GoldenCase {
@@ -13,6 +23,7 @@ export interface GoldenCase {
   /** what a reader of the file is told about it */
   readonly errors: readonly string[];
   readonly names: Snapshot["names"];
+  readonly families: Families;
   /** kamailio.cfg and the drain script are written down too: they are the same in most cases */
   readonly structure: boolean;
 }
@@ -20,8 +31,9 @@ export interface GoldenCase {
 const IMAGE = "registry.test/kamailio:6";
 
 /**
- * `in.yaml`; beside it, where the case needs it, `context.yaml`: `names` (DNS name -> addresses, or an error), `status`
- * ("Kind namespace/name" -> what its status holds from before) and `structure` (see {@link GoldenCase}).
+ * `in.yaml`; beside it, where the case needs it, `context.yaml`: `names` (DNS name -> addresses, or an error), `families`
+ * (router -> IP version of its pods), `status` ("Kind namespace/name" -> what its status holds from before) and `structure`
+ * (see {@link GoldenCase}).
  */
 export function readCase(folder: string): GoldenCase {
   const parsed = parseResources(readFileSync(join(folder, "in.yaml"), "utf8"), "in.yaml");
@@ -35,12 +47,14 @@ export function readCase(folder: string): GoldenCase {
         typeof found === "string" ? { error: found } : { addresses: found },
       ]),
     ),
+    families: new Map(Object.entries(context.families ?? {})),
     structure: context.structure ?? false,
   };
 }
 
 interface Context {
   readonly names?: Readonly<Record<string, readonly string[] | string>>;
+  readonly families?: Readonly<Record<string, 4 | 6>>;
   readonly status?: Readonly<Record<string, unknown>>;
   readonly structure?: boolean;
 }
@@ -63,14 +77,19 @@ function stored(object: RawObject, index: number, status: Readonly<Record<string
 }
 
 /** Every input is frozen to its depth: a stage that changes its input throws. */
-export const runCase = (objects: readonly RawObject[], names: Snapshot["names"]): Outcome =>
-  runPipeline(deepFreeze(snapshotOf(objects, names)), { image: IMAGE });
+export function runCase(
+  objects: readonly RawObject[],
+  { names, families }: Partial<Pick<GoldenCase, "names" | "families">> = {},
+): Outcome & { readonly snapshot: Snapshot } {
+  const snapshot = deepFreeze(snapshotOf(objects, names, families));
+  return { ...runPipeline(snapshot, { image: IMAGE }), snapshot };
+}
 
 const yaml = (value: unknown): string => dump(value, { lineWidth: -1, noRefs: true, sortKeys: true });
 
 /** file name -> content; the files of several routers are in a folder each */
 export function goldenFiles(
-  outcome: Outcome,
+  outcome: ReturnType<typeof runCase>,
   { errors, structure }: Pick<GoldenCase, "errors" | "structure">,
 ): ReadonlyMap<string, string> {
   const files = new Map<string, string>();
@@ -85,6 +104,7 @@ export function goldenFiles(
       files.set(`${folder}files/${name}`, text);
   }
   files.set("issues.txt", issuesText(outcome, errors));
+  files.set("status.yaml", yaml(statuses(outcome)));
   return files;
 }
 
@@ -96,6 +116,47 @@ const withoutText = (object: RawObject): RawObject =>
         data: Object.fromEntries(Object.keys(object["data"] ?? {}).map((name) => [name, `(files/${name})`])),
       }
     : object;
+
+const NOW = "2026-01-01T00:00:00Z";
+
+/** As an operator writes them that has stored what it rendered and seen no pod yet. */
+function statuses({ routers, snapshot }: ReturnType<typeof runCase>): Readonly<Record<string, object>> {
+  const mapper = createMapper();
+  for (const object of [...snapshot.routers, ...snapshot.backends]) mapper.concerned({ ...refOf(object), object });
+  const all: Record<string, object> = {};
+  for (const object of snapshot.routers) {
+    const { resolution, issues, plan, rendered } = routers.get(keyOf(object)) ?? { issues: [] };
+    const revision = rendered?.files.desired.revision;
+    all[`SipRouter ${keyOf(object)}`] = buildRouterStatus({
+      object,
+      issues,
+      openExternal: resolution?.router?.object.spec.external?.callers === "Anyone",
+      ...(plan === undefined ? {} : { sets: plan.data.sets }),
+      ...(revision === undefined ? {} : { revision }),
+      applied: rendered !== undefined,
+      stored: rendered !== undefined,
+      keptLastList: false,
+      replicas: plan?.workload.replicas ?? 0,
+      pods: [],
+      selector: Object.entries(podSelector(object.metadata.name))
+        .map(([label, value]) => `${label}=${value}`)
+        .join(","),
+      now: NOW,
+    });
+  }
+  for (const object of snapshot.backends) {
+    const { backend, issues } = resolveBackend(snapshot, keyOf(object));
+    const uses = [...mapper.usersOf(object)].toSorted().map((router) => ({ router, pods: [] }));
+    all[`PbxBackend ${keyOf(object)}`] = buildBackendStatus({
+      object,
+      issues,
+      endpoints: backend?.endpoints ?? [],
+      uses,
+      now: NOW,
+    });
+  }
+  return all;
+}
 
 function issuesText(outcome: Outcome, errors: readonly string[]): string {
   const issues = sortIssues([

@@ -8,7 +8,7 @@ const golden = join(import.meta.dirname, "../../golden");
 const cases = readdirSync(golden).filter((name) => existsSync(join(golden, name, "in.yaml")));
 const rendered = cases.flatMap((name) => {
   const input = readCase(join(golden, name));
-  const routers = [...runCase(input.objects, input.names).routers];
+  const routers = [...runCase(input.objects, input).routers];
   return routers.flatMap(([key, router]) =>
     router.rendered === undefined ? [] : [{ name: `${name}: ${key}`, objects: router.rendered.objects }],
   );

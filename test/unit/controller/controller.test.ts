@@ -102,6 +102,20 @@ describe("a change of data", () => {
     );
   });
 
+  test("a name with IPv4 and IPv6 addresses stands for those that the pods can send to, also for the next operator", async () => {
+    const resolveName = async () => ({ addresses: ["192.0.2.7", "2001:db8::7"], ttlSeconds: 60 });
+    await started({ resolveName }, [backend("pbx-1", { address: "pbx.example.com" }), router(setOf("pbx-1"))]);
+    await bench.clock.until(ready);
+    await bench.clock.advance(1000);
+    const only = ["100 sip:192.0.2.7:5060;transport=udp"];
+    expect(bench.cluster.pods("default/edge").map(({ ip }) => uris(ip))).toEqual([only, only, only]);
+    const writes = bench.cluster.writes.length;
+    await bench.restart();
+    await bench.clock.advance(60_000);
+    expect(bench.cluster.pods("default/edge").map(({ ip }) => uris(ip))).toEqual([only, only, only]);
+    expect(bench.cluster.writes.slice(writes)).toEqual([]);
+  });
+
   test("an operator that is being ended while it changes pods ends what is under way and begins no other pod", async () => {
     const objects = [backend("pbx-1"), backend("pbx-2"), backend("pbx-3"), router({ replicas: 8 })];
     await started({}, objects);

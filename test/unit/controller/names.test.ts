@@ -1,6 +1,22 @@
 import { expect, test } from "vitest";
-import { createNameCache } from "../../../src/controller/dns.ts";
+import { createNameCache, systemResolveName } from "../../../src/controller/dns.ts";
 import { createFakeClock } from "../../support/fakeClock.ts";
+
+/** What a name server says to a question: addresses, or a code of c-ares. */
+type Said = readonly string[] | string;
+
+const setUpFamilies = (said: { a: Said; aaaa: Said }) => {
+  const clock = createFakeClock();
+  const answer = async (what: Said) => {
+    if (typeof what === "string") throw Object.assign(new Error(`query ${what}`), { code: what });
+    return what.map((address) => ({ address, ttl: 30 }));
+  };
+  const resolver = { resolve4: () => answer(said.a), resolve6: () => answer(said.aaaa) };
+  const resolve = systemResolveName(resolver as never);
+  const cache = createNameCache({ clock, onChange: () => undefined, resolve });
+  cache.want(["pbx.example"]);
+  return { clock, known: () => cache.current().get("pbx.example") };
+};
 
 const setUp = () => {
   const clock = createFakeClock();
@@ -61,4 +77,30 @@ test("a name that nobody wants any more is forgotten and not looked up again", a
   await clock.advance(600_000);
   expect(cache.current().size).toBe(0);
   expect(asked).toHaveLength(1);
+});
+
+test("a question of one family that fails takes none of its addresses away; no such record does", async () => {
+  const said: { a: Said; aaaa: Said } = { a: ["192.0.2.1"], aaaa: ["2001:db8::1"] };
+  const { clock, known } = setUpFamilies(said);
+  await clock.advance(0);
+  expect(known()).toEqual({ addresses: ["192.0.2.1", "2001:db8::1"] });
+  Object.assign(said, { a: "ESERVFAIL", aaaa: ["2001:db8::2"] });
+  await clock.advance(31_000);
+  expect(known()).toEqual({ addresses: ["192.0.2.1", "2001:db8::2"] });
+  Object.assign(said, { a: ["192.0.2.2"], aaaa: "ETIMEOUT" });
+  await clock.advance(11_000);
+  expect(known()).toEqual({ addresses: ["192.0.2.2", "2001:db8::2"] });
+  Object.assign(said, { a: ["192.0.2.2"], aaaa: "ENODATA" });
+  await clock.advance(11_000);
+  expect(known()).toEqual({ addresses: ["192.0.2.2"] });
+});
+
+test("a name server that never answers for AAAA does not keep the IPv4 addresses away, nor old", async () => {
+  const said: { a: Said; aaaa: Said } = { a: ["192.0.2.1"], aaaa: "ESERVFAIL" };
+  const { clock, known } = setUpFamilies(said);
+  await clock.advance(0);
+  expect(known()).toEqual({ addresses: ["192.0.2.1"] });
+  said.a = ["192.0.2.9"];
+  await clock.advance(31_000);
+  expect(known()).toEqual({ addresses: ["192.0.2.9"] });
 });
