@@ -14,6 +14,7 @@ import {
 } from "../print/output.ts";
 import { awaitNext } from "../print/watch.ts";
 import { disagrees, dumpJson, mergeDestinations, renderDump, type DumpData } from "../views/dump.ts";
+import { backendsOfRouter } from "../views/members.ts";
 import { findProblems } from "../views/problems.ts";
 import { parseStats, renderStats, statQuestions, type StatAnswers, statsJson, type PodStats } from "../views/stats.ts";
 import { renderStatus, statusJson, type StatusData } from "../views/status.ts";
@@ -30,8 +31,11 @@ export const status = (
     const [all, backends] = await Promise.all([fleet.routers(), fleet.backends()]);
     const routers = chooseRouters(all, router, fleet.source);
     const fleets = await Promise.all(routers.map(async (one) => ({ router: one, pods: await fleet.pods(one) })));
-    const namespaces = new Set(routers.map((one) => one.metadata.namespace));
-    const used = router === undefined ? backends : backends.filter((one) => namespaces.has(one.metadata.namespace));
+    // of a router that is named only what is its own: another one's dead PBX is not its trouble
+    const used =
+      router === undefined
+        ? backends
+        : backends.filter((one) => routers.some((of) => backendsOfRouter(of, [one]).length > 0));
     const data: StatusData = { fleets, backends: used };
     return {
       draw: () =>
