@@ -4,15 +4,18 @@ import { keyOf, type SipRouter } from "../../api/index.ts";
 import { OperatorError } from "../../errors.ts";
 import { NOT_THERE, orWhen } from "../../kamailio/ask.ts";
 import { parseHtableAnswer, parseMtreeAnswer } from "../../kamailio/parse.ts";
+import { readRegistrations } from "../../kamailio/registrations.ts";
 import type { ObservedDestination } from "../../kamailio/types.ts";
 import { PING_METHOD } from "../../render/layout.ts";
 import type { Fleet, FleetPod } from "../fleet/index.ts";
 import { answered, askAll, EXIT, reportUnanswered, type OutputOptions } from "../print/output.ts";
+import { isRegistrar, type Phones } from "../views/phones.ts";
 import { asksForLogin } from "../views/caller.ts";
 import { explain, lookupKeys, routeTable, rowCounts, type Question } from "../views/explain.ts";
 import { explainJson, renderExplain } from "../views/explainText.ts";
 import { nameResources } from "../views/naming.ts";
 import { destinationsToPing, isAlive, parsePing, pingParams, renderPing, type PingResult } from "../views/ping.ts";
+import { controlOf, NO_ADDRESS } from "./verify.ts";
 import { chosen, destinationsOf, printAll, showRouters, worst, type Context, type View } from "./context.ts";
 
 const userPattern = /^[0-9A-Za-z._+*#-]{1,64}$/;
@@ -41,8 +44,9 @@ export async function routeExplain(
       destinations: await destinationsOf(fleet, pod),
       draining: (await rowOf(fleet, pod, "st", "drain")) === 1,
       ...(asksForLogin(one) && question.from !== undefined
-        ? { known: (await rowOf(fleet, pod, "credentials", question.from)) !== undefined }
+        ? { known: isUser(await rowOf(fleet, pod, "credentials", question.from)) }
         : {}),
+      ...(isRegistrar(one) ? { phones: await phonesOf(fleet, pod, question.number) } : {}),
     }));
     const data = { router: one, backends, question, answers };
     return {
@@ -56,6 +60,15 @@ export async function routeExplain(
 
 const rowOf = async (fleet: Fleet, pod: FleetPod, table: string, key: string): Promise<string | number | undefined> =>
   parseHtableAnswer(await orWhen<unknown>(NOT_THERE, undefined, fleet.rpc(pod, "htable.get", [table, key])));
+
+/** PBXes that register have other rows there. */
+const isUser = (row: string | number | undefined): boolean => typeof row === "string" && row.length === 32;
+
+async function phonesOf(fleet: Fleet, pod: FleetPod, number: string): Promise<Phones> {
+  const user = isUser(await rowOf(fleet, pod, "credentials", number));
+  const contacts = user ? await readRegistrations(controlOf(fleet, pod), NO_ADDRESS, number) : [];
+  return { user, contacts: contacts.length };
+}
 
 /** As kamailio.cfg looks it up: the first key whose row counts. */
 async function lookUp(

@@ -4,6 +4,7 @@ import type { PbxBackend, SipRouter } from "../../api/index.ts";
 import type { RouteEntry } from "../../ir/types.ts";
 import { answered } from "../print/output.ts";
 import type { ExplainData, Question } from "./explain.ts";
+import { backendsOfRouter } from "./members.ts";
 import { nameResources } from "./naming.ts";
 
 export const asksForLogin = (router: SipRouter): boolean => router.spec.authentication !== undefined;
@@ -26,11 +27,21 @@ export function judgeSource(
   const { source } = question;
   // who has logged in is trusted
   const trusted = winner?.callers === "Trusted" && !asksForLogin(router);
+  const { allow = [], deny = [] } = router.spec.accessControl ?? {};
   if (source === undefined) {
-    const text = trusted
-      ? "only backends and accessControl.allow may use this route: say who calls with --source IP"
-      : "any caller may use this route";
-    return { admitted: trusted ? undefined : true, text };
+    if (allow.length > 0)
+      return {
+        admitted: undefined,
+        text: "only backends and accessControl.allow are served: say who calls with --source IP",
+      };
+    if (trusted)
+      return { admitted: undefined, text: "only backends may use this route: say who calls with --source IP" };
+    if (deny.length > 0)
+      return {
+        admitted: undefined,
+        text: "any caller who is not in accessControl.deny may use this route: say who calls with --source IP",
+      };
+    return { admitted: true, text: winner === undefined ? "any caller is served" : "any caller may use this route" };
   }
   const list = (cidrs: readonly string[]): BlockList => {
     const found = new BlockList();
@@ -42,9 +53,9 @@ export function judgeSource(
     return found;
   };
   const family = isIPv6(source) ? "ipv6" : "ipv4";
-  const { allow = [], deny = [] } = router.spec.accessControl ?? {};
   if (list(deny).check(source, family)) return { admitted: false, text: `403: ${source} is in accessControl.deny` };
-  const naming = nameResources(router, backends);
+  // a backend of another router is no backend here
+  const naming = nameResources(router, backendsOfRouter(router, backends));
   const backend = naming.backend(`sip:${family === "ipv6" ? `[${source}]` : source}:5060`);
   if (backend !== "") return { admitted: true, backend: true, text: `${source} is backend ${backend}: trusted` };
   if (list(allow).check(source, family))

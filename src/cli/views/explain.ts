@@ -10,6 +10,8 @@ import type { DataPlan, RouteEntry } from "../../ir/types.ts";
 import type { ObservedDestination } from "../../kamailio/types.ts";
 import { claimsOf, EXTERNAL, type Claim } from "../../model/index.ts";
 import { judgeLogin, judgeSource, type Verdict } from "./caller.ts";
+import { judgePhones, lacksPhones, type Phones, type PhonesVerdict } from "./phones.ts";
+import { backendsOfRouter } from "./members.ts";
 import { nameResources } from "./naming.ts";
 import { answered, type Answer } from "../print/output.ts";
 
@@ -31,6 +33,8 @@ export interface PodView {
   readonly draining: boolean;
   /** it has credentials of the caller; absent when nobody has to log in, or no caller was named */
   readonly known?: boolean;
+  /** the called number as a user of the registrar; absent where the router is none */
+  readonly phones?: Phones;
 }
 
 export interface ExplainData {
@@ -188,18 +192,41 @@ export function targetsOf(data: ExplainData, winner: RouteEntry): readonly Targe
       Number(b.active > 0) - Number(a.active > 0) || a.one.setId - b.one.setId || (a.one.uri < b.one.uri ? -1 : 1),
   );
   const tiers = [...new Set(sorted.filter((entry) => entry.active > 0).map((entry) => entry.one.setId))];
+  const attempts = attemptsOf(data.router);
   return sorted.map(({ one, active, states }) => {
-    const partly = active < pods.length ? `on ${active} of ${pods.length} pods` : "";
+    const earlier = sorted.filter(
+      (other) => other.active > 0 && tiers.indexOf(other.one.setId) < tiers.indexOf(one.setId),
+    );
+    const late = active > 0 && earlier.length >= attempts;
+    const backend = naming.backend(one.uri);
     const off = isDrainTier(one.setId) ? "draining: no new calls" : `not tried: ${[...states].join("/")}`;
+    const notes = [
+      ...(active < pods.length ? [`on ${active} of ${pods.length} pods`] : []),
+      ...capNote(data, backend),
+      ...(late ? [`not tried: a call has at most ${attempts} attempts`] : []),
+    ];
     return {
-      order: active > 0 ? tiers.indexOf(one.setId) + 1 : 0,
+      order: active > 0 && !late ? tiers.indexOf(one.setId) + 1 : 0,
       priority: tierOf(one.setId),
-      backend: naming.backend(one.uri),
+      backend,
       uri: one.uri,
       state: states.size > 1 ? "Mixed" : ([...states][0] ?? ""),
-      note: active > 0 ? partly : off,
+      note: active > 0 ? notes.join("; ") : off,
     };
   });
+}
+
+export const attemptsOf = ({ spec }: SipRouter): number => spec.failover?.maxAttempts ?? 4;
+
+/** A limit is shared by the pods; how many calls they count to it is not asked. */
+function capNote({ router, backends }: ExplainData, backend: string): string[] {
+  const names = backend.split(",");
+  const limits = backendsOfRouter(router, backends).flatMap(({ metadata, spec }) =>
+    names.includes(metadata.name) && spec.maxCalls !== undefined ? [spec.maxCalls] : [],
+  );
+  if (limits.length === 0) return [];
+  const each = Math.ceil(Math.min(...limits) / Math.max(1, router.spec.replicas ?? 1));
+  return [`passed over by a pod with ${each} calls to it`];
 }
 
 const expectedRow = (winner: RouteEntry): string => `${winner.set}/${winner.route}`;
@@ -208,10 +235,13 @@ const expectedRow = (winner: RouteEntry): string => `${winner.set}/${winner.rout
 export function podVerdicts(
   data: ExplainData,
   winner: RouteEntry | undefined,
+  phones?: PhonesVerdict,
 ): readonly { pod: string; agrees: boolean; text: string }[] {
-  const wanted = winner === undefined ? "nobody's number: 404" : expectedRow(winner);
+  const wanted =
+    phones?.to === "phones" ? "registered" : winner === undefined ? "nobody's number: 404" : expectedRow(winner);
   return answered(data.answers).map(({ pod, value }) => {
-    const said = value.row === undefined ? "nobody's number: 404" : (value.row.split("|")[4] ?? value.row);
+    const routed = value.row === undefined ? "nobody's number: 404" : (value.row.split("|")[4] ?? value.row);
+    const said = phones?.to === "phones" && !lacksPhones(phones, value.phones) ? "registered" : routed;
     const agrees = said === wanted;
     const drain = value.draining ? "; it drains: 503 to new calls" : "";
     return { pod: pod.name, agrees, text: `${agrees ? "the same" : `${said}, not ${wanted}`}${drain}` };
@@ -223,6 +253,8 @@ export interface Explanation {
   readonly number: string;
   readonly source: Verdict;
   readonly login: Verdict | undefined;
+  /** at a registrar, when the number is a user's; "phones": no route is asked, and what follows is what else would be so */
+  readonly phones: PhonesVerdict | undefined;
   readonly candidates: readonly Candidate[];
   readonly targets: readonly Target[];
   readonly pods: readonly { readonly pod: string; readonly agrees: boolean; readonly text: string }[];
@@ -235,23 +267,25 @@ export function explain(data: ExplainData): Explanation {
   const table = routeTable(router);
   const plan = { ...table, sets: [], access: { allow: [], deny: [] } };
   const winner = lookupRoute(plan, question.number, question.domain?.toLowerCase());
-  const source = judgeSource(router, backends, question, winner);
+  // a user may be called by everybody who is served, whatever a route for the number says
+  const byAddress = judgeSource(router, backends, question, undefined);
+  const phones = judgePhones(data, byAddress);
+  const source = phones?.to === "phones" ? byAddress : judgeSource(router, backends, question, winner);
   const targets = winner === undefined ? [] : targetsOf(data, winner);
-  const pods = podVerdicts(data, winner);
+  const pods = podVerdicts(data, winner, phones);
   const login = judgeLogin(data, source);
+  const arrives =
+    phones?.to === "phones" ||
+    (phones?.to !== "nobody" && winner !== undefined && targets.some((one) => one.order > 0));
   return {
     winner,
     number: winner === undefined ? question.number : rewritten(question.number, winner),
     source,
     login,
+    phones,
     candidates: candidatesOf(router, question, winner),
     targets,
     pods,
-    served:
-      winner !== undefined &&
-      source.admitted !== false &&
-      login?.admitted !== false &&
-      targets.some((one) => one.order > 0) &&
-      pods.every((one) => one.agrees),
+    served: arrives && source.admitted !== false && login?.admitted !== false && pods.every((one) => one.agrees),
   };
 }

@@ -1,10 +1,10 @@
 /** `route explain` as text and as data. Pure. */
 import { keyOf, type Algorithm } from "../../api/index.ts";
 import { DRAIN_TIER } from "../../ir/setId.ts";
-import { explain, type ExplainData } from "./explain.ts";
+import { attemptsOf, explain, type ExplainData } from "./explain.ts";
 import { hostOf } from "./naming.ts";
 import { answered, notAnswering } from "../print/output.ts";
-import { paint, renderTable, wrap, type Cell, type Column, type Style } from "../print/table.ts";
+import { paint, renderTable, wrap, type Cell, type Column, type Style, type Tone } from "../print/table.ts";
 import type { Target } from "./explain.ts";
 
 const algorithmNote: Readonly<Record<Algorithm, string>> = {
@@ -37,25 +37,33 @@ const targetColumns: readonly Column[] = [
 ];
 
 export function renderExplain(data: ExplainData, style: Style): string[] {
-  const { winner, number, source, login, candidates, targets, pods } = explain(data);
+  const { winner, number, source, login, phones, candidates, targets, pods } = explain(data);
   const { question, router } = data;
   const at = question.domain === undefined ? "" : `@${question.domain}`;
   const head = `${question.number}${at} at SipRouter ${keyOf(router)}`;
   const set = router.spec.dispatcherSets.find((one) => one.name === winner?.set);
+  const say = (text: string, tone: Tone | undefined): string[] =>
+    wrap(text, "", style.width).map((line) => paint(line, tone, style));
+  const caller = [
+    ...say(`caller: ${source.text}`, source.admitted === false ? "bad" : undefined),
+    ...(login === undefined ? [] : say(`login: ${login.text}`, login.admitted === false ? "bad" : undefined)),
+  ];
+  const tone = phones?.to === "phones" ? "good" : phones?.to === "nobody" ? "bad" : undefined;
+  const phone = phones === undefined ? [] : say(phones.text, tone);
+  const podLines = pods.flatMap((one) => say(`pod ${one.pod}: ${one.text}`, one.agrees ? undefined : "bad"));
+  if (phones !== undefined && phones.to !== "routes") return [head, ...phone, ...caller, "", ...podLines];
   const verdict =
     winner === undefined
       ? [paint("404: no route claims it, and there is no external rule", "bad", style)]
       : [
           `${paint(`route ${winner.route} → set ${winner.set}`, "good", style)}${number === question.number ? "" : `, called number ${number}`}`,
-          paint(`caller: ${source.text}`, source.admitted === false ? "bad" : undefined, style),
-          ...(login === undefined
-            ? []
-            : [paint(`login: ${login.text}`, login.admitted === false ? "bad" : undefined, style)]),
+          ...caller,
         ];
   const asked = answered(data.answers).length > 0;
   const tried = targets.filter((one) => one.order > 0);
   return [
     head,
+    ...phone,
     ...verdict,
     ...(candidates.length === 0
       ? []
@@ -86,20 +94,11 @@ export function renderExplain(data: ExplainData, style: Style): string[] {
               )),
           ...(tried.length > 0
             ? [
-                `within one step: ${algorithmNote[set?.algorithm ?? "RoundRobin"]}; at most ${router.spec.failover?.maxAttempts ?? 4} attempts`,
+                `within one step: ${algorithmNote[set?.algorithm ?? "RoundRobin"]}; at most ${attemptsOf(router)} attempts`,
               ]
             : [paint("503: no destination is active", "bad", style)]),
         ]),
-    ...(pods.length === 0
-      ? []
-      : [
-          "",
-          ...pods.flatMap((one) =>
-            wrap(`pod ${one.pod}: ${one.text}`, "", style.width).map((line) =>
-              paint(line, one.agrees ? undefined : "bad", style),
-            ),
-          ),
-        ]),
+    ...(podLines.length === 0 ? [] : ["", ...podLines]),
   ];
 }
 

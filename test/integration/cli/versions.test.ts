@@ -253,6 +253,15 @@ describe.each(programs)("beside Kamailio %s", (_name, program, net) => {
       expect((await json<Listed>("ul", "office", "--per-pod")).total).toBe(6);
       expect((await sip("ul", "office", "--limit", "1", "--offset", "1")).out).toMatch(/1002 .*\n2 to 2 of 3; more/);
       expect((await sip("ul", "edge")).out).toContain("keeps no registrations");
+      const explained = (number: string) =>
+        sip("route", "explain", number, "office", "--source", `${net}.31`, "--from", "1001");
+      expect(await explained("2001")).toMatchObject({
+        code: 0,
+        out: expect.stringMatching(
+          /2001 is registered: its phone gets the call[^]*pod \S+: the same\npod \S+: the same/,
+        ),
+      });
+      expect(await explained("2002")).toMatchObject({ code: 1, out: expect.stringContaining("404") });
     } finally {
       await phone.close();
     }

@@ -102,6 +102,32 @@ describe("route explain", () => {
     expect(verdict.text).toContain(text);
   });
 
+  test("an allow list, or a deny list, without --source: it depends on who calls", () => {
+    const asked = { backends, answers: views("RA|0||100=4|freepbx/desk"), question: { number: "1234" } };
+    expect(explain({ ...asked, router }).source).toMatchObject({
+      admitted: undefined,
+      text: expect.stringContaining("only backends and accessControl.allow are served"),
+    });
+    const denies = {
+      ...router,
+      spec: { ...router.spec, accessControl: { deny: ["10.0.0.0/8"] } } as SipRouter["spec"],
+    };
+    expect(explain({ ...asked, router: denies }).source.admitted).toBeUndefined();
+    const open = { ...router, spec: { ...router.spec, accessControl: undefined } as unknown as SipRouter["spec"] };
+    expect(explain({ ...asked, router: open }).source.admitted).toBe(true);
+  });
+
+  test("a backend of the namespace that is in no set of this router is a stranger to it", () => {
+    const [first] = backends;
+    const other = {
+      ...first,
+      metadata: { ...first?.metadata, name: "of-another-router", labels: {} },
+      status: { ...first?.status, endpoints: [{ address: "192.0.2.99", port: 5060, transport: "UDP", ready: true }] },
+    } as (typeof backends)[number];
+    const verdict = judgeSource(router, [...backends, other], { number: "1234", source: "192.0.2.99" }, undefined);
+    expect(verdict).toMatchObject({ admitted: false, text: expect.stringContaining("neither a backend") });
+  });
+
   test("an unknown caller of a route for trusted callers is refused also where everybody else is let in", () => {
     const one = { ...router, spec: { ...router.spec, accessControl: undefined } as unknown as SipRouter["spec"] };
     const asked = { router: one, backends, answers: views("RT|0||200=11|trunks/external") };
@@ -110,6 +136,87 @@ describe("route explain", () => {
       served: false,
     });
     expect(explain({ ...asked, question: { number: "900123" } }).source.admitted).toBeUndefined();
+  });
+});
+
+describe("which destinations are tried now", () => {
+  const targets = (spec: object, limited = backends) =>
+    explain({
+      router: { ...router, spec: { ...router.spec, ...spec } as unknown as SipRouter["spec"] },
+      backends: limited,
+      question: { number: "1234" },
+      answers: views("RA|0||100=4;101=4|freepbx/desk").map((one) =>
+        "value" in one
+          ? {
+              ...one,
+              value: {
+                ...one.value,
+                destinations: one.value.destinations.map((at) => ({ ...at, state: "Active" as const })),
+              },
+            }
+          : one,
+      ),
+    }).targets.map(({ backend, order, note }) => [backend, order, note]);
+
+  test("no more than the attempts of a call", () => {
+    expect(targets({})).toEqual([
+      ["freepbx-1", 1, ""],
+      ["freepbx-2", 2, ""],
+    ]);
+    expect(targets({ failover: { maxAttempts: 1 } })).toEqual([
+      ["freepbx-1", 1, ""],
+      ["freepbx-2", 0, "not tried: a call has at most 1 attempts"],
+    ]);
+  });
+
+  test("a limit of calls is said, in each pod its part of it", () => {
+    const limited = backends.map((one) => ({ ...one, spec: { ...one.spec, maxCalls: 10 } }));
+    expect(targets({}, limited)[0]).toEqual(["freepbx-1", 1, "passed over by a pod with 4 calls to it"]);
+  });
+});
+
+describe("a number that is a user of the registrar", () => {
+  const registrar = {
+    ...router,
+    spec: {
+      ...router.spec,
+      accessControl: undefined,
+      authentication: { realm: "example.com" },
+      registration: { mode: "Registrar" },
+    } as unknown as SipRouter["spec"],
+  };
+  const ask = (contacts: readonly number[], source = "203.0.113.77", user = true) =>
+    explain({
+      router: registrar,
+      backends,
+      question: { number: "555", source, from: "ann" },
+      answers: views(undefined).map((one, at) =>
+        "value" in one
+          ? {
+              ...one,
+              value: { ...one.value, row: undefined, known: true, phones: { user, contacts: contacts[at] ?? 0 } },
+            }
+          : one,
+      ),
+    });
+
+  test("registered: its phones get the call, though no route claims it, and all pods say so", () => {
+    expect(ask([2, 2])).toMatchObject({
+      served: true,
+      phones: { to: "phones", text: expect.stringContaining("its 2 phones get the call") },
+      pods: [{ agrees: true }, { agrees: true }],
+    });
+    expect(ask([1, 0])).toMatchObject({ served: false, pods: [{ agrees: true }, { agrees: false }] });
+  });
+
+  test.each([
+    ["not registered: the routes decide", [0, 0], "203.0.113.77", true, "routes"],
+    ["not registered and called by a backend: 480", [0, 0], "192.0.2.12", true, "nobody"],
+    ["nobody's name", [0, 0], "192.0.2.12", false, undefined],
+  ] as const)("%s", (_, contacts, source, user, to) => {
+    const { phones, served } = ask(contacts, source, user);
+    expect(phones?.to).toBe(to);
+    expect(served).toBe(false);
   });
 });
 
