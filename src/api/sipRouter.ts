@@ -212,5 +212,11 @@ export const sipRouterStatus = z.object({
   active: z.string().optional().describe("Active destinations and all destinations, over all sets, such as 3/4."),
   revision: z.string().optional().describe("Hash of the data that every pod must run."),
   pods: z.array(podStatus).meta(namedStatus).optional().describe("Each Kamailio pod with what it runs."),
+  lastHandledReloadAt: z
+    .string()
+    .optional()
+    .describe(
+      "Value of the annotation siprouter.dev/reload-requested-at that was handled last: the router was reconciled and every pod read back since.",
+    ),
 });
 export type SipRouterStatus = z.infer<typeof sipRouterStatus>;

@@ -1,6 +1,6 @@
 /** Wires queues, caches and the observation loop together; everything with an effect is passed in. */
 import { connectAmi } from "../ami/index.ts";
-import { keyOf, type Key, type RawObject } from "../api/index.ts";
+import { keyOf, type RawObject } from "../api/index.ts";
 import type { Change } from "../cluster/index.ts";
 import { annotations } from "../render/layout.ts";
 import { backendStatusKey, routerStatusKey, tellChangedBackend, tellUsedBackends, type Context } from "./context.ts";
@@ -14,7 +14,7 @@ import { mergedSnapshot } from "./mergedSnapshot.ts";
 import { addressesInStatus, createNameUsers } from "./nameUsers.ts";
 import { createPodFamilies } from "./podFamilies.ts";
 import { createObservations } from "./observations.ts";
-import { createObserver, readAsked, type Observer } from "./poll.ts";
+import { createObserver, handled, readAsked, type Observer } from "./poll.ts";
 import { defaultPipeline } from "./stages.ts";
 import { createQueue, type Queue, type QueueOptions } from "./queue.ts";
 import { createReadiness } from "./readiness.ts";
@@ -54,7 +54,8 @@ export async function startController(options: ControllerOptions): Promise<Contr
     if (!started) return;
     const { kind } = change;
     const key = `${change.namespace}/${change.name}`;
-    if (asksToRead(change)) readNow(context, key);
+    // first with what the router is made of now: who asks has changed something before
+    if (asksToRead(change)) queues.reconcile.add(key);
     if (statusOnly && kind === "SipRouter") return queues.status.add(routerStatusKey(key));
     if (statusOnly && kind === "PbxBackend") return queues.status.add(backendStatusKey(key));
     act(context, observer, statusOnly ? lookedAt(kind, concerned) : concerned);
@@ -122,13 +123,6 @@ function lookedAt(kind: string, concerned: Concerned): Concerned {
   const { routers, backends, observed } = concerned;
   const looked = kind === "Deployment" || (kind === "Service" && backends.size === 0);
   return looked ? { routers: new Set(), backends, observed: new Set([...routers, ...observed]) } : concerned;
-}
-
-function readNow(context: Context, router: Key): void {
-  const state = context.states.get(router);
-  if (state === undefined) return;
-  state.readAsked = true;
-  context.queues.reload.add(router);
 }
 
 const asksToRead = ({ kind, object, previous }: Change): boolean => {
@@ -201,8 +195,10 @@ function startQueues(context: Context, afterRun: () => void): void {
     });
   context.queues.reconcile = make("reconcile", tuning.parallel, (key, info) => reconcileRouter(context, key, info));
   context.queues.reload = make("reload", Math.max(64, tuning.parallel), async (key, info) => {
-    await readAsked(context, key);
-    return reloadRouter(context, key, info);
+    const asked = await readAsked(context, key);
+    const result = await reloadRouter(context, key, info);
+    handled(context, key, asked);
+    return result;
   });
   context.queues.status = make("status", tuning.parallel, (key) => reportStatus(context, key));
 }

@@ -1,7 +1,7 @@
 /** Every pod read at a steady, bounded rate: what Kamailio says of its destinations, and whether it still runs what it must. */
 import type { Key } from "../api/index.ts";
 import type { PodView } from "../cluster/index.ts";
-import { usablePods, type Context } from "./context.ts";
+import { routerStatusKey, usablePods, type Context } from "./context.ts";
 import { readOnce } from "./podReading.ts";
 
 export interface Observer {
@@ -73,12 +73,25 @@ export function createObserver(context: Context): Observer {
   };
 }
 
-/** All pods at once where somebody asked for it; what differs is put right by the run that follows. */
-export async function readAsked(context: Context, router: Key): Promise<void> {
+/**
+ * All pods at once where somebody asked for it; what differs is put right by the run that follows. Returns what asked, to be
+ * {@link handled} when that run is over.
+ */
+export async function readAsked(context: Context, router: Key): Promise<string | undefined> {
   const state = context.states.get(router);
-  if (state?.readAsked !== true) return;
-  state.readAsked = false;
+  const asked = state?.readAsked;
+  if (state === undefined || asked === undefined) return undefined;
   const pods = usablePods(context, router);
   context.log.info({ router, pods: pods.map((pod) => pod.name) }, "all pods are read back as asked");
   await Promise.all(pods.map((pod) => readOnce(context, state, pod)));
+  return asked;
+}
+
+/** Whoever asked for the pods to be read sees in the status that it was done. */
+export function handled(context: Context, router: Key, asked: string | undefined): void {
+  const state = context.states.get(router);
+  if (state === undefined || asked === undefined) return;
+  state.readHandled = asked;
+  if (state.readAsked === asked) state.readAsked = undefined;
+  context.queues.status.add(routerStatusKey(router));
 }

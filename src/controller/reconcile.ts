@@ -1,10 +1,11 @@
 /** One router from its spec to its objects: resolve, plan, render, secret, apply, prune. The pods are brought along by reloadFleet.ts. */
-import type { Key, ObjectRef, RawObject, Reason } from "../api/index.ts";
+import type { Key, ObjectRef, RawObject, Reason, SipRouterStatus } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
 import { destinationId, setIdOf } from "../ir/setId.ts";
 import type { RouterPlan } from "../ir/types.ts";
 import type { Issue, ResolvedRouter, Snapshot } from "../model/types.ts";
 import { controlName } from "../render/index.ts";
+import { annotations } from "../render/layout.ts";
 import type { DesiredData, RenderedRouter } from "../render/types.ts";
 import { conditionOf, type SetInput } from "../status/index.ts";
 import {
@@ -108,6 +109,11 @@ function decide(context: Context, state: RouterState, object: RawObject, issues:
   state.issues = issues;
   state.generation = object.metadata.generation;
   tellRejected(context, state);
+  const asked = object.metadata.annotations?.[annotations.reloadRequested];
+  const answered = state.readHandled ?? (object.status as SipRouterStatus | undefined)?.lastHandledReloadAt;
+  if (asked === undefined || asked === answered) return;
+  state.readAsked = asked;
+  context.queues.reload.add(state.key);
 }
 
 function accept(

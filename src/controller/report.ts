@@ -48,6 +48,7 @@ async function reportRouter(context: Context, key: Key): Promise<void> {
     ...(state.sets === undefined ? {} : { sets: state.sets }),
     ...(state.desired === undefined ? {} : { revision: state.desired.revision }),
     ...(state.generation === undefined ? {} : { generation: state.generation }),
+    ...(state.readHandled === undefined ? {} : { reloadHandled: state.readHandled }),
     stored: state.storedRevision === state.desired?.revision,
     applied: state.applied === state.rendered,
     keptLastList: state.keptSets.length > 0,

@@ -121,8 +121,10 @@ export interface RouterState {
   /** names of the objects that were kept by the last prune; `prunePending`: others may be there */
   pruned: string | undefined;
   prunePending: boolean;
-  /** somebody asked for all pods to be read now */
-  readAsked: boolean;
+  /** value of the annotation by which somebody asks for all pods to be read now; undefined: nobody does */
+  readAsked: string | undefined;
+  /** ... and of the one that was handled last */
+  readHandled: string | undefined;
   readonly pods: Map<string, PodProgress>;
 }
 
@@ -163,7 +165,8 @@ export const newRouterState = (object: RawObject): RouterState => ({
   rejected: undefined,
   pruned: undefined,
   prunePending: true,
-  readAsked: false,
+  readAsked: undefined,
+  readHandled: undefined,
   pods: new Map(),
 });
 

@@ -8,6 +8,7 @@ import type { RouterInput, SetInput, SetStatus } from "./types.ts";
 export function buildRouterStatus(input: RouterInput): SipRouterStatus {
   const stored = input.object.status as SipRouterStatus | undefined;
   const generation = input.generation ?? input.object.metadata.generation ?? 0;
+  const lastHandledReloadAt = input.reloadHandled ?? stored?.lastHandledReloadAt;
   const sets = input.sets === undefined ? (stored?.sets ?? []) : setStatuses(input, input.sets);
   const active = sets.reduce((sum, set) => sum + set.active, 0);
   const destinations = sets.reduce((sum, set) => sum + set.destinations, 0);
@@ -27,6 +28,7 @@ export function buildRouterStatus(input: RouterInput): SipRouterStatus {
       state: pod.state,
       ...(pod.message === "" ? {} : { message: pod.message.slice(0, 512) }),
     })),
+    ...(lastHandledReloadAt === undefined ? {} : { lastHandledReloadAt }),
   };
 }
 

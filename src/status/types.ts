@@ -59,6 +59,8 @@ export interface RouterInput {
   readonly keptLastList: boolean;
   /** the revision did not come out right on this pod and is not served: `restored` is */
   readonly halt?: { readonly pod: string; readonly message: string; readonly restored: string };
+  /** what asked for all pods to be read, and was handled last */
+  readonly reloadHandled?: string;
   /** what could not be rendered or written */
   readonly failure?: { readonly reason: Reason; readonly message: string };
   /** wanted */

@@ -68,6 +68,8 @@ export async function desiredOf(fleet: Fleet, router: SipRouter): Promise<Desire
 export interface ReloadData {
   readonly router: SipRouter;
   readonly revision: string;
+  /** what the operator has yet to do */
+  readonly waiting: readonly string[];
   readonly answers: readonly Answer<PodVerification>[];
 }
 
@@ -79,8 +81,9 @@ const columns: readonly Column[] = [
   { header: "KAMAILIO", wide: true },
 ];
 
-export const allInSync = (data: ReloadData): boolean =>
-  data.answers.every((answer) => "value" in answer && answer.value.inSync);
+/** The operator has done its part, and every pod, at least one, was read back with what it must run. */
+export const isDone = ({ answers, waiting }: ReloadData): boolean =>
+  waiting.length === 0 && answers.length > 0 && answers.every((answer) => "value" in answer && answer.value.inSync);
 
 export function renderReload(data: ReloadData, style: Style): string[] {
   const rows = data.answers.map((answer): Cell[] => {
@@ -99,13 +102,16 @@ export function renderReload(data: ReloadData, style: Style): string[] {
   const differing = answered(data.answers).flatMap(({ pod, value }) =>
     [...value.differences, ...value.unknown].flatMap((one) => wrap(`${pod.name}: ${one}`, "  ", style.width)),
   );
-  return [...renderTable(columns, rows, style), ...differing, summary];
+  const open = data.answers.length === 0 && data.waiting.length === 0 ? ["it has no pods"] : data.waiting;
+  const waiting = open.flatMap((one) => wrap(one, "  ", style.width));
+  return [...(rows.length === 0 ? [] : renderTable(columns, rows, style)), ...differing, summary, ...waiting];
 }
 
 export const reloadJson = (data: ReloadData): object => ({
   namespace: data.router.metadata.namespace,
   router: data.router.metadata.name,
   revision: data.revision,
+  waiting: data.waiting,
   notAnswering: notAnswering(data.answers),
   pods: answered(data.answers).map(({ pod, value }) => ({
     pod: pod.name,

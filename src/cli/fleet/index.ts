@@ -34,8 +34,11 @@ export interface Fleet {
   desired(router: SipRouter): Promise<Readonly<Record<string, string>> | undefined>;
   /** sets spec.adminState with the user's own rights, and returns the object as it is then; throws OperatorError when this source cannot */
   setAdminState(backend: PbxBackend, state: AdminState): Promise<PbxBackend>;
-  /** asks the operator to read back every pod now and to put right what differs; `now` is RFC 3339 */
-  requestReload(router: SipRouter, now: string): Promise<void>;
+  /**
+   * Asks the operator to read back every pod now and to put right what differs; `now` is RFC 3339. Returns the router as it is
+   * then; undefined where that is done all the time and nobody is asked.
+   */
+  requestReload(router: SipRouter, now: string): Promise<SipRouter | undefined>;
   /** objects and files of a router for a bug report, as they are stored; Secrets are never among them */
   evidence(router: SipRouter): Promise<readonly Evidence[]>;
   /** what the operator itself has written, as far as it may be read */

@@ -120,9 +120,8 @@ export function createKubeFleet(options: KubeFleetOptions): Fleet {
     },
     setAdminState: (backend, adminState) =>
       patch("PbxBackend", backend, { spec: { adminState } }) as Promise<PbxBackend>,
-    async requestReload(router, now) {
-      await patch("SipRouter", router, { metadata: { annotations: { [reloadRequest]: now } } });
-    },
+    requestReload: (router, now) =>
+      patch("SipRouter", router, { metadata: { annotations: { [reloadRequest]: now } } }) as Promise<SipRouter>,
     ...kubeEvidence({ list, get: (path, query) => request(connection, "GET", path, { query }) }),
     close() {
       control.close();

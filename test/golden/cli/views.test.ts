@@ -73,6 +73,7 @@ const screens: Readonly<Record<string, (style: Style) => readonly string[]>> = {
       {
         router,
         revision: "dab1bc2409ec",
+        waiting: ["the operator has not done it yet; if this stays, check that it runs"],
         answers: [
           { pod: pods[0]!, value: { inSync: true, differences: [], unknown: [], reading: { destinations: [], tables: {}, draining: false, calls: 3, version: "6.1.5" } } },
           { pod: pods[1]!, value: { inSync: false, differences: ["the destination is missing sip:198.51.100.2:5060;transport=udp in 299"], unknown: [], reading: { destinations: [], tables: {}, draining: false } } },

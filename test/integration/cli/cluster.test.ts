@@ -253,7 +253,37 @@ describe("with the rights of sip-operator and the router's token", () => {
       "-o",
       "jsonpath={.metadata.annotations.siprouter\\.dev/reload-requested-at}",
     ]);
-    expect(stdout).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    expect(stdout).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  });
+
+  test("reload and drain while the operator is stopped: not done; when it goes on, they are", async () => {
+    process.kill(operator.pid, "SIGSTOP");
+    try {
+      expect(await inVoice("reload", "edge", "--timeout", "1")).toMatchObject({
+        code: 1,
+        out: expect.stringMatching(/3 of 3 pods read back[^]*the operator has not done it yet/),
+      });
+      expect(await inVoice("drain", "pbx-2", "--timeout", "1")).toMatchObject({
+        code: 1,
+        out: expect.stringContaining("The operator has not taken up the change yet"),
+        err: expect.stringMatching(/stays Draining[^]*kubectl sip undrain pbx-2/),
+      });
+      expect(await inVoice("reload", "edge", "--timeout", "1")).toMatchObject({
+        code: 1,
+        out: expect.stringContaining("the operator has not looked at PbxBackend voice/pbx-2"),
+      });
+    } finally {
+      process.kill(operator.pid, "SIGCONT");
+    }
+    expect(await inVoice("reload", "edge")).toMatchObject({ code: 0 });
+    const { destinations } = await json<{ destinations: { backend: string; notes: string[] }[] }>("dump");
+    expect(destinations.find(({ backend }) => backend === "pbx-2")?.notes).toEqual(["draining"]);
+    expect(await inVoice("drain", "pbx-2")).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/0 calls left at pbx-2\n$/),
+    });
+    expect((await inVoice("undrain", "pbx-2")).code).toBe(0);
+    expect(await inVoice("reload", "edge")).toMatchObject({ code: 0 });
   });
 
   test("drain and undrain: the backend's adminState, new calls go to the other one", async () => {

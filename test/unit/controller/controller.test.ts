@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { RawObject, SipRouterStatus } from "../../../src/api/index.ts";
 import type { PodView } from "../../../src/cluster/index.ts";
 import { backend, createBench, router, setOf, type Bench } from "../../support/controllerBench.ts";
+import { wantedRevision } from "../../support/statusClaims.ts";
 
 let bench: Bench;
 const started = async (
@@ -16,6 +17,14 @@ const started = async (
 afterEach(() => bench.stop());
 
 const ready = (): boolean => bench.condition("Ready") === "True Ready";
+const ask = (at: string): void => {
+  const asked = router();
+  const annotations = { "siprouter.dev/reload-requested-at": at };
+  bench.cluster.put({ ...asked, metadata: { ...asked.metadata, annotations } });
+};
+const statusOf = (): Partial<SipRouterStatus> =>
+  (bench.cluster.get("SipRouter", "default", "edge")?.status ?? {}) as Partial<SipRouterStatus>;
+const handled = (): string => statusOf().lastHandledReloadAt ?? "none";
 const calls = (): string[] =>
   bench.cluster
     .pods("default/edge")
@@ -357,13 +366,32 @@ describe("what is wrong", () => {
     bench.kamailios.at(ip).destinations = [];
     await bench.clock.advance(60_000);
     expect(bench.inSync()).toBe(false);
-    const asked = router();
-    bench.cluster.put({
-      ...asked,
-      metadata: { ...asked.metadata, annotations: { "siprouter.dev/reload-requested-at": "2026-01-01T00:00:00Z" } },
-    });
+    expect(handled()).toBe("none");
+    ask("2026-01-01T00:00:00Z");
     await bench.clock.advance(0);
     expect(bench.inSync()).toBe(true);
+    expect(handled()).toBe("2026-01-01T00:00:00Z");
+  });
+
+  test("a reload is handled with the backends as they are then, and also when it was asked for while no operator ran", async () => {
+    await started({ tuning: { pollMs: 3_600_000 } });
+    await bench.clock.until(ready);
+    bench.kamailios.onCall = (_host, method) => (method.startsWith("dispatcher.") ? "unreachable" : undefined);
+    bench.cluster.put(backend("pbx-1", { address: "192.0.2.77" }));
+    ask("2026-01-01T00:00:01Z");
+    await bench.clock.until(() => handled() === "2026-01-01T00:00:01Z");
+    expect(statusOf().revision).toBe(wantedRevision(bench));
+    bench.kamailios.onCall = () => undefined;
+    await bench.stop();
+    ask("2026-01-01T00:00:02Z");
+    bench.kamailios.at(firstPod().ip).destinations = [];
+    await bench.start();
+    await bench.clock.until(() => handled() === "2026-01-01T00:00:02Z");
+    expect(bench.inSync()).toBe(true);
+    await bench.clock.advance(30_000);
+    const writes = bench.cluster.writes.length;
+    await bench.clock.advance(3_600_000);
+    expect(bench.cluster.writes.length).toBe(writes);
   });
 
   test("a pod that is started anew is told at once what the others know not to answer", async () => {
