@@ -257,6 +257,13 @@ test("the examples: what they name exists", () => {
     "ApplicationSet tenants",
   ]);
   const text = JSON.stringify(all);
+  // an Application of a project that does not exist, or that does not let it in, is never synced
+  const [project] = documents(read("appproject.yaml")) as unknown as { metadata: { name: string }; spec: { sourceRepos: string[] } }[]; // prettier-ignore
+  const named = new Set([...text.matchAll(/"project":"([^"]+)"/g)].map(([, name]) => name));
+  expect([...named].toSorted()).toEqual(["default", project?.metadata.name]);
+  for (const one of all.filter(({ kind }) => kind === "ApplicationSet"))
+    for (const [, repository] of JSON.stringify(one).matchAll(/"repoURL":"([^"]+)"/g))
+      expect(project?.spec.sourceRepos).toContain(repository);
   const charts = [...text.matchAll(/"chart":"([^"]+)","targetRevision":"([^"]+)"/g)].map(([, name, version]) => ({
     name,
     version,
