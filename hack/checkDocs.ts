@@ -5,7 +5,7 @@
  */
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
-import { anchorsOf, blocksOf, commandsOf, inlineCodeOf, isShell, linksOf } from "./docs/blocks.ts";
+import { anchorsOf, blocksOf, commandsOf, inlineCodeOf, isShell, linksOf, promptedCommandsOf } from "./docs/blocks.ts";
 import { commandProblem } from "./docs/commands.ts";
 import { looksLikeCommand } from "./docs/shipCommands.ts";
 import { resourceProblems } from "./docs/resources.ts";
@@ -37,19 +37,20 @@ export function checkPage(
   const problems: string[] = [];
   for (const block of blocksOf(markdown)) {
     const at = `${path}:${block.line}`;
-    if (isShell(block))
-      for (const command of commandsOf(block)) {
-        const problem = Object.hasOwn(commands, command) ? undefined : commandProblem(command);
-        if (problem === "unknown") problems.push(`${at}: nothing runs "${command}" (hack/documentedCommands.ts)`);
-        else if (problem !== undefined) problems.push(`${at}: "${command}": ${problem}`);
-      }
+    for (const command of isShell(block) ? commandsOf(block) : promptedCommandsOf(block)) {
+      const problem = Object.hasOwn(commands, command) ? undefined : commandProblem(command);
+      if (problem === "unknown") problems.push(`${at}: nothing runs "${command}" (hack/documentedCommands.ts)`);
+      else if (problem !== undefined) problems.push(`${at}: "${command}": ${problem}`);
+    }
     if (block.language === "yaml") problems.push(...resourceProblems(block.text).map((problem) => `${at}: ${problem}`));
     if (block.language === "mermaid")
       for (const [, label = ""] of block.text.matchAll(/\|([^|"\n]*[@(){}[\]][^|"\n]*)\|/g))
         problems.push(`${at}: the label ${label} of a diagram needs quotes: -->|"${label}"|`);
     if (block.language === "text")
       for (const line of block.text.split("\n").filter(looksLikeCommand))
-        problems.push(`${at}: "${line.trim()}" is a command in a text block, where nothing checks it: use sh`);
+        problems.push(
+          `${at}: "${line.trim()}" is a command in a text block, where nothing checks it: use sh, or write "$ " before it where its output follows`,
+        );
     if (block.language === "")
       problems.push(`${at}: a block without a language is not checked; name one (text, sh, yaml)`);
   }

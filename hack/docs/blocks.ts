@@ -29,6 +29,10 @@ export function commandsOf(block: Block): string[] {
   return lines.map((line) => line.replace(/(^|\s)#.*$/, "").trim()).filter((line) => line !== "");
 }
 
+/** Commands of a block that shows their output too: the lines behind a prompt. */
+export const promptedCommandsOf = ({ language, text }: Block): string[] =>
+  language === "text" ? [...text.matchAll(/^\$ (.+)$/gm)].map(([, command = ""]) => command.trim()) : [];
+
 const withoutBlocks = (markdown: string): string => markdown.replaceAll(/^ {0,3}```[\s\S]*?^ {0,3}```/gm, "");
 
 /** Targets of links, blocks and inline code aside. */

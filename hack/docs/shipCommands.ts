@@ -68,6 +68,6 @@ export function otherProblem(program: string, args: readonly string[]): string |
 
 /** A line of a text block that is a command: a reader copies it, so it is to be checked like the others. */
 export const looksLikeCommand = (line: string): boolean =>
-  /^\s*(?:\$ )?(?:(?:kubectl|kubectl-sip|helm|make|kind|docker|podman|npm|npx|node|oc|eval|git|curl|sip-router-operator)\s|hack\/\S|[A-Z_]+=\S+ )/.test(
+  /^\s*(?:(?:kubectl|kubectl-sip|helm|make|kind|docker|podman|npm|npx|node|oc|eval|git|curl|sip-router-operator)\s|hack\/\S|[A-Z_]+=\S+ )/.test(
     line,
   );

@@ -15,6 +15,12 @@ export const service = withRules(
       .describe(
         "Local keeps the caller's address, which SIP needs. Not with the type ClusterIP. Default: that of Kubernetes, Cluster.",
       ),
+    sessionAffinity: z
+      .enum(["None", "ClientIP"])
+      .optional()
+      .describe(
+        "ClientIP keeps the packets of one address with one pod, where the Service brings them to it. Default: that of Kubernetes, None.",
+      ),
     loadBalancerClass: z
       .string()
       .max(253)

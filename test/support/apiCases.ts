@@ -510,6 +510,7 @@ export const fullRouter: Fields = {
     type: "LoadBalancer",
     annotations: { a: "b" },
     externalTrafficPolicy: "Local",
+    sessionAffinity: "ClientIP",
     loadBalancerClass: "internal",
   },
   advertise: { address: "203.0.113.10" },

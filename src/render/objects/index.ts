@@ -85,7 +85,7 @@ const deployment = (plan: RouterPlan, files: RenderedFiles): RawObject => ({
 });
 
 function sipService(plan: RouterPlan): RawObject {
-  const { type, annotations: own, externalTrafficPolicy, loadBalancerClass } = plan.workload.service;
+  const { type, annotations: own, externalTrafficPolicy, sessionAffinity, loadBalancerClass } = plan.workload.service;
   return {
     apiVersion: "v1",
     kind: "Service",
@@ -94,6 +94,7 @@ function sipService(plan: RouterPlan): RawObject {
       type,
       selector: podSelector(plan.name),
       ...(externalTrafficPolicy === undefined ? {} : { externalTrafficPolicy }),
+      ...(sessionAffinity === undefined ? {} : { sessionAffinity }),
       ...(loadBalancerClass === undefined ? {} : { loadBalancerClass }),
       ports: plan.structure.listeners.map(({ name, transport, port }) => ({
         name,

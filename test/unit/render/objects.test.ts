@@ -85,6 +85,12 @@ describe("objects of a router", () => {
     expect(find(rendered({ replicas: 1 }), "PodDisruptionBudget")).toBeUndefined();
   });
 
+  test("the Service keeps a caller with one pod when it is told to, and says nothing about it else", () => {
+    const spec = (service?: object) => find(rendered(service === undefined ? {} : { service }), "Service")?.spec;
+    expect(spec({ sessionAffinity: "ClientIP" })?.sessionAffinity).toBe("ClientIP");
+    expect(spec()).not.toHaveProperty("sessionAffinity");
+  });
+
   test("Service and container ports are those of the listeners", () => {
     const result = rendered({
       listeners: [

@@ -57,6 +57,8 @@ describe("check of the documentation", () => {
     const problems = (text: string): string[] => checkPage("a.md", page("text", text), {}, anywhere);
     expect(problems("helm install edge charts/sip-router").join()).toContain("use sh");
     expect(problems("IMAGE=a make tea").join()).toContain("use sh");
+    expect(problems("$ kubectl sip status edge\nedge")).toEqual([]);
+    expect(problems("$ kubectl sip stratus\nedge").join()).toContain("stratus");
     expect(problems("NAME  READY\nedge  True\nmakes no difference")).toEqual([]);
   });
 
