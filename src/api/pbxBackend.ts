@@ -126,8 +126,8 @@ const routerView = z.object({
   state: backendState.describe(
     "Dispatcher state: Active, Inactive (answers no OPTIONS), Probing (inactive, being tried), Disabled (by adminState), Mixed (pods differ), Unknown (no pod has reported).",
   ),
-  activePods: z.int().describe("Kamailio pods in which every destination of the backend is active."),
-  totalPods: z.int().describe("Kamailio pods that have reported."),
+  activePods: z.int().describe("Ready Kamailio pods in which a destination of the backend takes calls."),
+  totalPods: z.int().describe("Ready Kamailio pods of the router."),
   lastTransitionTime: z.string().describe("When the state last changed (RFC 3339)."),
 });
 

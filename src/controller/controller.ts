@@ -185,11 +185,15 @@ function startQueues(context: Context, afterRun: () => void): void {
       parallel,
       run,
       onDepth: (depth) => metrics.queueDepth(name, depth),
+      onAdd: () => metrics.queueAdd(name),
       onError: (key, error, retryInMs) => {
-        log.error({ queue: name, key, err: error, retryInMs: Math.round(retryInMs) }, "a run failed and is repeated");
+        log.error(
+          { queue: name, object: key, err: error, retryInMs: Math.round(retryInMs) },
+          "a run failed and is repeated",
+        );
       },
-      onRun: (_key, seconds, failed) => {
-        metrics.queueRun(name, seconds, failed);
+      onRun: (_key, done) => {
+        metrics.queueRun(name, done);
         afterRun();
       },
     });

@@ -24,14 +24,20 @@ export async function readOnce(context: Context, state: RouterState, pod: PodVie
   try {
     const before = context.observations.last(pod.uid);
     const reading = await context.pipeline.readPod(context.control, addressOf(pod, token), desired);
+    // nothing may be remembered of a pod that has gone meanwhile
+    if (!isThere(context, state, pod)) return;
     if (context.observations.put(pod.uid, reading, epoch, context.clock.now()))
       compare(context, state, pod, before, reading);
     takeContacts(context, state, pod, reading);
   } catch (error) {
     context.log.debug({ router: state.key, pod: pod.name, err: error }, "the pod did not answer");
+    if (!isThere(context, state, pod)) return;
     if (context.observations.fail(pod.uid) === FAILED_POLLS) lost(context, state, pod, error);
   }
 }
+
+const isThere = (context: Context, state: RouterState, { uid }: PodView): boolean =>
+  context.states.get(state.key) === state && context.cluster.pods(state.key).some((pod) => pod.uid === uid);
 
 /** Whatever differs from before, or from what the pod must run, is somebody's business. */
 function compare(

@@ -19,6 +19,8 @@ interface Polled {
 export function createObserver(context: Context): Observer {
   const polled = new Map<string, Polled>();
   const ofRouter = new Map<Key, Set<string>>();
+  /** also those that terminate: what is known of them is forgotten when they are gone */
+  const known = new Map<Key, Set<string>>();
   let stopped = false;
 
   const drop = (uid: string, { router, timer }: Polled): void => {
@@ -47,8 +49,16 @@ export function createObserver(context: Context): Observer {
     schedule(uid, entry);
   };
 
+  const forgetGone = (router: Key): void => {
+    const pods = new Set(context.cluster.pods(router).map((pod) => pod.uid));
+    for (const uid of known.get(router) ?? []) if (!pods.has(uid)) context.observations.drop(uid);
+    if (pods.size > 0) known.set(router, pods);
+    else known.delete(router);
+  };
+
   return {
     watch(router) {
+      forgetGone(router);
       const pods = usablePods(context, router);
       const there = new Map(pods.map((pod) => [pod.uid, pod]));
       for (const uid of [...(ofRouter.get(router) ?? [])]) {

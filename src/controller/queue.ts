@@ -16,6 +16,13 @@ export interface RunInfo {
 /** Milliseconds until the key is to run again without an event; undefined: not. */
 export type RunResult = number | undefined;
 
+/** How one run went; times in seconds. */
+export interface QueueRun {
+  readonly waited: number;
+  readonly worked: number;
+  readonly failed: boolean;
+}
+
 export interface QueueOptions {
   readonly clock: Clock;
   readonly run: (key: Key, info: RunInfo) => Promise<RunResult>;
@@ -24,7 +31,9 @@ export interface QueueOptions {
   readonly random: () => number;
   readonly backoff?: { readonly firstMs: number; readonly maxMs: number };
   readonly onError?: (key: Key, error: unknown, retryInMs: number) => void;
-  readonly onRun?: (key: Key, seconds: number, failed: boolean) => void;
+  readonly onRun?: (key: Key, run: QueueRun) => void;
+  /** a key that did not wait begins to */
+  readonly onAdd?: (key: Key) => void;
   readonly onDepth?: (depth: number) => void;
 }
 
@@ -62,7 +71,10 @@ export function createQueue(options: QueueOptions): Queue {
 
   const add = (key: Key): void => {
     if (stopped) return;
-    if (!waiting.has(key)) waiting.set(key, clock.now());
+    if (!waiting.has(key)) {
+      waiting.set(key, clock.now());
+      options.onAdd?.(key);
+    }
     options.onDepth?.(waiting.size);
     pump();
   };
@@ -87,6 +99,8 @@ export function createQueue(options: QueueOptions): Queue {
       if (running.has(key)) continue;
       waiting.delete(key);
       cancelDelay(key);
+      // a run may add its own key before it waits for anything
+      running.set(key, Promise.resolve());
       running.set(key, start(key, addedAt));
     }
   };
@@ -108,7 +122,7 @@ export function createQueue(options: QueueOptions): Queue {
       addAfter(key, wait);
     } finally {
       running.delete(key);
-      options.onRun?.(key, (clock.now() - began) / 1000, failed);
+      options.onRun?.(key, { waited: (began - addedAt) / 1000, worked: (clock.now() - began) / 1000, failed });
       options.onDepth?.(waiting.size);
       pump();
     }

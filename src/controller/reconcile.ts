@@ -187,7 +187,9 @@ function adopt(context: Context, state: RouterState, { plan: made, rendered, kep
   const destinations = made.data.sets.flatMap((set) => set.destinations);
   if (state.desired?.revision !== desired.revision) {
     context.log.info({ router: state.key, revision: desired.revision, from: state.desired?.revision }, "new revision");
-    state.changedAt = state.desired === undefined ? undefined : (state.changedAt ?? since);
+    // what was stopped or refused before is not what this change took
+    const waiting = state.halt === undefined ? state.changedAt : undefined;
+    state.changedAt = state.desired === undefined ? undefined : (waiting ?? since);
     state.nonce = 0;
     if (!sameTables(targetOf(state)?.tables, desired.tables)) state.tablesPending = true;
     state.halt = undefined;

@@ -167,7 +167,7 @@ async function workOn(
       filesSent,
       ...order,
       onAction: (action) =>
-        context.log.debug({ router: state.key, pod: pod.name, revision: desired.revision, action }, action.reason),
+        context.log.info({ router: state.key, pod: pod.name, revision: desired.revision, action }, action.reason),
     });
     const before = context.observations.last(pod.uid);
     context.observations.end(pod.uid, result.reading, context.clock.now());
@@ -240,6 +240,8 @@ function finish(context: Context, state: RouterState): void {
     context.metrics.changeToEffect(state.key, (context.clock.now() - state.changedAt) / 1000);
     state.changedAt = undefined;
   }
+  // nobody was there to have an effect on
+  if (ready.length === 0) state.changedAt = undefined;
   if (right) context.management.recheck();
   const first = !state.observed;
   state.observed = true;

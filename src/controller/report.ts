@@ -70,8 +70,10 @@ async function reportRouter(context: Context, key: Key): Promise<void> {
     (status.pods ?? []).map((pod) => ({ name: pod.name, inSync: pod.state === "InSync" })),
   );
   context.metrics.conditions("SipRouter", key, status.conditions ?? []);
-  const reloaded = progressOf(state, conditionOf(status, "Programmed")?.status === "True");
-  await store(context, object, status, announceRouter(object, status, reloaded));
+  const programmed = conditionOf(status, "Programmed")?.status === "True" ? state.desired?.revision : undefined;
+  const told = await store(context, object, status, announceRouter(object, status, progressOf(state, programmed)));
+  // once it is written and told, so that a write that fails loses no Event
+  if (told && programmed !== undefined) state.programmed = programmed;
   tellHooks(context, state, workload, pods, conditionOf(status, "Programmed")?.status === "True");
 }
 
@@ -101,12 +103,9 @@ function podInput(context: Context, state: RouterState, pod: PodView): PodInput 
 }
 
 /** From which revision to which the pods have come since the last time all were right. */
-function progressOf(state: RouterState, programmed: boolean): { from: string; to: string } | undefined {
-  const revision = state.desired?.revision;
-  if (!programmed || revision === undefined) return undefined;
+function progressOf(state: RouterState, to: string | undefined): { from: string; to: string } | undefined {
   const from = state.programmed;
-  state.programmed = revision;
-  return from === undefined || from === revision ? undefined : { from, to: revision };
+  return to === undefined || from === undefined || from === to ? undefined : { from, to };
 }
 
 function countDestinations(context: Context, state: RouterState, pods: readonly PodView[]): void {
@@ -184,21 +183,26 @@ function byBackend(reading: PodReading, state: RouterState | undefined): Readonl
   return found;
 }
 
+/** False: it is written later. */
 async function store(
   context: Context,
   object: RawObject,
   status: object,
   announcements: readonly Announcement[],
-): Promise<void> {
+): Promise<boolean> {
   const ref: ObjectRef = { kind: object.kind, namespace: object.metadata.namespace, name: object.metadata.name };
-  if (sameJson(object.status, status) && announcements.length === 0) return;
+  if (sameJson(object.status, status) && announcements.length === 0) return true;
   const changed = !sameJson(object.status, status);
   const key = `${ref.kind} ${ref.namespace}/${ref.name}`;
   const wait = changed ? context.damper.wait(key, object.status, status, context.clock.now()) : 0;
-  if (wait > 0) return context.queues.status.addAfter(key, wait);
+  if (wait > 0) {
+    context.queues.status.addAfter(key, wait);
+    return false;
+  }
   if (changed) {
     await context.cluster.writeStatus(ref, status);
     context.metrics.statusWrite(ref.kind);
   }
   for (const announcement of announcements) context.cluster.emit(ref, announcement);
+  return true;
 }

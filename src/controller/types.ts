@@ -5,6 +5,7 @@ import type { RouterPlan } from "../ir/types.ts";
 import type { Control, ControlAddress, DestinationState, PodReading } from "../kamailio/types.ts";
 import type { Cluster } from "../cluster/index.ts";
 import type { Log } from "../log.ts";
+import type { QueueRun } from "./queue.ts";
 import type { BackendResolution } from "../model/index.ts";
 import type { Issue, Resolution, ResolvedRouter, Snapshot } from "../model/types.ts";
 import type { DesiredData, RenderedRouter } from "../render/types.ts";
@@ -24,7 +25,8 @@ export type ReloadResult = "inSync" | "stale" | "wrong" | "unreachable" | "faile
 /** Implemented by the metrics server. Labels are closed sets, except router keys and pod names. */
 export interface Metrics {
   queueDepth(queue: QueueName, depth: number): void;
-  queueRun(queue: QueueName, seconds: number, failed: boolean): void;
+  queueAdd(queue: QueueName): void;
+  queueRun(queue: QueueName, run: QueueRun): void;
   reload(router: Key, result: ReloadResult): void;
   /** from the event that changed the data to the last ready pod read back with it */
   changeToEffect(router: Key, seconds: number): void;
@@ -129,6 +131,7 @@ export const systemClock: Clock = {
 
 export const noMetrics: Metrics = {
   queueDepth: () => {},
+  queueAdd: () => {},
   queueRun: () => {},
   reload: () => {},
   changeToEffect: () => {},

@@ -76,6 +76,13 @@ export function parseDialogAnswer(result: unknown): number {
   return typeof all === "number" ? all : malformed("dlg.stats_active", result);
 }
 
+/** `core.shmmem`: part of the shared memory that is in use, 0 to 1; undefined where the memory manager does not say. */
+export function parseMemoryAnswer(result: unknown): number | undefined {
+  const [used, total] = ["real_used", "total"].map((field) => (isFields(result) ? Number(result[field]) : Number.NaN));
+  const ratio = (used ?? Number.NaN) / (total ?? Number.NaN);
+  return Number.isFinite(ratio) ? ratio : undefined;
+}
+
 /** `core.version`: "kamailio 5.6.3 (x86_64/linux) " -> "5.6.3" */
 export const parseVersionAnswer = (result: unknown): string | undefined =>
   typeof result === "string" ? /([0-9]+\.[0-9]+\.[0-9a-z-]+)/.exec(result)?.[1] : undefined;

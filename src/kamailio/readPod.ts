@@ -11,7 +11,7 @@
  */
 import type { DataTable, DesiredData } from "../render/types.ts";
 import { NOT_THERE, orWhen, readDestinations, type Call } from "./ask.ts";
-import { parseDialogAnswer, parseHtableAnswer, parseVersionAnswer } from "./parse.ts";
+import { parseDialogAnswer, parseHtableAnswer, parseMemoryAnswer, parseVersionAnswer } from "./parse.ts";
 import { readMediaProxies } from "./readMedia.ts";
 import { readContacts } from "./registrations.ts";
 import { tableKinds } from "./tableKinds.ts";
@@ -42,6 +42,8 @@ export const readPod = async (
   const contacts = await readContacts(control, address, desired.registrants ?? []);
   const seeded = await orWhen(NOT_THERE, undefined, call("htable.get", "st", "seeded"));
   const calls = parseDialogAnswer(await call("dlg.stats_active"));
+  // nice to know: no reason not to read the rest
+  const memoryUsed = parseMemoryAnswer(await orWhen(/(?:)/, undefined, call("core.shmmem")));
   const mediaProxies = await readMediaProxies(call, desired.mediaProxies ?? []);
   const version = parseVersionAnswer(await call("core.version"));
   return {
@@ -53,6 +55,7 @@ export const readPod = async (
     ...(contacts === undefined ? {} : { contacts }),
     ...(parseHtableAnswer(seeded) === 1 ? {} : { fresh: true }),
     calls,
+    ...(memoryUsed === undefined ? {} : { memoryUsed }),
   };
 };
 

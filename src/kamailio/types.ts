@@ -49,6 +49,8 @@ export interface PodReading {
   readonly fresh?: boolean;
   /** active dialogs */
   readonly calls?: number;
+  /** part of the shared memory, 0 to 1 */
+  readonly memoryUsed?: number;
 }
 
 export interface ControlAddress {

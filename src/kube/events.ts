@@ -105,8 +105,9 @@ export class EventRecorder {
   #allowed(id: string, now: number): boolean {
     const last = this.#budget.get(id) ?? { tokens: BURST, atMs: now };
     const tokens = Math.min(BURST, last.tokens + (now - last.atMs) / REFILL_MS);
-    this.#budget.set(id, { tokens: Math.max(0, tokens - 1), atMs: now });
-    return tokens >= 1;
+    const allowed = tokens >= 1;
+    this.#budget.set(id, { tokens: allowed ? tokens - 1 : tokens, atMs: now });
+    return allowed;
   }
 
   async #create(

@@ -2,6 +2,7 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
 import { splitKey, type Key } from "../api/index.ts";
 import type { Metrics } from "../controller/types.ts";
+import type { PodReading } from "../kamailio/types.ts";
 
 export interface OperatorMetrics {
   readonly registry: Registry;
@@ -10,6 +11,9 @@ export interface OperatorMetrics {
   request(verb: string, resource: string, status: number, seconds: number): void;
   setWatchTroubles(counts: ReadonlyMap<string, number>): void;
 }
+
+type PodLabels = Record<"namespace" | "router" | "pod", string>;
+type LatencyLabels = PodLabels & Record<"set" | "destination", string>;
 
 const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const states = ["Active", "Inactive", "Probing", "Disabled"] as const;
@@ -55,10 +59,18 @@ export const createMetrics = (version: string): OperatorMetrics => {
   };
 };
 
-type QueueMetrics = Pick<Metrics, "queueDepth" | "queueRun">;
+type QueueMetrics = Pick<Metrics, "queueDepth" | "queueAdd" | "queueRun">;
 const queueMetrics = (registers: Registry[]): QueueMetrics => {
   const labelNames = ["name"] as const;
   const depth = new Gauge({ name: "workqueue_depth", help: "Keys that wait.", labelNames, registers });
+  const adds = new Counter({ name: "workqueue_adds_total", help: "Keys that began to wait.", labelNames, registers });
+  const waits = new Histogram({
+    name: "workqueue_queue_duration_seconds",
+    help: "Time from the event to the run that answers it.",
+    labelNames,
+    registers,
+    buckets: SECONDS,
+  });
   const work = new Histogram({
     name: "workqueue_work_duration_seconds",
     help: "Time of one run.",
@@ -78,12 +90,30 @@ const queueMetrics = (registers: Registry[]): QueueMetrics => {
     labelNames: ["controller", "result"] as const,
     registers,
   });
+  const times = new Histogram({
+    name: "controller_runtime_reconcile_time_seconds",
+    help: "Time of one run.",
+    labelNames: ["controller"] as const,
+    registers,
+    buckets: SECONDS,
+  });
+  const errors = new Counter({
+    name: "controller_runtime_reconcile_errors_total",
+    help: "Runs that failed.",
+    labelNames: ["controller"] as const,
+    registers,
+  });
   return {
     queueDepth: (name, waiting) => depth.set({ name }, waiting),
-    queueRun(name, seconds, failed) {
-      work.observe({ name }, seconds);
+    queueAdd: (name) => adds.inc({ name }),
+    queueRun(name, { waited, worked, failed }) {
+      waits.observe({ name }, waited);
+      work.observe({ name }, worked);
+      times.observe({ controller: name }, worked);
       runs.inc({ controller: name, result: failed ? "error" : "success" });
-      if (failed) retries.inc({ name });
+      if (!failed) return;
+      retries.inc({ name });
+      errors.inc({ controller: name });
     },
   };
 };
@@ -128,6 +158,12 @@ const routerMetrics = (registers: Registry[]): Omit<Metrics, keyof QueueMetrics>
     labelNames: perPod,
     registers,
   });
+  const memory = new Gauge({
+    name: "siprouter_shared_memory_used_ratio",
+    help: "Part of a pod's shared memory that is in use, 0 to 1.",
+    labelNames: perPod,
+    registers,
+  });
   const writes = new Counter({
     name: "siprouter_status_writes_total",
     help: "Status writes by kind.",
@@ -135,10 +171,28 @@ const routerMetrics = (registers: Registry[]): Omit<Metrics, keyof QueueMetrics>
     registers,
   });
   const ages = revisionAges(registers);
-  const latencyLabels = new Map<
-    string,
-    { namespace: string; router: string; pod: string; set: string; destination: string }[]
-  >();
+  /** "namespace/router/pod" -> "set destination" -> what is shown */
+  const latencies = new Map<string, Map<string, { readonly labels: LatencyLabels; seconds: number }>>();
+  const showLatencies = (id: string, labels: PodLabels, read: PodReading["destinations"]): void => {
+    const before = latencies.get(id);
+    const now = new Map<string, { readonly labels: LatencyLabels; seconds: number }>();
+    for (const { setId, uri, latencyMs } of read) {
+      if (!latencyMs) continue;
+      const seconds = latencyMs.last / 1000;
+      const shown = before?.get(`${setId} ${uri}`) ?? {
+        labels: { ...labels, set: String(setId), destination: uri },
+        seconds: Number.NaN,
+      };
+      // most are as they were at the last poll
+      if (shown.seconds !== seconds) latency.set(shown.labels, seconds);
+      shown.seconds = seconds;
+      now.set(`${setId} ${uri}`, shown);
+    }
+    // a destination that is gone must not keep its last value
+    for (const [destination, { labels: old }] of before ?? []) if (!now.has(destination)) latency.remove(old);
+    if (now.size > 0) latencies.set(id, now);
+    else latencies.delete(id);
+  };
 
   return {
     reload: (key, result) => reloads.inc({ ...split(key), result }),
@@ -154,25 +208,14 @@ const routerMetrics = (registers: Registry[]): Omit<Metrics, keyof QueueMetrics>
     },
     pod(key, pod, reading) {
       const labels = { ...split(key), pod };
-      const id = `${key}/${pod}`;
-      // a destination that is gone must not keep its last value
-      for (const old of latencyLabels.get(id) ?? []) latency.remove(old);
-      latencyLabels.delete(id);
+      showLatencies(`${key}/${pod}`, labels, reading?.destinations ?? []);
       if (!reading) {
         registered.remove(labels);
+        memory.remove(labels);
         return calls.remove(labels);
       }
       if (reading.calls !== undefined) calls.set(labels, reading.calls);
-      const measured = reading.destinations.flatMap(({ setId, uri, latencyMs }) =>
-        latencyMs
-          ? [{ labels: { ...labels, set: String(setId), destination: uri }, seconds: latencyMs.last / 1000 }]
-          : [],
-      );
-      for (const one of measured) latency.set(one.labels, one.seconds);
-      latencyLabels.set(
-        id,
-        measured.map((one) => one.labels),
-      );
+      if (reading.memoryUsed !== undefined) memory.set(labels, reading.memoryUsed);
     },
     registrations: (key, pod, count) => registered.set({ ...split(key), pod }, count),
     statusWrite: (kind) => writes.inc({ kind }),

@@ -108,7 +108,8 @@ export function createFakeKamailios(): FakeKamailios {
       }
     } else if (method === "htable.seti" && second === "seeded") {
       kamailio.seeded = true;
-    } else if (method === "dlg.stats_active") return { all: kamailio.dialogs.length };
+    } else if (method === "core.shmmem") return { total: 1000, real_used: 100 };
+    else if (method === "dlg.stats_active") return { all: kamailio.dialogs.length };
     else if (method === "dlg.briefing")
       return kamailio.dialogs.map(({ id, startedAt, hosts }) => ({
         "call-id": id,

@@ -106,7 +106,7 @@ describe("a backend that drains", () => {
     expect(events().filter((reason) => reason === "Drained")).toHaveLength(1);
     bench.cluster.put(backend("pbx-1"));
     await bench.clock.until(() => condition("Drained") === "none");
-    expect(events().at(-1)).toBe("Undrained");
+    expect(events().filter((reason) => reason === "Undrained")).toHaveLength(1);
   });
 
   test("is not drained while its Asterisk has channels of its own", async () => {

@@ -28,6 +28,24 @@ describe("the queue", () => {
     expect(queue.idle()).toBe(true);
   });
 
+  test("a run that adds its own key before it waits for anything is followed by one more, not joined by it", async () => {
+    let running = 0;
+    let most = 0;
+    let runs = 0;
+    const { clock, queue } = make(async () => {
+      running += 1;
+      runs += 1;
+      most = Math.max(most, running);
+      if (runs === 1) queue.add("a");
+      await Promise.resolve();
+      running -= 1;
+      return undefined;
+    });
+    queue.add("a");
+    await clock.advance(10);
+    expect([runs, most]).toEqual([2, 1]);
+  });
+
   test("runs no more keys at once than it may, and each waiting key in its turn", async () => {
     const gates = new Map(["a", "b", "c"].map((key) => [key, gate()]));
     const order: string[] = [];

@@ -160,6 +160,7 @@ test("a pod without any destination reads as an empty list, a table without gene
     if (method === "dispatcher.list") response.end(fault("No Destination Sets"));
     else if (method === "mtree.match") response.end(fault("Prefix not found"));
     else if (method === "dlg.stats_active") response.end(ok(id, { all: 3 }));
+    else if (method === "core.shmmem") response.end(ok(id, { total: 400, free: 300, used: 90, real_used: 100 }));
     else if (method === "core.version") response.end(ok(id, "kamailio 6.0.1 (x86_64/linux) "));
     else response.end(fault("Key name doesn't exist in htable."));
   });
@@ -174,6 +175,7 @@ test("a pod without any destination reads as an empty list, a table without gene
     fresh: true,
     version: "6.0.1",
     draining: false,
+    memoryUsed: 0.25,
     calls: 3,
   });
 });

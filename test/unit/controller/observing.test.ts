@@ -1,0 +1,43 @@
+/** What is told of a change. */
+import { afterEach, expect, test } from "vitest";
+import { backend, createBench, router, setOf, type Bench } from "../../support/controllerBench.ts";
+
+let bench: Bench;
+afterEach(() => bench.stop());
+
+const started = async (): Promise<void> => {
+  bench = createBench();
+  for (const object of [backend("pbx-1"), backend("pbx-2"), backend("pbx-3"), router()]) bench.cluster.put(object);
+  await bench.start();
+  await bench.clock.until(() => bench.condition("Ready") === "True Ready");
+};
+const told = (reason: string): number => bench.cluster.events.filter((event) => event.reason === reason).length;
+
+test("a status that could not be written at first loses no Event", async () => {
+  await started();
+  let failures = 2;
+  bench.cluster.onWrite = (what) => {
+    if (!what.startsWith("status SipRouter") || failures === 0) return;
+    failures -= 1;
+    throw new Error("the API server is away");
+  };
+  bench.cluster.put(router(setOf("pbx-1", "pbx-3")));
+  await bench.clock.until(() => told("Reloaded") > 0);
+  await bench.clock.advance(60_000);
+  expect([failures, told("Reloaded")]).toEqual([0, 1]);
+});
+
+test("how long a change took does not count for how long the one before it was stopped", async () => {
+  await started();
+  bench.kamailios.onCall = (_host, method) => {
+    if (method === "dispatcher.add") throw new Error("refused");
+    return undefined;
+  };
+  bench.cluster.put(router(setOf("pbx-1", "pbx-2", "pbx-3")));
+  await bench.clock.until(() => bench.condition("Programmed") === "False ReloadFailed");
+  await bench.clock.advance(3_600_000);
+  bench.kamailios.onCall = () => undefined;
+  bench.cluster.put(router(setOf("pbx-1")));
+  await bench.clock.until(() => bench.seconds.length > 0);
+  expect(bench.seconds.at(-1)).toBeLessThan(60);
+});
