@@ -29,7 +29,7 @@ function fleetOf(certificate: string | undefined): { readonly fleet: Fleet; read
   };
   return { fleet: { rpc } as unknown as Fleet, asked };
 }
-const reads = ["core.version", "dispatcher.list", "dlg.stats_active", "htable.get"];
+const reads = ["core.shmmem", "core.version", "dispatcher.list", "dlg.stats_active", "htable.get"];
 
 test("the operator's note tells which certificate is shown", async () => {
   const { fleet } = fleetOf("c0ffee");
