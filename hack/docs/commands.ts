@@ -81,7 +81,7 @@ const kinds = new Set(
   ),
 );
 const onObjects = new Set(["get", "describe", "delete", "edit", "patch", "label", "annotate", "wait", "scale"]);
-const others = new Set(["apply", "create", "logs", "rollout", "kustomize", "config", "auth", "version", "drain", "uncordon", "port-forward", "exec", "explain", "krew"]); // prettier-ignore
+const others = new Set(["apply", "replace", "create", "logs", "rollout", "kustomize", "config", "auth", "version", "drain", "uncordon", "port-forward", "exec", "explain", "krew"]); // prettier-ignore
 
 function kubectlProblem(args: readonly string[]): string | undefined {
   const positional = args.filter((arg, at) => !arg.startsWith("-") && !takesValue.has(args[at - 1] ?? ""));

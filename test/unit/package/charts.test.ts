@@ -21,6 +21,10 @@ test("the page on installing names the images that are run when nobody names oth
   const page = read("docs/install.md");
   expect(page).toContain(`\`${DEFAULT_IMAGE}\``);
   expect(read("images/kamailio/Dockerfile")).toContain(`KAMAILIO_IMAGE=${DEFAULT_IMAGE}\n`);
+  const { annotations } = load(read("charts/sip-router-operator/Chart.yaml")) as {
+    annotations: Record<string, string>;
+  };
+  expect(load(annotations["artifacthub.io/images"] ?? "")).toEqual([{ name: "kamailio", image: DEFAULT_IMAGE }]);
   const { version } = JSON.parse(read("package.json")) as { version: string };
   const tags = [...page.matchAll(/sip-router-operator:(\d+\.\d+\.\d+\S*?)(?=[`\s]|$)/gm)].map(([, tag]) => tag);
   expect(tags.length).toBeGreaterThan(3);
