@@ -52,7 +52,7 @@ export const createControl = (options: ControlOptions = {}): ClosableControl => 
     });
   };
   return {
-    async call(address, method, params = []) {
+    async call(address, method, params = [], workMs = 0) {
       const key = `${address.host} ${address.port}`;
       const before = last.get(key) ?? Promise.resolve();
       id = (id % 1_000_000_000) + 1;
@@ -62,7 +62,7 @@ export const createControl = (options: ControlOptions = {}): ClosableControl => 
       const mine = before.then(async () => {
         if (changes) await resting.get(key);
         passFence(address, method);
-        const longest = slow.has(method) ? timeoutMs * SLOWER : timeoutMs;
+        const longest = (slow.has(method) ? timeoutMs * SLOWER : timeoutMs) + workMs;
         const answer = await exchange(agent, address, method, body, own, longest);
         if (changes) rest(key);
         return answer;

@@ -64,5 +64,11 @@ export interface ControlAddress {
  * shared memory up to Kamailio 6.1.4. Every method throws OperatorError SIPR_RPC_*.
  */
 export interface Control {
-  call(address: ControlAddress, method: string, params?: readonly (string | number)[]): Promise<unknown>;
+  /** @param workMs how long Kamailio may wait for others before it answers, milliseconds, beside the usual time of a request */
+  call(
+    address: ControlAddress,
+    method: string,
+    params?: readonly (string | number)[],
+    workMs?: number,
+  ): Promise<unknown>;
 }

@@ -25,7 +25,7 @@ interface Drained {
 }
 
 /** `pod/NAME`, else the name of a backend (also `pbxbackend/NAME`); a namespace may stand before a backend's name. */
-const parseTarget = (target: string): { readonly pod?: string; readonly backend: string } => {
+export const parseTarget = (target: string): { readonly pod?: string; readonly backend: string } => {
   const [, kind, name = ""] = /^(pods?|po|pbxbackends?)\/(.+)$/.exec(target) ?? [];
   if (kind === undefined) return { backend: target };
   return kind.startsWith("pbx") ? { backend: name } : { pod: name, backend: "" };

@@ -5,7 +5,6 @@ import { OperatorError } from "../../errors.ts";
 import { NOT_THERE, orWhen } from "../../kamailio/ask.ts";
 import { parseHtableAnswer, parseMtreeAnswer } from "../../kamailio/parse.ts";
 import { readRegistrations } from "../../kamailio/registrations.ts";
-import type { ObservedDestination } from "../../kamailio/types.ts";
 import { PING_METHOD } from "../../render/layout.ts";
 import type { Fleet, FleetPod } from "../fleet/index.ts";
 import { answered, askAll, EXIT, reportUnanswered, type OutputOptions } from "../print/output.ts";
@@ -13,10 +12,20 @@ import { isRegistrar, type Phones } from "../views/phones.ts";
 import { asksForLogin } from "../views/caller.ts";
 import { explain, lookupKeys, routeTable, rowCounts, type Question } from "../views/explain.ts";
 import { explainJson, renderExplain } from "../views/explainText.ts";
-import { nameResources } from "../views/naming.ts";
+import { nameResources, type Naming } from "../views/naming.ts";
 import { destinationsToPing, isAlive, parsePing, pingParams, renderPing, type PingResult } from "../views/ping.ts";
 import { controlOf, NO_ADDRESS } from "./verify.ts";
-import { chosen, destinationsOf, printAll, showRouters, worst, type Context, type View } from "./context.ts";
+import { parseTarget } from "./drain.ts";
+import {
+  chosen,
+  destinationsOf,
+  findBackend,
+  printAll,
+  showRouters,
+  worst,
+  type Context,
+  type View,
+} from "./context.ts";
 
 const userPattern = /^[0-9A-Za-z._+*#-]{1,64}$/;
 const numberPattern = /^[0-9*#+]{1,32}$/;
@@ -90,18 +99,20 @@ async function lookUp(
 
 export async function ping(
   context: Context,
-  backend: string | undefined,
+  target: string | undefined,
   options: OutputOptions & { router?: string },
 ): Promise<number> {
   const { fleet, io } = context;
+  const asked = target === undefined ? undefined : await findBackend(context, backendIn(target));
   const [routers, backends] = await Promise.all([chosen(context, options.router), fleet.backends()]);
   const codes: number[] = [];
   const views: Pick<View, "data" | "lines">[] = [];
   const shown: SipRouter[] = [];
   for (const router of routers) {
+    if (asked !== undefined && asked.metadata.namespace !== router.metadata.namespace) continue;
     const naming = nameResources(router, backends);
     const answers = await askAll(await fleet.pods(router), (pod) =>
-      pingFrom(fleet, pod, (all) => destinationsToPing(all, naming, backend), naming.backend),
+      pingFrom(fleet, router, pod, naming, asked?.metadata.name),
     );
     const results = answered(answers).flatMap(({ value }) => value);
     codes.push(reportUnanswered(answers, io));
@@ -113,27 +124,47 @@ export async function ping(
       lines: (style) => renderPing(router, results, style),
     });
   }
-  if (views.length === 0 && backend !== undefined && worst(codes) === EXIT.ok)
-    throw new OperatorError("SIPR_USAGE", `No router of ${fleet.source} has a destination of PbxBackend ${backend}.`, {
-      remedy: "Look at: kubectl sip dump",
-    });
+  if (views.length === 0 && asked !== undefined && worst(codes) === EXIT.ok)
+    throw new OperatorError(
+      "SIPR_USAGE",
+      `No router of ${fleet.source} has a destination of PbxBackend ${keyOf(asked)}.`,
+      { remedy: "Look at: kubectl sip dump" },
+    );
   printAll(options, io, shown, views);
   return worst(codes);
 }
 
+/** A name, with or without its namespace, also as kubectl writes it. */
+function backendIn(target: string): string {
+  const { pod, backend } = parseTarget(target);
+  if (pod === undefined) return backend;
+  throw new OperatorError("SIPR_USAGE", `${target} is no backend.`, {
+    remedy: "Name a PbxBackend, or nothing for all.",
+  });
+}
+
+/** One after the other: the control port of a pod takes one request at a time. One that is not answered hides no other. */
 async function pingFrom(
   fleet: Fleet,
+  { spec }: SipRouter,
   pod: FleetPod,
-  choose: (all: readonly ObservedDestination[]) => readonly ObservedDestination[],
-  backendOf: (uri: string) => string,
+  naming: Naming,
+  backend: string | undefined,
 ): Promise<readonly PingResult[]> {
-  const before = choose(await destinationsOf(fleet, pod));
+  // Kamailio says 408 then
+  const workMs = 1000 * Math.max(spec.healthCheck?.timeoutSeconds ?? 0, spec.failover?.timeoutSeconds ?? 0);
   const results: PingResult[] = [];
-  for (const { uri, latencyMs } of before) {
-    const tag = randomBytes(6).toString("hex");
-    const { code, text } = parsePing(await fleet.rpc(pod, PING_METHOD, pingParams(pod, uri, tag)));
-    const last = latencyMs === undefined ? {} : { lastMs: Math.round(latencyMs.last * 100) / 100 };
-    results.push({ pod: pod.name, backend: backendOf(uri), uri, code, text, ...last, alive: isAlive(code) });
+  for (const { uri } of destinationsToPing(await destinationsOf(fleet, pod), naming, backend)) {
+    const params = pingParams(pod, uri, randomBytes(6).toString("hex"));
+    const begun = performance.now();
+    const { code, text } = await fleet.rpc(pod, PING_METHOD, params, workMs).then(parsePing, unasked);
+    const rtt = code === 0 || code === 408 ? {} : { rttMs: Math.round((performance.now() - begun) * 10) / 10 };
+    results.push({ pod: pod.name, backend: naming.backend(uri), uri, code, text, ...rtt, alive: isAlive(code) });
   }
   return results;
+}
+
+function unasked(error: unknown): { code: number; text: string } {
+  if (!(error instanceof OperatorError)) throw error;
+  return { code: 0, text: error.message };
 }

@@ -28,8 +28,8 @@ export interface Fleet {
   backends(): Promise<readonly PbxBackend[]>;
   /** sorted by name */
   pods(router: SipRouter): Promise<readonly FleetPod[]>;
-  /** One control request; throws OperatorError SIPR_RPC_* or SIPR_FORBIDDEN. */
-  rpc(pod: FleetPod, method: string, params?: readonly (string | number)[]): Promise<unknown>;
+  /** One control request; throws OperatorError SIPR_RPC_* or SIPR_FORBIDDEN. `workMs`: as of Control. */
+  rpc(pod: FleetPod, method: string, params?: readonly (string | number)[], workMs?: number): Promise<unknown>;
   /** the data files that every pod must run; undefined when there are none yet */
   desired(router: SipRouter): Promise<Readonly<Record<string, string>> | undefined>;
   /** sets spec.adminState with the user's own rights, and returns the object as it is then; throws OperatorError when this source cannot */

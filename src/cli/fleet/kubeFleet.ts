@@ -101,10 +101,10 @@ export function createKubeFleet(options: KubeFleetOptions): Fleet {
         return { namespace, router: router.metadata.name, name, ip, ready, running, terminating, message };
       });
     },
-    async rpc(pod, method, params = []) {
+    async rpc(pod, method, params = [], workMs = 0) {
       const { address, forward } = await addressOf(pod);
       try {
-        return await control.call(address, method, params);
+        return await control.call(address, method, params, workMs);
       } catch (error) {
         throw explain(error, pod, forward?.failure() ?? "", options.direct);
       }

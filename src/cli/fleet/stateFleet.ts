@@ -137,7 +137,7 @@ export async function createStateFleet(options: StateFleetOptions): Promise<Flee
     backends: async () => (await read("PbxBackend")) as PbxBackend[],
     pods: async (router) =>
       Promise.all((await podFolders(router)).map(({ record, folder }) => describe(router, record, folder))),
-    async rpc(pod, method, params = []) {
+    async rpc(pod, method, params = [], workMs = 0) {
       const secret = await owned("Secret", pod.namespace, controlName(pod.router));
       const token = (secret?.["data"] as Record<string, string> | undefined)?.["token"];
       if (token === undefined)
@@ -149,7 +149,7 @@ export async function createStateFleet(options: StateFleetOptions): Promise<Flee
           },
         );
       const address = { host: pod.ip, port: CONTROL_PORT, token: Buffer.from(token, "base64").toString("utf8") };
-      return control.call(address, method, params);
+      return control.call(address, method, params, workMs);
     },
     async desired(router) {
       const map = await owned("ConfigMap", router.metadata.namespace, dataName(router.metadata.name));

@@ -13,8 +13,8 @@ export interface PingResult {
   /** SIP status; 408 is Kamailio's own word for no answer; 0: the pod could not be asked */
   readonly code: number;
   readonly text: string;
-  /** the dispatcher's own measure of the last OPTIONS, milliseconds */
-  readonly lastMs?: number;
+  /** from the question to the answer, the way to the pod and back included, milliseconds */
+  readonly rttMs?: number;
   readonly alive: boolean;
 }
 
@@ -57,8 +57,8 @@ const columns: readonly Column[] = [
   { header: "BACKEND", shrink: true },
   { header: "ADDRESS" },
   { header: "POD", shrink: true, keepEnd: true },
-  { header: "REPLY" },
-  { header: "LAST MS", right: true },
+  { header: "REPLY", shrink: true },
+  { header: "RTT MS", right: true },
   { header: "URI", wide: true },
 ];
 
@@ -70,14 +70,14 @@ export function renderPing(router: SipRouter, results: readonly PingResult[], st
       compare(a.uri, b.uri) ||
       compare(a.pod, b.pod),
   );
-  const rows = sorted.map(({ backend, uri, pod, code, text, lastMs, alive }): Cell[] => {
-    const reply = code === 0 ? "not asked" : code === 408 ? "no answer" : `${code} ${text}`;
+  const rows = sorted.map(({ backend, uri, pod, code, text, rttMs, alive }): Cell[] => {
+    const reply = code === 0 ? `not asked: ${text}` : code === 408 ? "no answer" : `${code} ${text}`;
     return [
       backend || "-",
       hostOf(uri),
       pod,
       { text: reply, tone: alive ? "good" : "bad" },
-      lastMs === undefined ? "-" : lastMs.toFixed(2),
+      rttMs === undefined ? "-" : rttMs.toFixed(1),
       uri,
     ];
   });

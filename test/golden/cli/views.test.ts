@@ -64,7 +64,7 @@ const screens: Readonly<Record<string, (style: Style) => readonly string[]>> = {
       router,
       [
         { pod: "edge-7c9f-a", backend: "freepbx-1", uri: "sip:192.0.2.11:5060;transport=udp", code: 408, text: "Request Timeout", alive: false },
-        { pod: "edge-7c9f-a", backend: "freepbx-2", uri: "sip:192.0.2.12:5060;transport=udp", code: 200, text: "OK", lastMs: 1.25, alive: true },
+        { pod: "edge-7c9f-a", backend: "freepbx-2", uri: "sip:192.0.2.12:5060;transport=udp", code: 200, text: "OK", rttMs: 1.25, alive: true },
       ],
       style,
     ),
