@@ -10,14 +10,23 @@ type Say = (text: string) => void;
 const PROGRESS_MS = 15_000;
 
 export async function buildAssets(folder: string, say: Say): Promise<void> {
-  await promisify(execFile)("go", ["version"]).catch((error: unknown) => {
-    throw new Error("there is no Go on the PATH: install Go 1.26 or newer (https://go.dev/dl)", { cause: error });
-  });
+  const folderOfGo = await goFolder();
   say("building etcd and Kubernetes with Go: about 10 minutes on 2 cores, once");
-  await go("etcd", path.join(folder, "etcd"), "-s -w", say);
-  await go("kube", path.join(folder, "kube"), `-s -w ${kubernetesVersion()}`, say);
+  await go(folderOfGo, "etcd", path.join(folder, "etcd"), "-s -w", say);
+  await go(folderOfGo, "kube", path.join(folder, "kube"), `-s -w ${kubernetesVersion()}`, say);
   for (const program of ["kube-apiserver", "kube-controller-manager", "kubectl"])
     symlinkSync("kube", path.join(folder, program));
+}
+
+/** Where a Go is that is new enough; one is fetched when there is none. */
+async function goFolder(): Promise<string> {
+  const install = path.join(import.meta.dirname, "../go/install");
+  return promisify(execFile)(install).then(
+    ({ stdout }) => stdout.trim(),
+    (error: unknown) => {
+      throw new Error((error as { stderr: string }).stderr.trim(), { cause: error });
+    },
+  );
 }
 
 /** What a release build stamps in: without it the API server does not know its own version. */
@@ -32,10 +41,23 @@ function kubernetesVersion(): string {
 }
 
 /** At the lowest priority: a build of minutes must not starve what else runs. */
-async function go(module: string, output: string, ldflags: string, say: Say): Promise<void> {
+async function go(folderOfGo: string, module: string, output: string, ldflags: string, say: Say): Promise<void> {
   const child = spawn(
     "nice",
-    ["-n", "19", "go", "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", ldflags, "-o", output, "."],
+    [
+      "-n",
+      "19",
+      path.join(folderOfGo, "go"),
+      "build",
+      "-v",
+      "-trimpath",
+      "-buildvcs=false",
+      "-ldflags",
+      ldflags,
+      "-o",
+      output,
+      ".",
+    ],
     {
       cwd: path.join(import.meta.dirname, "go", module),
       env: { ...process.env, CGO_ENABLED: "0", GOWORK: "off" },

@@ -19,9 +19,13 @@ const write = (project: string, ...files: { status: string; tests: string[] }[])
   }));
   writeFileSync(join(results, `${project}.json`), JSON.stringify({ testResults }));
 };
-const sum = (...projects: string[]): { last: string | undefined; code: number | null } => {
+const linesAndCode = (...projects: string[]): { lines: string[]; code: number | null } => {
   const { stdout, status } = spawnSync(process.execPath, [script, results, ...projects], { encoding: "utf8" });
-  return { last: stdout.trimEnd().split("\n").at(-1), code: status };
+  return { lines: stdout.trimEnd().split("\n"), code: status };
+};
+const sum = (...projects: string[]): { last: string | undefined; code: number | null } => {
+  const { lines, code } = linesAndCode(...projects);
+  return { last: lines.at(-1), code };
 };
 
 test("passed and failed tests of all projects are added", () => {
@@ -76,4 +80,20 @@ test("a file that was run again counts as it ended then, the others as they were
 test("no test at all is a failure", () => {
   write("unit");
   expect(sum("unit").code).toBe(1);
+});
+
+test("a test that passed only after a retry is named above the sum, and counted", () => {
+  write("dataplane", { status: "passed", tests: ["passed", "passed"] });
+  expect(linesAndCode("dataplane").lines).toEqual(["2 passed, 0 failed"]);
+  writeFileSync(join(results, "dataplane.retried"), "a.test.ts: no call is lost (try 2)\n");
+  expect(linesAndCode("dataplane")).toEqual({
+    lines: ["RETRIED a.test.ts: no call is lost (try 2)", "1 not at the first try", "2 passed, 0 failed"],
+    code: 0,
+  });
+});
+
+test("a project that could not be run says why", () => {
+  write("unit", { status: "passed", tests: ["passed"] });
+  writeFileSync(join(results, "integration.not-run"), "no Helm\n");
+  expect(linesAndCode("unit", "integration").lines).toEqual(["integration: no Helm", "1 passed, 1 failed"]);
 });
