@@ -97,7 +97,7 @@ export const prefix = z
   .string()
   .min(1)
   .max(20)
-  .regex(/^\+?[0-9*#]{0,19}$/, "use at most 20 digits (also * and #); a + only as the first character");
+  .regex(/^\+?[0-9*#]{0,19}$/, "use at most 19 digits (also * and #); a + only as the first character, before them");
 
 const octet = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
 /** IPv4 or IPv6 network: "10.0.0.0/8", or one address. */

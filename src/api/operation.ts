@@ -82,9 +82,7 @@ export const healthCheck = withRules(
       .min(1)
       .max(30)
       .default(2)
-      .describe(
-        "Seconds in which the OPTIONS must be answered (Kamailio 6.1 and later: `ds_ping_fr_timeout`; before it failover.timeoutSeconds counts).",
-      ),
+      .describe("Seconds in which the OPTIONS must be answered (Kamailio: `fr_timer` of the OPTIONS alone)."),
     failureThreshold: z
       .int()
       .min(1)
@@ -110,30 +108,42 @@ export const healthCheck = withRules(
   ],
 );
 
-export const registration = z.strictObject({
-  mode: z
-    .enum(["Forward", "ForwardAll", "Registrar", "Reject"])
-    .default("Forward")
-    .describe(
-      "Forward: REGISTER goes to the PBX that owns the extension, with Path (RFC 3327). ForwardAll: to every destination of the set; needs authentication. Registrar: the router keeps the location. Reject: 403.",
-    ),
-  maxExpiresSeconds: z
-    .int()
-    .min(30)
-    .max(86_400)
-    .default(300)
-    .describe(
-      "Longest time between two REGISTER of a phone; a longer one is shortened: it bounds the time to be reachable after a failover.",
-    ),
-  maxContacts: z
-    .int()
-    .min(1)
-    .max(100)
-    .optional()
-    .describe(
-      "Most phones that one user may register with the router, in the mode Registrar (Kamailio: `max_contacts`). Default: 10.",
-    ),
-});
+export const registration = withRules(
+  z.strictObject({
+    mode: z
+      .enum(["Forward", "ForwardAll", "Registrar", "Reject"])
+      .default("Forward")
+      .describe(
+        "Forward: REGISTER goes to the PBX that owns the extension, with Path (RFC 3327). ForwardAll: to every destination of the set; needs authentication. Registrar: the router keeps the location. Reject: 403.",
+      ),
+    maxExpiresSeconds: z
+      .int()
+      .min(30)
+      .max(86_400)
+      .default(300)
+      .describe(
+        "Longest time between two REGISTER of a phone; a longer one is shortened: it bounds the time to be reachable after a failover.",
+      ),
+    maxContacts: z
+      .int()
+      .min(1)
+      .max(100)
+      .optional()
+      .describe(
+        "Most phones that one user may register with the router, in the mode Registrar only (Kamailio: `max_contacts`). Default: 10.",
+      ),
+  }),
+  [
+    {
+      name: "max-contacts-needs-registrar",
+      cel: "!has(self.maxContacts) || self.mode == 'Registrar'",
+      fieldPath: ".maxContacts",
+      message: "maxContacts counts in the mode Registrar only, as other modes keep no location: remove it.",
+      check: ({ mode, maxContacts }) =>
+        maxContacts !== undefined && mode !== "Registrar" ? [{ path: ["maxContacts"] }] : [],
+    },
+  ],
+);
 
 export const kamailio = z.strictObject({
   image: z

@@ -22,7 +22,10 @@ const fields = z.strictObject({
     .describe(
       "Address that the router writes into Via, Record-Route and Path. Default: the Service's ingress address, else the pod's own.",
     ),
-  hostNetwork: z.boolean().default(false).describe("Pods use the network of their node."),
+  hostNetwork: z
+    .boolean()
+    .default(false)
+    .describe("Pods use the network of their node. Not supported yet: true is refused."),
   dispatcherSets: dispatcherSets.describe("Groups of backends that calls are sent to."),
   routes: routes.default([]).describe("Which called numbers go to which set."),
   external: z
@@ -178,8 +181,8 @@ export type PodState = z.infer<typeof podState>;
 const setStatus = z.object({
   name: z.string().describe("Name of the set."),
   id: z.int().describe("Number of the set; kept once it is allocated."),
-  destinations: z.int().describe("Destinations that may take calls."),
-  active: z.int().describe("Those of them that are active."),
+  destinations: z.int().describe("Destinations, those of backends that drain or are disabled among them."),
+  active: z.int().describe("Those of them that new calls go to on at least one ready pod."),
 });
 
 const podStatus = z.object({

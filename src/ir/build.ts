@@ -90,7 +90,6 @@ function buildWorkload({ object: { spec }, tls: used }: ResolvedRouter, defaults
     ...(kamailio.resources === undefined ? {} : { resources: kamailio.resources }),
     ...(kamailio.podTemplate === undefined ? {} : { podTemplate: kamailio.podTemplate }),
     service: spec.service,
-    hostNetwork: spec.hostNetwork,
     drainTimeoutSeconds: spec.drain.timeoutSeconds,
     tlsSecrets: sortedListeners(spec).flatMap(({ name, tls }) =>
       tls === undefined

@@ -154,7 +154,6 @@ export interface WorkloadPlan {
   readonly resources?: Record<string, unknown>;
   readonly podTemplate?: Record<string, unknown>;
   readonly service: SipRouterSpec["service"];
-  readonly hostNetwork: boolean;
   readonly drainTimeoutSeconds: number;
   readonly tlsSecrets: readonly {
     readonly listener: string;

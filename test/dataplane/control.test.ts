@@ -86,14 +86,10 @@ withKamailio(
       });
       expect([get.status, get.headers.get("allow")]).toEqual([405, "POST"]);
       expect((await fetch(`${base()}/healthz`, { method: "POST", body: "x" })).status).toBe(405);
-      for (const path of ["/", "/RPC", "/rpc/", "/rpc?x=1", "/../rpc"]) {
-        const headers = { Authorization: `Bearer ${bench.kamailio.control.token}` };
-        expect((await fetch(`${base()}${path}`, { method: "POST", body: version, headers })).status, path).not.toBe(
-          403,
-        );
-        expect((await fetch(`${base()}${path}`)).status, path).toSatisfy(
-          (code: number) => code === 404 || code === 401,
-        );
+      const headers = { Authorization: `Bearer ${bench.kamailio.control.token}` };
+      for (const path of ["/", "/RPC", "/rpc/", "/rpc?x=1", "/%72pc", "//rpc"]) {
+        expect((await fetch(`${base()}${path}`, { method: "POST", body: version, headers })).status, path).toBe(404);
+        expect((await fetch(`${base()}${path}`, { headers })).status, path).toBe(404);
       }
     });
 

@@ -404,6 +404,15 @@ const operationCases: readonly ApiCase[] = [
       rule: "registrar-needs-authentication",
     },
   ),
+  router(
+    "a limit of contacts where no location is kept",
+    { registration: { maxContacts: 4 } },
+    {
+      path: "spec.registration.maxContacts",
+      message: /counts in the mode Registrar only/,
+      rule: "max-contacts-needs-registrar",
+    },
+  ),
   router("health check every second", { healthCheck: { intervalSeconds: 1, timeoutSeconds: 1 } }),
   router(
     "health timeout longer than interval",

@@ -25,7 +25,6 @@ export function podTemplate(plan: RouterPlan, files: RenderedFiles): PodTemplate
       automountServiceAccountToken: false,
       enableServiceLinks: false,
       terminationGracePeriodSeconds: plan.workload.drainTimeoutSeconds + GRACE_MARGIN_SECONDS,
-      ...(plan.workload.hostNetwork ? { hostNetwork: true, dnsPolicy: "ClusterFirstWithHostNet" } : {}),
       securityContext: podSecurity(plan),
       topologySpreadConstraints: ["kubernetes.io/hostname", "topology.kubernetes.io/zone"].map((topologyKey) => ({
         maxSkew: 1,

@@ -72,7 +72,6 @@ export const routerPlan = (input: PlanInput): RouterPlan => ({
     replicas: 1,
     image: "kamailio",
     service: { type: "ClusterIP" },
-    hostNetwork: false,
     drainTimeoutSeconds: input.drainTimeoutSeconds ?? 30,
     tlsSecrets: [],
   },
