@@ -39,7 +39,7 @@ export interface Context {
   /** set once, right after the context is made */
   readonly management: Management;
   /** set once, right after the context is made */
-  readonly queues: { reconcile: Queue; reload: Queue; status: Queue };
+  readonly queues: { reconcile: Queue; reload: Queue; apart: Queue; status: Queue };
   snapshot(): Snapshot;
 }
 

@@ -4,7 +4,7 @@ import { keyOf, type RawObject } from "../api/index.ts";
 import type { Change } from "../cluster/index.ts";
 import { annotations } from "../render/layout.ts";
 import { backendStatusKey, routerStatusKey, tellChangedBackend, tellUsedBackends, type Context } from "./context.ts";
-import { reloadRouter } from "./reloadFleet.ts";
+import { reloadApart, reloadRouter } from "./reloadFleet.ts";
 import { createManagement } from "./management.ts";
 import { createMapper, isStatusOnly, type Concerned } from "./mapping.ts";
 import { createContactBook } from "./contacts.ts";
@@ -204,5 +204,6 @@ function startQueues(context: Context, afterRun: () => void): void {
     handled(context, key, asked);
     return result;
   });
+  context.queues.apart = make("apart", Math.max(64, tuning.parallel), (key, info) => reloadApart(context, key, info));
   context.queues.status = make("status", tuning.parallel, (key) => reportStatus(context, key));
 }

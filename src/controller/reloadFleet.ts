@@ -5,32 +5,20 @@
  */
 import type { Key } from "../api/index.ts";
 import type { PodView } from "../cluster/index.ts";
-import { decideFleet, syncPod, type FleetPod, type SyncInput } from "../reload/index.ts";
+import { decideFleet, type FleetPod } from "../reload/index.ts";
 import type { DesiredData } from "../render/types.ts";
-import {
-  routerStatusKey,
-  STATUS_DELAY_MS,
-  tellBackends,
-  tellUsedBackends,
-  usablePods,
-  type Context,
-} from "./context.ts";
-import { isDataConfig, objectsToStore, withNonce } from "./dataConfig.ts";
+import { routerStatusKey, STATUS_DELAY_MS, tellUsedBackends, usablePods, type Context } from "./context.ts";
 import { isRight } from "./observations.ts";
-import { addressOf, readUnknown } from "./podReading.ts";
+import { readUnknown } from "./podReading.ts";
+import { workOn, type Job } from "./podWork.ts";
+import { markInSync, retarget } from "./progress.ts";
 import type { RunInfo, RunResult } from "./queue.ts";
-import { takeContacts } from "./takeContacts.ts";
 import { isRestoring, keepGood, retryHalted, stopChange, targetOf } from "./restore.ts";
-import { failed, markInSync, retarget, took } from "./progress.ts";
 import { newProgress, type PodProgress, type RouterState } from "./state.ts";
+import { judgeSuspects, suspectsDueAt } from "./suspects.ts";
 
-/** Files that are not there after this long are sent again; each time twice as long. */
-const RESEND_FIRST_MS = 2500;
-
-interface Job {
-  readonly pod: PodView;
-  readonly progress: PodProgress;
-}
+/** How long until a look at what waits for another pod. */
+const WAITING_MS = 50;
 
 export async function reloadRouter(
   context: Context,
@@ -41,19 +29,22 @@ export async function reloadRouter(
   if (state?.desired === undefined || state.token === undefined) return undefined;
   const tried = new Set<string>();
   while (!isStopping()) {
-    retryHalted(
-      context,
-      state,
-      usablePods(context, key).map((pod) => pod.name),
-    );
+    retryHalted(context, state);
     const desired = targetOf(state) ?? state.desired;
     // a pod that gets its first calls only now has to be told what the others know
     if (usablePods(context, key).some((pod) => !pod.ready)) await readUnknown(context, state);
     const jobs = refresh(context, state, desired);
-    const pods = jobs.map(({ pod, progress }) => fleetPod(context, state, pod, progress));
-    const { work, halted } = decideFleet(pods);
+    const { waitsFor, guilty } = judgeSuspects(context, state, desired);
+    if (guilty !== undefined && stopChange(context, state, { ...guilty, ended: true })) continue;
+    const pods = jobs
+      .filter(({ pod: { uid } }) => waitsFor.size === 0 || waitsFor.has(uid))
+      .filter(({ pod: { uid } }) => !state.apart.has(uid))
+      .map(({ pod, progress }) => fleetPod(context, state, pod, progress));
+    const { work, apart, halted } = decideFleet(pods);
     const culprit = jobs.find(({ pod }) => pod.name === halted)?.progress;
-    if (culprit !== undefined && stopChange(context, state, culprit.name, culprit.message)) continue;
+    const { name = "", message = "" } = culprit ?? {};
+    if (culprit !== undefined && stopChange(context, state, { pod: name, message, ended: false })) continue;
+    for (const { pod } of jobs) if (apart.includes(pod.name)) startApart(context, state, pod.uid);
     const isUntried = ({ pod }: Job): boolean => !tried.has(`${pod.uid} ${desired.revision}`);
     const named = (names: readonly string[]): readonly Job[] =>
       jobs.filter((job) => names.includes(job.pod.name) && isUntried(job));
@@ -67,6 +58,28 @@ export async function reloadRouter(
   if (isStopping()) return undefined;
   finish(context, state);
   return nextRun(context, state);
+}
+
+function startApart(context: Context, state: RouterState, uid: string): void {
+  state.apart.add(uid);
+  context.queues.apart.add(`${state.key} ${uid}`);
+}
+
+/** One pod that nobody waits for. @param key "namespace/name uid" */
+export async function reloadApart(
+  context: Context,
+  key: Key,
+  { isStopping }: Pick<RunInfo, "isStopping">,
+): Promise<undefined> {
+  const [router, uid] = key.split(" ") as [Key, string];
+  const state = context.states.get(router);
+  const desired = state === undefined ? undefined : (targetOf(state) ?? state.desired);
+  const pod = usablePods(context, router).find((one) => one.uid === uid);
+  const progress = state?.pods.get(uid);
+  if (state !== undefined && desired !== undefined && pod !== undefined && progress?.target === desired.revision)
+    if (!isStopping()) await workOn(context, state, desired, { pod, progress });
+  state?.apart.delete(uid);
+  context.queues.reload.add(router);
 }
 
 /** Whose turn it is when these have come out right. */
@@ -133,101 +146,6 @@ const fleetPod = (context: Context, state: RouterState, pod: PodView, progress: 
   due: progress.dueAt <= context.clock.now(),
 });
 
-async function workOn(
-  context: Context,
-  state: RouterState,
-  desired: DesiredData,
-  { pod, progress }: Job,
-  order: Pick<SyncInput, "onAdded" | "goOn"> = {},
-): Promise<void> {
-  const known = context.observations.fresh(pod.uid, context.clock.now(), context.tuning.freshMs);
-  context.observations.begin(pod.uid);
-  try {
-    const filesSent = await sendFiles(
-      context,
-      state,
-      desired,
-      pod,
-      progress,
-      known !== undefined && desired.tables.some((table) => known.tables[table.name] !== table.generation),
-    );
-    const address = addressOf(pod, state.token ?? "");
-    const result = await syncPod({
-      control: context.control,
-      address,
-      desired,
-      read: async () => {
-        const reading = await context.pipeline.readPod(context.control, address, desired);
-        takeContacts(context, state, pod, reading);
-        return reading;
-      },
-      readDestinations: () => context.pipeline.readDestinations(context.control, address),
-      ...(known === undefined ? {} : { known }),
-      hints: { inactive: inactiveElsewhere(context, state, pod) },
-      filesSent,
-      ...order,
-      onAction: (action) =>
-        context.log.info({ router: state.key, pod: pod.name, revision: desired.revision, action }, action.reason),
-    });
-    const before = context.observations.last(pod.uid);
-    context.observations.end(pod.uid, result.reading, context.clock.now());
-    // after the new reading is in place: a backend's status may be built at once
-    tellBackends(context, state, before, result.reading);
-    took(context, state, desired, pod, progress, result);
-  } catch (error) {
-    context.observations.end(pod.uid, undefined, context.clock.now());
-    failed(context, state, desired, pod, progress, error);
-  }
-}
-
-/** Destinations that no other pod of the router sees answer. */
-function inactiveElsewhere(context: Context, state: RouterState, pod: PodView): ReadonlySet<string> {
-  const inactive = new Set<string>();
-  const answering = new Set<string>();
-  for (const uid of state.pods.keys()) {
-    if (uid === pod.uid) continue;
-    for (const one of context.observations.last(uid)?.destinations ?? [])
-      (one.state === "Inactive" ? inactive : answering).add(one.uri);
-  }
-  return inactive.difference(answering);
-}
-
-/** True when the pod was told to fetch this revision's files. Told again, with a new nonce in them, when they do not come. */
-async function sendFiles(
-  context: Context,
-  state: RouterState,
-  desired: DesiredData,
-  pod: PodView,
-  progress: PodProgress,
-  needed: boolean,
-): Promise<boolean> {
-  if (state.storedRevision !== desired.revision) return false;
-  const now = context.clock.now();
-  const again = progress.touches > 0 && now - progress.touchedAt >= RESEND_FIRST_MS * 2 ** (progress.touches - 1);
-  if (progress.touches > 0 ? !again : !needed) return true;
-  if (again) await renewFiles(context, state, now);
-  progress.touches += 1;
-  progress.touchedAt = now;
-  await context.cluster.touchPod(
-    pod,
-    progress.touches === 1 ? desired.revision : `${desired.revision}-${progress.touches}`,
-  );
-  return true;
-}
-
-async function renewFiles(context: Context, state: RouterState, now: number): Promise<void> {
-  const objects = state.rendered === undefined ? [] : objectsToStore(state, state.rendered);
-  const config = objects.find((object) => isDataConfig(state, object));
-  if (config === undefined || now - state.nonceAt < RESEND_FIRST_MS) return;
-  state.nonce += 1;
-  state.nonceAt = now;
-  context.log.warn(
-    { router: state.key, nonce: state.nonce },
-    "a pod still runs old table files: they are written again",
-  );
-  await context.cluster.apply([withNonce(config, String(state.nonce))]);
-}
-
 /** What the run has brought about: the revision is programmed, or the status has something else to tell. */
 function finish(context: Context, state: RouterState): void {
   const desired = targetOf(state);
@@ -243,8 +161,9 @@ function finish(context: Context, state: RouterState): void {
   // nobody was there to have an effect on
   if (ready.length === 0) state.changedAt = undefined;
   if (right) context.management.recheck();
-  const first = !state.observed;
-  state.observed = true;
+  // of the first time all have to be heard, those that nobody waits for as well
+  const first = !state.observed && state.apart.size === 0;
+  if (first) state.observed = true;
   // A change that takes effect at once is one status, not two.
   const done = right && stored;
   context.queues.status.addAfter(routerStatusKey(state.key), done ? 0 : STATUS_DELAY_MS);
@@ -252,9 +171,14 @@ function finish(context: Context, state: RouterState): void {
 }
 
 function nextRun(context: Context, state: RouterState): RunResult {
-  // What waits for another pod has no time of its own: it goes on when that pod is right.
-  const open = [...state.pods.values()].filter((progress) => progress.state !== "InSync" && progress.dueAt > 0);
-  const times = open.map((progress) => progress.dueAt);
+  const now = context.clock.now();
+  // What waits for another pod has no time of its own: it goes on when that pod is right. So it is with work under way.
+  const open = [...state.pods.values()].filter(
+    ({ uid, state: is, dueAt }) => is !== "InSync" && dueAt > 0 && !state.apart.has(uid),
+  );
+  const times = [...open.map(({ dueAt }) => dueAt), ...suspectsDueAt(state)];
   if (state.halt?.trying === false) times.push(state.halt.retryAt);
-  return times.length === 0 ? undefined : Math.max(1, Math.min(...times) - context.clock.now());
+  // what is due and was not done waits for somebody
+  const next = times.map((time) => (time > now ? time : now + WAITING_MS));
+  return next.length === 0 ? undefined : Math.max(1, Math.min(...next) - now);
 }

@@ -10,7 +10,7 @@ import { annotations, credentialsName, dataName } from "../render/index.ts";
 import type { DesiredData, RenderedRouter } from "../render/types.ts";
 import { conditionOf } from "../status/index.ts";
 import type { Context } from "./context.ts";
-import { sameTables, type GoodRevision, type RouterState } from "./state.ts";
+import { sameTables, type GoodRevision, type Halt, type RouterState } from "./state.ts";
 
 const RETRY_FIRST_MS = 10_000;
 const RETRY_MAX_MS = 120_000;
@@ -54,13 +54,17 @@ const canRestore = (state: RouterState): boolean =>
   state.good.desired.revision !== state.desired?.revision;
 
 /** A pod did not come out right: back to the last good revision. False when there is none to go back to. */
-export function stopChange(context: Context, state: RouterState, pod: string, message: string): boolean {
+export function stopChange(
+  context: Context,
+  state: RouterState,
+  { pod, message, ended }: Pick<Halt, "pod" | "message" | "ended">,
+): boolean {
   const { desired, good } = state;
   if (desired === undefined || good === undefined || !canRestore(state)) return false;
   const tries = (state.halt?.tries ?? 0) + 1;
   const wait = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (tries - 1));
   const retryAt = context.clock.now() + wait;
-  state.halt = { revision: desired.revision, pod, message, tries, retryAt, trying: false };
+  state.halt = { revision: desired.revision, pod, message, tries, retryAt, trying: false, ended };
   if (!sameTables(desired.tables, good.desired.tables)) state.tablesPending = true;
   const fields = { router: state.key, pod, revision: desired.revision, restored: good.desired.revision };
   context.log.error(
@@ -72,10 +76,13 @@ export function stopChange(context: Context, state: RouterState, pod: string, me
 }
 
 /** Time to try again what was halted, or the pod that stopped it is gone. */
-export function retryHalted(context: Context, state: RouterState, pods: readonly string[]): void {
+export function retryHalted(context: Context, state: RouterState): void {
   const { halt: halted, good, desired } = state;
   if (halted === undefined || halted.trying) return;
-  if (context.clock.now() < halted.retryAt && pods.includes(halted.pod)) return;
+  const pod = context.cluster.pods(state.key).find(({ name, terminating }) => name === halted.pod && !terminating);
+  if ((pod !== undefined || halted.ended) && context.clock.now() < halted.retryAt) return;
+  // the next pod would end by it, too
+  if (pod !== undefined && halted.ended && !(pod.running && pod.ready)) return;
   state.halt = { ...halted, trying: true };
   if (good !== undefined && !sameTables(desired?.tables, good.desired.tables)) state.tablesPending = true;
   context.queues.reconcile.add(state.key);

@@ -27,6 +27,19 @@ export interface PodProgress {
   message: string;
 }
 
+/** A pod that ended, or fell silent, while it was given a change: it may have been the change. */
+export interface Suspect {
+  readonly uid: string;
+  readonly pod: string;
+  /** the change */
+  readonly revision: string;
+  /** when it happened last, milliseconds since the epoch */
+  readonly since: number;
+  /** how often */
+  readonly times: number;
+  readonly message: string;
+}
+
 /** What every ready pod was read back with last. */
 export interface GoodRevision {
   readonly desired: DesiredData;
@@ -46,6 +59,8 @@ export interface Halt {
   readonly retryAt: number;
   /** it is being tried again */
   readonly trying: boolean;
+  /** the pod ended by it: it is not tried again before this pod is back */
+  readonly ended: boolean;
 }
 
 /** The spec that was accepted last. */
@@ -126,6 +141,10 @@ export interface RouterState {
   /** ... and of the one that was handled last */
   readHandled: string | undefined;
   readonly pods: Map<string, PodProgress>;
+  /** uids of pods that are worked on apart from the others, or are about to be */
+  readonly apart: Set<string>;
+  /** by uid */
+  readonly suspects: Map<string, Suspect>;
 }
 
 export const newRouterState = (object: RawObject): RouterState => ({
@@ -168,6 +187,8 @@ export const newRouterState = (object: RawObject): RouterState => ({
   readAsked: undefined,
   readHandled: undefined,
   pods: new Map(),
+  apart: new Set(),
+  suspects: new Map(),
 });
 
 /** Status may be written: both its spec and its pods have been looked at. */

@@ -19,7 +19,7 @@ export interface Clock {
   clearTimeout(timer: unknown): void;
 }
 
-export type QueueName = "reconcile" | "reload" | "status";
+export type QueueName = "reconcile" | "reload" | "apart" | "status";
 export type ReloadResult = "inSync" | "stale" | "wrong" | "unreachable" | "failed";
 
 /** Implemented by the metrics server. Labels are closed sets, except router keys and pod names. */

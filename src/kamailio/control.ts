@@ -5,6 +5,7 @@
 import { Agent, request } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import { OperatorError } from "../errors.ts";
+import { BrokenOff } from "./brokenOff.ts";
 import { MAX_RPC_BODY, PING_METHOD, rpcMethods } from "../render/layout.ts";
 import type { Control, ControlAddress } from "./types.ts";
 
@@ -176,6 +177,7 @@ function post(
   body: string,
   timeoutMs: number,
 ): Promise<{ status: number; text: string }> {
+  let stood = false;
   const attempt = (retry: boolean): Promise<{ status: number; text: string }> =>
     new Promise((resolve, reject) => {
       const headers = {
@@ -184,12 +186,20 @@ function post(
         "Content-Length": Buffer.byteLength(body),
       };
       const sent = request({ agent, host, port, method: "POST", path: "/rpc", headers });
-      const timer = setTimeout(() => sent.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+      let late = false;
+      const timer = setTimeout(() => {
+        late = true;
+        sent.destroy(new Error(`no answer within ${timeoutMs} ms`));
+      }, timeoutMs);
+      sent.on("socket", (socket) => {
+        if (sent.reusedSocket) stood = true;
+        else socket.once("connect", () => void (stood = true));
+      });
       sent.on("close", () => clearTimeout(timer));
       sent.on("error", (error: NodeJS.ErrnoException) => {
         // Kamailio closed the kept connection before it read anything of this request
         if (retry && sent.reusedSocket && error.code === "ECONNRESET") resolve(attempt(false));
-        else reject(error);
+        else reject(stood && !late ? new BrokenOff(error.message || error.code, { cause: error }) : error);
       });
       sent.on("response", (response) => {
         const chunks: Buffer[] = [];
@@ -200,7 +210,7 @@ function post(
           if (length > MAX_ANSWER) sent.destroy(new Error(`an answer of more than ${MAX_ANSWER} bytes`));
         });
         response.on("error", reject);
-        response.on("aborted", () => reject(new Error("the answer broke off")));
+        response.on("aborted", () => reject(new BrokenOff("the answer broke off")));
         response.on("end", () =>
           resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8") }),
         );

@@ -1,6 +1,7 @@
 /**
  * Which pods of one router may be worked on now. Pure. One pod first; once it is read back right the others follow in
- * batches that grow with the number of pods that are right; a pod that came out wrong stops the rest.
+ * batches that grow with the number of pods that are right; a pod that came out wrong stops the rest. A pod that does not
+ * answer, gets no calls yet or is being replaced takes no place in a batch and holds up nobody: it is worked on apart.
  */
 import { byName, type PodState } from "../api/index.ts";
 
@@ -22,6 +23,8 @@ export interface FleetPod {
 export interface FleetDecision {
   /** names, in the order in which they are to be started */
   readonly work: readonly string[];
+  /** names of those that nobody waits for: they do not answer, are not ready, or are being replaced */
+  readonly apart: readonly string[];
   /** the pod that stops the change, when one does */
   readonly halted?: string;
 }
@@ -31,16 +34,18 @@ const GROWTH = 2;
 export function decideFleet(pods: readonly FleetPod[]): FleetDecision {
   const open = pods.filter((pod) => pod.state !== "InSync").toSorted(byTurn);
   const halting = open.find((pod) => pod.state === "Failed" && pod.reachable && pod.current && pod.ready);
-  if (halting !== undefined) return { work: halting.due ? [halting.name] : [], halted: halting.name };
+  if (halting !== undefined) return { work: halting.due ? [halting.name] : [], apart: [], halted: halting.name };
   const proven = pods.filter((pod) => pod.state === "InSync").length;
   const size = Math.max(1, proven * GROWTH);
-  // A pod that does not answer, or that is being replaced, neither takes a place in the batch nor holds up the others.
-  const outside = open.filter((pod) => !holdsPlace(pod));
-  const batch = open.filter(holdsPlace).slice(0, size);
-  return { work: [...batch, ...outside].filter((pod) => pod.due).map((pod) => pod.name) };
+  const serving = pods.some((pod) => pod.ready);
+  const holdsPlace = (pod: FleetPod): boolean =>
+    pod.reachable && pod.current && pod.state !== "Failed" && (pod.ready || !serving);
+  const due = (some: readonly FleetPod[]): readonly string[] => some.filter((pod) => pod.due).map((pod) => pod.name);
+  return {
+    work: due(open.filter(holdsPlace).slice(0, size)),
+    apart: due(open.filter((pod) => !holdsPlace(pod))),
+  };
 }
-
-const holdsPlace = (pod: FleetPod): boolean => pod.reachable && pod.current && pod.state !== "Failed";
 
 /** What is under way first, then the pod that stopped the change before, ready pods, then by name. */
 const byTurn = (a: FleetPod, b: FleetPod): number =>

@@ -4,6 +4,7 @@
  * and a reply may get lost after the work was done.
  */
 import { OperatorError } from "../../src/errors.ts";
+import { BrokenOff } from "../../src/kamailio/brokenOff.ts";
 import type {
   Control,
   ControlAddress,
@@ -47,6 +48,8 @@ export interface FakeKamailios extends Control {
   read(address: ControlAddress, desired: DesiredData): Promise<PodReading>;
   /** asked before every call */
   onCall: (host: string, method: string) => CallFault | undefined;
+  /** every call waits for this first */
+  before: (host: string) => Promise<void>;
 }
 
 const stateOf = (flags: number): DestinationState =>
@@ -76,9 +79,10 @@ export function createFakeKamailios(): FakeKamailios {
     if (found === undefined) throw new Error(`no Kamailio at ${host}`);
     return found;
   };
-  const unreachable = (host: string): OperatorError =>
+  const unreachable = (host: string, cause?: Error): OperatorError =>
     new OperatorError("SIPR_RPC_UNREACHABLE", `the control port of ${host} does not answer`, {
       remedy: "Look at the pod.",
+      cause,
     });
 
   const perform = (kamailio: FakeKamailio, method: string, params: readonly (string | number)[]): unknown => {
@@ -134,6 +138,7 @@ export function createFakeKamailios(): FakeKamailios {
 
   const made: FakeKamailios = {
     onCall: () => undefined,
+    before: () => Promise.resolve(),
     start(host, files, second) {
       const kamailio = load(files, second, []);
       running.set(host, kamailio);
@@ -146,16 +151,18 @@ export function createFakeKamailios(): FakeKamailios {
     at,
     remove: (host) => void running.delete(host),
     async call({ host }, method, params = []) {
-      await Promise.resolve();
-      const fault = made.onCall(host, method);
+      await made.before(host);
       const kamailio = running.get(host);
+      const stood = kamailio?.up === true;
+      const fault = made.onCall(host, method);
+      if (stood && !kamailio.up) throw unreachable(host, new BrokenOff("socket hang up"));
       if (fault === "unreachable" || kamailio === undefined || !kamailio.up) throw unreachable(host);
       if (fault === "fault")
         throw new OperatorError("SIPR_RPC_FAULT", `${method} was refused by ${host}`, { remedy: "Look at the pod." });
       if (method !== "read" && !method.startsWith("dlg.")) kamailio.calls.push(`${method} ${params.join(" ")}`);
       const answer = perform(kamailio, method, params);
       await Promise.resolve();
-      if (fault === "lostReply") throw unreachable(host);
+      if (fault === "lostReply") throw unreachable(host, new BrokenOff("socket hang up"));
       return answer;
     },
     read: async (address) => (await made.call(address, "read")) as PodReading,

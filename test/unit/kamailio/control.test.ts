@@ -6,6 +6,7 @@ import { afterEach, expect, test } from "vitest";
 import { defaultPipeline } from "../../../src/controller/stages.ts";
 import { OperatorError } from "../../../src/errors.ts";
 import { canonicalBody, createControl, type ClosableControl } from "../../../src/kamailio/control.ts";
+import { isBrokenOff } from "../../../src/kamailio/brokenOff.ts";
 import { readPod } from "../../../src/kamailio/readPod.ts";
 import type { ControlAddress } from "../../../src/kamailio/types.ts";
 
@@ -24,7 +25,7 @@ type Handler = (
 async function faulty(
   handler: Handler,
   timeoutMs = 500,
-): Promise<{ control: ClosableControl; address: ControlAddress }> {
+): Promise<{ control: ClosableControl; address: ControlAddress; close: () => void }> {
   const server = createServer((request, response) => {
     let text = "";
     request.on("data", (chunk: Buffer) => (text += chunk.toString()));
@@ -40,6 +41,7 @@ async function faulty(
   });
   return {
     control,
+    close: () => void server.close(),
     address: { host: "127.20.3.1", port: (server.address() as AddressInfo).port, token: "secret-token" },
   };
 }
@@ -204,3 +206,23 @@ function bodyOrRefused(params: (string | number)[]): string | undefined {
     return undefined;
   }
 }
+
+test("a connection that ends under a request is told from one that never stood and from silence", async () => {
+  const why = async ({ control, address }: Omit<Awaited<ReturnType<typeof faulty>>, "close">): Promise<unknown> =>
+    control.call(address, "core.version").catch((error: unknown) => error);
+  const ended = await faulty((_body, _response, request) => void request.socket.destroy());
+  expect(isBrokenOff(await why(ended))).toBe(true);
+  // the first request is answered, the second one ends the process: nobody listens when it is sent again
+  const kept = await faulty(({ id, method }, response, request) => {
+    if (method === "dispatcher.list") return void response.end(ok(id, {}));
+    kept.close();
+    request.socket.destroy();
+  });
+  await kept.control.call(kept.address, "dispatcher.list");
+  expect(isBrokenOff(await why(kept))).toBe(true);
+  const silent = await faulty(() => {}, 50);
+  expect(isBrokenOff(await why(silent))).toBe(false);
+  const control = createControl();
+  expect(isBrokenOff(await why({ control, address: { host: "127.20.3.1", port: 1, token: "" } }))).toBe(false);
+  control.close();
+});

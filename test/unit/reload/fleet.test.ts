@@ -24,22 +24,28 @@ describe("which pods may be worked on", () => {
   });
 
   test("the others wait while the first waits for its files", () => {
-    expect(decideFleet([pod("b"), pod("c", { state: "Stale", due: false })])).toEqual({ work: [] });
+    expect(decideFleet([pod("b"), pod("c", { state: "Stale", due: false })])).toEqual({ work: [], apart: [] });
     expect(decideFleet([pod("b"), pod("c", { state: "Stale" })]).work).toEqual(["c"]);
   });
 
   test("a ready pod that came out wrong stops the rest and is tried again itself", () => {
     const failed = pod("b", { state: "Failed" });
-    expect(decideFleet([pod("a", { state: "InSync" }), failed, pod("c")])).toEqual({ work: ["b"], halted: "b" });
+    expect(decideFleet([pod("a", { state: "InSync" }), failed, pod("c")])).toEqual({
+      work: ["b"],
+      apart: [],
+      halted: "b",
+    });
     expect(decideFleet([failed, pod("c")].map((one) => ({ ...one, due: one.name !== "b" })))).toEqual({
       work: [],
+      apart: [],
       halted: "b",
     });
   });
 
   test("a pod that does not answer, is being replaced, or is not ready yet stops nobody", () => {
     for (const more of [{ reachable: false }, { current: false }, { ready: false }])
-      expect(decideFleet([pod("b", { state: "Failed", ...more }), pod("c")]).work).toEqual(["c", "b"]);
+      for (const state of ["Failed", "Stale", "Pending"] as const)
+        expect(decideFleet([pod("b", { state, ...more }), pod("c")])).toEqual({ work: ["c"], apart: ["b"] });
   });
 
   test("a ready pod comes before one that is not", () => {
@@ -58,7 +64,8 @@ describe("which pods may be worked on", () => {
     fc.assert(
       fc.property(fc.array(any, { maxLength: 6 }), (states) => {
         const pods = states.map((one, index) => ({ ...one, name: `p${index}` }));
-        const { work } = decideFleet(pods);
+        const decision = decideFleet(pods);
+        const work = [...decision.work, ...decision.apart];
         expect(work.length > 0).toBe(pods.some((one) => one.state !== "InSync"));
         expect(work.every((name) => pods.find((one) => one.name === name)?.state !== "InSync")).toBe(true);
       }),

@@ -1,0 +1,125 @@
+/** Work on one pod: its files are sent, it is changed and read back, and what came of it is noted. */
+import type { PodView } from "../cluster/index.ts";
+import { isBrokenOff } from "../kamailio/brokenOff.ts";
+import { syncPod, type SyncInput } from "../reload/index.ts";
+import type { DesiredData } from "../render/types.ts";
+import { tellBackends, type Context } from "./context.ts";
+import { isDataConfig, objectsToStore, withNonce } from "./dataConfig.ts";
+import { addressOf } from "./podReading.ts";
+import { failed, took } from "./progress.ts";
+import type { PodProgress, RouterState } from "./state.ts";
+import { suspect } from "./suspects.ts";
+import { takeContacts } from "./takeContacts.ts";
+
+/** Files that are not there after this long are sent again; each time twice as long. */
+const RESEND_FIRST_MS = 2500;
+
+export interface Job {
+  readonly pod: PodView;
+  readonly progress: PodProgress;
+}
+
+export async function workOn(
+  context: Context,
+  state: RouterState,
+  desired: DesiredData,
+  { pod, progress }: Job,
+  order: Pick<SyncInput, "onAdded" | "goOn"> = {},
+): Promise<void> {
+  const known = context.observations.fresh(pod.uid, context.clock.now(), context.tuning.freshMs);
+  context.observations.begin(pod.uid);
+  let [answers, actions] = [0, 0];
+  try {
+    const filesSent = await sendFiles(
+      context,
+      state,
+      desired,
+      pod,
+      progress,
+      known !== undefined && desired.tables.some((table) => known.tables[table.name] !== table.generation),
+    );
+    const address = addressOf(pod, state.token ?? "");
+    const result = await syncPod({
+      control: context.control,
+      address,
+      desired,
+      read: async () => {
+        const reading = await context.pipeline.readPod(context.control, address, desired);
+        answers += 1;
+        takeContacts(context, state, pod, reading);
+        return reading;
+      },
+      readDestinations: () => context.pipeline.readDestinations(context.control, address),
+      ...(known === undefined ? {} : { known }),
+      hints: { inactive: inactiveElsewhere(context, state, pod) },
+      filesSent,
+      ...order,
+      onAction: (action) => {
+        actions += 1;
+        context.log.info({ router: state.key, pod: pod.name, revision: desired.revision, action }, action.reason);
+      },
+    });
+    const before = context.observations.last(pod.uid);
+    context.observations.end(pod.uid, result.reading, context.clock.now());
+    // after the new reading is in place: a backend's status may be built at once
+    tellBackends(context, state, before, result.reading);
+    took(context, state, desired, pod, progress, result);
+  } catch (error) {
+    context.observations.end(pod.uid, undefined, context.clock.now());
+    failed(context, state, desired, pod, progress, error);
+    // it was there when it was given the change
+    if (!progress.reachable && actions > 0 && (answers > 0 || actions > 1 || isBrokenOff(error)))
+      suspect(context, state, desired, pod, progress.message);
+  }
+}
+
+/** Destinations that no other pod of the router sees answer. */
+function inactiveElsewhere(context: Context, state: RouterState, pod: PodView): ReadonlySet<string> {
+  const inactive = new Set<string>();
+  const answering = new Set<string>();
+  for (const uid of state.pods.keys()) {
+    if (uid === pod.uid) continue;
+    for (const one of context.observations.last(uid)?.destinations ?? [])
+      (one.state === "Inactive" ? inactive : answering).add(one.uri);
+  }
+  return inactive.difference(answering);
+}
+
+/** True when the pod was told to fetch this revision's files. Told again, with a new nonce in them, when they do not come. */
+async function sendFiles(
+  context: Context,
+  state: RouterState,
+  desired: DesiredData,
+  pod: PodView,
+  progress: PodProgress,
+  needed: boolean,
+): Promise<boolean> {
+  if (state.storedRevision !== desired.revision) return false;
+  const now = context.clock.now();
+  const again = progress.touches > 0 && now - progress.touchedAt >= RESEND_FIRST_MS * 2 ** (progress.touches - 1);
+  if (progress.touches > 0 ? !again : !needed) return true;
+  try {
+    if (again) await renewFiles(context, state, now);
+    const times = progress.touches + 1;
+    await context.cluster.touchPod(pod, times === 1 ? desired.revision : `${desired.revision}-${times}`);
+    progress.touches = times;
+    progress.touchedAt = now;
+  } catch (error) {
+    // nothing is wrong with the pod: the kubelet brings the files in its own time, and it is told with the next try
+    context.log.warn({ router: state.key, pod: pod.name, err: error }, "the pod could not be told to fetch its files");
+  }
+  return true;
+}
+
+async function renewFiles(context: Context, state: RouterState, now: number): Promise<void> {
+  const objects = state.rendered === undefined ? [] : objectsToStore(state, state.rendered);
+  const config = objects.find((object) => isDataConfig(state, object));
+  if (config === undefined || now - state.nonceAt < RESEND_FIRST_MS) return;
+  state.nonce += 1;
+  state.nonceAt = now;
+  context.log.warn(
+    { router: state.key, nonce: state.nonce },
+    "a pod still runs old table files: they are written again",
+  );
+  await context.cluster.apply([withNonce(config, String(state.nonce))]);
+}

@@ -1,0 +1,120 @@
+/** One pod that ends by a change, hangs, or is not ready: what the others get meanwhile. */
+import { afterEach, expect, test } from "vitest";
+import type { PodView } from "../../../src/cluster/index.ts";
+import { backend, createBench, router, setOf, type Bench } from "../../support/controllerBench.ts";
+
+let bench: Bench;
+afterEach(async () => {
+  bench.kamailios.before = () => Promise.resolve();
+  await bench.clock.advance(10_000);
+  await bench.stop();
+});
+
+const started = async (options: Parameters<typeof createBench>[0] = {}): Promise<readonly PodView[]> => {
+  bench = createBench(options);
+  for (const object of [backend("pbx-1"), backend("pbx-2"), backend("pbx-3"), router()]) bench.cluster.put(object);
+  await bench.start();
+  await bench.clock.until(() => bench.condition("Ready") === "True Ready");
+  await bench.clock.advance(3000);
+  return pods();
+};
+const pods = (): readonly PodView[] => bench.cluster.pods("default/edge");
+const three = setOf("pbx-1", "pbx-2", "pbx-3");
+const has = ({ ip }: PodView): boolean => bench.kamailios.at(ip).destinations.some(({ uri }) => uri.includes(".3:"));
+
+/** The request ends the Kamailio; the container comes back with the old files after a while, or stays away. */
+const deadly = (backAfterMs: number | undefined): string[] => {
+  const killed: string[] = [];
+  bench.kamailios.onCall = (host, method) => {
+    const kamailio = bench.kamailios.at(host);
+    if (method !== "dispatcher.add" || !kamailio.up) return undefined;
+    killed.push(host);
+    kamailio.up = false;
+    const { name } = pods().find(({ ip }) => ip === host) as PodView;
+    bench.clock.setTimeout(() => bench.cluster.setPod(name, { ready: false, running: false }), 0);
+    if (backAfterMs === undefined) return undefined;
+    bench.clock.setTimeout(() => {
+      bench.kamailios.restart(host);
+      bench.cluster.setPod(name, { ready: true, running: true });
+    }, backAfterMs);
+    return undefined;
+  };
+  return killed;
+};
+
+test("a change that ends a Kamailio ends one of them, and is stopped when that one does not come back", async () => {
+  await started();
+  const killed = deadly(undefined);
+  bench.cluster.put(router(three));
+  await bench.clock.until(() => bench.condition("Programmed") === "False ReloadFailed");
+  await bench.clock.advance(300_000);
+  expect(killed).toHaveLength(1);
+  expect(pods().filter(has)).toEqual([]);
+});
+
+test("a change that ends a Kamailio again when it is back is stopped, and every try costs that one pod only", async () => {
+  await started();
+  const killed = deadly(2000);
+  bench.cluster.put(router(three));
+  await bench.clock.until(() => bench.condition("Programmed") === "False ReloadFailed");
+  expect(killed).toHaveLength(2);
+  await bench.clock.advance(120_000);
+  expect(new Set(killed).size).toBe(1);
+  bench.kamailios.onCall = () => undefined;
+  await bench.clock.until(() => pods().every(has) && bench.condition("Ready") === "True Ready");
+});
+
+test("a Kamailio that ends at a change by chance is waited for, and the change goes on", async () => {
+  await started();
+  const killed = deadly(2000);
+  bench.cluster.put(router(three));
+  await bench.clock.until(() => killed.length === 1);
+  bench.kamailios.onCall = () => undefined;
+  await bench.clock.advance(1000);
+  expect(pods().filter(has)).toEqual([]);
+  await bench.clock.until(() => pods().every(has) && bench.condition("Ready") === "True Ready", 10_000);
+});
+
+test("a pod that hangs delays no change after the first", async () => {
+  const [hanging, ...others] = (await started()) as [PodView, ...PodView[]];
+  const { ip } = hanging;
+  bench.kamailios.at(ip).up = false;
+  bench.kamailios.before = (host) =>
+    host === ip ? new Promise((resolve) => void bench.clock.setTimeout(resolve, 3000)) : Promise.resolve();
+  await bench.clock.until(() => bench.condition("Programmed") === "False NotAnswering", 60_000);
+  for (const spec of [three, {}, three]) {
+    bench.cluster.put(router(spec));
+    await bench.clock.advance(100);
+    expect(others.map(has)).toEqual([spec === three, spec === three]);
+  }
+});
+
+test("a pod that stops being ready while it waits for its files does not hold up the others", async () => {
+  const [waiting, ...others] = (await started()) as [PodView, ...PodView[]];
+  const { touchPod } = bench.cluster;
+  bench.cluster.touchPod = async (pod, revision) => {
+    if (pod.name !== waiting.name) await touchPod(pod, revision);
+  };
+  const tables = ({ ip }: PodView): string => JSON.stringify(bench.kamailios.at(ip).tables);
+  const before = tables(waiting);
+  bench.cluster.put(router({ routes: [{ name: "all", match: { extensions: ["2000-2999"] }, set: "pbx" }] }));
+  await bench.clock.advance(5000);
+  expect(others.map(tables)).toEqual([before, before]);
+  bench.cluster.setPod(waiting.name, { ready: false });
+  await bench.clock.until(() => others.every((pod) => tables(pod) !== before), 10_000);
+  expect(tables(waiting)).toBe(before);
+});
+
+test("a pod that cannot be told to fetch its files is right when they come; no change is halted for that", async () => {
+  await started();
+  bench.cluster.onWrite = (what) => {
+    if (what.startsWith("touch")) throw new Error("pods is forbidden");
+  };
+  bench.cluster.put(router({ routes: [{ name: "all", match: { extensions: ["2000-2999"] }, set: "pbx" }] }));
+  const said = new Set<string>();
+  await bench.clock.until(() => {
+    said.add(bench.condition("Programmed"));
+    return bench.inSync() && bench.condition("Ready") === "True Ready";
+  });
+  expect([...said].filter((one) => one.includes("ReloadFailed"))).toEqual([]);
+});
