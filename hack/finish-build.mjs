@@ -1,12 +1,24 @@
 // What tsc does not do: the entry points are executable (tsc keeps the shebang line, not the mode), and kubectl-sip is bundled into one
-// file, dist/kubectl-sip.mjs, beside the licences of what is in it. usage: node hack/finish-build.mjs [FOLDER]
+// file, dist/kubectl-sip.mjs, beside the licences of what is in it. usage: node hack/finish-build.mjs [FOLDER [VERSION]]
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { rolldown } from "rolldown";
 
 const root = resolve(import.meta.dirname, "..");
 const folder = resolve(process.argv[2] ?? join(root, "dist"));
-const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const { engines, version: current } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const version = process.argv[3] ?? current;
+
+// an older Node.js has not what is called here: it says so, instead of failing somewhere
+const [major, minor] = engines.node.replace(">=", "").split(".").map(Number);
+const guard = `{
+  const [major, minor] = process.versions.node.split(".").map(Number);
+  if (major < ${major} || (major === ${major} && minor < ${minor})) {
+    console.error("error: kubectl sip needs Node.js ${major}.${minor} or later; this is " + process.versions.node + " (" + process.execPath + ").");
+    console.error("  Put a newer one on the PATH first: https://nodejs.org/en/download");
+    process.exit(1);
+  }
+}`;
 
 const bundle = await rolldown({
   input: join(root, "src/kubectl-sip.ts"),
@@ -21,6 +33,7 @@ const { output } = await bundle.write({
   format: "esm",
   codeSplitting: false,
   minify: true,
+  intro: guard,
 });
 await bundle.close();
 

@@ -2,7 +2,9 @@
  * What a release of the kubectl plugin consists of, from dist/ (`npm run build`): an archive, and the manifest by which Krew installs it
  * (https://krew.sigs.k8s.io/docs/developer-guide/plugin-manifest/).
  *
- *   node hack/krew/main.ts FOLDER URI    writes FOLDER/kubectl-sip.tar.gz and FOLDER/sip.yaml; URI is where the archive will be
+ *   node hack/krew/main.ts FOLDER URI [BUILT [VERSION]]
+ *
+ * writes FOLDER/kubectl-sip.tar.gz and FOLDER/sip.yaml; URI is where the archive will be, BUILT (dist/) what it is made of.
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -43,8 +45,8 @@ export function makeRelease(
   folder: string,
   uri: string,
   built = join(root, "dist"),
+  version = (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string }).version,
 ): { readonly archive: string; readonly manifest: string } {
-  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
   const staging = mkdtempSync(join(tmpdir(), "kubectl-sip-"));
   const archive = join(folder, "kubectl-sip.tar.gz");
   mkdirSync(folder, { recursive: true });
@@ -69,9 +71,9 @@ export function makeRelease(
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const [folder, uri] = process.argv.slice(2);
+  const [folder, uri, built, version] = process.argv.slice(2);
   if (folder === undefined || uri === undefined) {
-    process.stderr.write("usage: node hack/krew/main.ts FOLDER URI\n");
+    process.stderr.write("usage: node hack/krew/main.ts FOLDER URI [BUILT [VERSION]]\n");
     process.exitCode = 2;
-  } else process.stdout.write(`${Object.values(makeRelease(folder, uri)).join("\n")}\n`);
+  } else process.stdout.write(`${Object.values(makeRelease(folder, uri, built, version)).join("\n")}\n`);
 }

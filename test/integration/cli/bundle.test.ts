@@ -80,6 +80,21 @@ describe("the bundle", () => {
     });
   });
 
+  test.each([
+    ["20.19.5", 1],
+    ["22.18.0", 1],
+    ["22.19.0", 0],
+    ["24.0.0", 0],
+  ])("by Node.js %s: exit code %i, and which one it needs", async (node, code) => {
+    const older = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "${node}" } })`;
+    const program = join(alone, "kubectl-sip.mjs");
+    const found = await run(process.execPath, ["--import", `data:text/javascript,${older}`, program, "--version"]);
+    expect(found).toMatchObject({ code, out: code === 0 ? `${version}\n` : "" });
+    expect(found.err).toEqual(
+      code === 0 ? "" : expect.stringContaining(`needs Node.js 22.19 or later; this is ${node}`),
+    );
+  });
+
   test("is what package.json names, below 4 MB, with the licences of what is in it", () => {
     const { bin } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { bin: Record<string, string> };
     expect(bin["kubectl-sip"]).toBe("dist/kubectl-sip.mjs");

@@ -1,5 +1,6 @@
 /** What is released beside the charts: the image's root folder, compose.yaml, workflows, the files of a release. */
 import { execFile, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import {
   chmodSync,
@@ -7,6 +8,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -14,6 +16,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { load as loadYaml } from "js-yaml";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { documents, root, tool, type ToolResult } from "../../support/package/tools.ts";
 import { until } from "../../support/until.ts";
@@ -194,14 +197,31 @@ test("the workflows are right", async () => {
 describe("a release", () => {
   test("its files have the images of the release and an SBOM of what runs", { timeout: 120_000 }, async () => {
     const out = path.join(work, "out");
-    const packed = await run(path.join(root, "hack/release/pack"), ["7.8.9", "registry.example.com/voice", out]);
+    const source = "https://git.example.com/voice/operator";
+    const args = ["7.8.9", "registry.example.com/voice", source, out];
+    const packed = await run(path.join(root, "hack/release/pack"), args);
     expect(packed).toMatchObject({ code: 0 });
     const chart = path.join(out, "sip-router-operator-7.8.9.tgz");
-    const { stdout } = await tool("helm", ["template", "x", chart]);
+    const values = ["--set", "metrics.prometheusRule.enabled=true"];
+    const { stdout } = await tool("helm", [
+      "template",
+      "x",
+      chart,
+      "--api-versions",
+      "monitoring.coreos.com/v1",
+      ...values,
+    ]);
     const image = "registry.example.com/voice/sip-router-operator:7.8.9";
     expect(stdout).toContain(`image: "${image}"`);
+    const kamailio = "--kamailio-image=registry.example.com/voice/sip-router-kamailio:7.8.9";
+    expect(stdout).toContain(`- "${kamailio}"`);
+    expect(stdout).toContain(`runbook_url: "${source}/blob/v7.8.9/docs/runbooks.md#`);
+    const shown = await tool("helm", ["show", "readme", chart]);
+    expect(shown.stdout).toContain("oci://registry.example.com/voice/charts/sip-router-operator");
+    expect(shown.stdout).not.toContain("](../");
     const install = documents(readFileSync(path.join(out, "install.yaml"), "utf8"));
     expect(JSON.stringify(install)).toContain(`"image":"${image}"`);
+    expect(JSON.stringify(install)).toContain(`"${kamailio}"`);
     expect(documents(readFileSync(path.join(out, "crds.yaml"), "utf8")).map(({ kind }) => kind)).toEqual([
       "CustomResourceDefinition",
       "CustomResourceDefinition",
@@ -213,6 +233,35 @@ describe("a release", () => {
     expect(names).toContain("pino");
     expect(names).not.toContain("vitest");
     expect((await run("sha256sum", ["--check", "SHA256SUMS"], process.env, out)).code).toBe(0);
+
+    // the kubectl plugin, as docs/cli.md says that it is installed
+    const archive = path.join(out, "kubectl-sip.tar.gz");
+    const plugin = loadYaml(readFileSync(path.join(out, "sip.yaml"), "utf8")) as {
+      spec: { version: string; platforms: { uri: string; sha256: string }[] };
+    };
+    expect(plugin.spec).toMatchObject({
+      version: "v7.8.9",
+      platforms: [
+        {
+          uri: `${source}/releases/download/v7.8.9/kubectl-sip.tar.gz`,
+          sha256: createHash("sha256").update(readFileSync(archive)).digest("hex"),
+        },
+      ],
+    });
+    const [, npm = ""] = /^npm install --global \.\/(\S+)$/m.exec(read("docs/cli.md")) ?? [];
+    const { version } = JSON.parse(read("package.json")) as { version: string };
+    const packages = { plugin: archive, package: path.join(out, npm.replace(version, "7.8.9")) };
+    for (const [name, file] of Object.entries(packages)) {
+      const folder = mkdtempSync(path.join(work, `${name}-`));
+      expect((await run("tar", ["-xzf", file, "-C", folder])).code).toBe(0);
+      const program = path.join(folder, name === "plugin" ? "kubectl-sip.mjs" : "package/dist/kubectl-sip.mjs");
+      expect(await run(process.execPath, [program, "--version"])).toMatchObject({ code: 0, stdout: "7.8.9\n" });
+    }
+    // what is pushed as a chart is one
+    expect(readdirSync(out).filter((file) => file.endsWith(".tgz"))).toEqual([
+      "sip-router-7.8.9.tgz",
+      "sip-router-operator-7.8.9.tgz",
+    ]);
   });
 
   test("a version that is not everywhere is refused, with the places", async () => {
