@@ -25,6 +25,12 @@ export function addCallCommands({ connected, run }: Kit): void {
   );
 
   const end = connected("end", "end one call: BYE to both sides").argument("<id>", "from the column ID of calls");
+  // the ID says which namespace
+  end.hook("preAction", (command) => {
+    const [, namespace] = /@([^/]+)\/[^/]+$/.exec(command.args[0] ?? "") ?? [];
+    if (namespace !== undefined && command.opts()["allNamespaces"] !== true)
+      command.setOptionValue("namespace", namespace);
+  });
   run(end, async (context, [id = ""]) => (await import("../commands/calls.ts")).endCall(context, id));
 
   const capture = connected("capture", "one call's SIP messages on every pod, as a ladder; credentials and keys masked")

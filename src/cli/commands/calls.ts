@@ -16,15 +16,14 @@ import {
   parseCallId,
   renderCalls,
   selectCalls,
+  withNamespace,
   type Call,
   type Filter,
 } from "../views/calls.ts";
 import { nameResources } from "../views/naming.ts";
-import { renderTop, topJson } from "../views/top.ts";
+import { DETAILED, renderTop, topJson } from "../views/top.ts";
 import { chosen, findPod, showRouters, type Context, type WatchOptions } from "./context.ts";
 
-/** Calls whose backend is asked for one by one at most; above this many it is left out of `top`. */
-const DETAILED = 500;
 /** Kamailio builds an answer in 8 MiB of private memory; a call takes about 200 bytes of it (10,000: 2 MB in 0.5 s). */
 const LISTABLE = 20_000;
 
@@ -85,6 +84,7 @@ export interface CallsOptions extends OutputOptions, WatchOptions {
   readonly limit: number;
   readonly offset: number;
   readonly follow?: boolean;
+  readonly allNamespaces?: boolean;
 }
 
 export async function listCalls(context: Context, router: string | undefined, options: CallsOptions): Promise<number> {
@@ -93,11 +93,15 @@ export async function listCalls(context: Context, router: string | undefined, op
   return showRouters(context, router, options, async (one) => {
     const answers = await askCalls(context, one);
     const matched = selectCalls(answers, filter);
-    const page = await detail(context, one, answers, matched.slice(options.offset, options.offset + options.limit));
+    const shown = matched.slice(options.offset, options.offset + options.limit);
+    const page = (await detail(context, one, answers, shown)).map((call) => named(call, one, options));
     const data = { router: one, answers, matched, page, offset: options.offset };
     return { data: callsJson(data), lines: (style) => renderCalls(data, style), answers };
   });
 }
+
+const named = (call: Call, { metadata }: SipRouter, { allNamespaces = false }: CallsOptions): Call =>
+  allNamespaces ? withNamespace(call, metadata.namespace) : call;
 
 /** One line whenever a call begins, is answered or ends, until the user ends it. */
 async function followCalls(
@@ -117,15 +121,17 @@ async function followCalls(
       tellSilent(answers, silent, io);
       const before = known.get(keyOf(router));
       // what a silent pod had is not over
-      const kept = (before ?? []).filter((call) => silent.has(call.pod));
+      const kept = (before ?? []).filter((call) => silent.has(`${router.metadata.namespace}/${call.pod}`));
       const now = await detailNew(context, router, answers, before ?? [], selectCalls(answers, filter));
       known.set(keyOf(router), [...now, ...kept]);
-      for (const event of callEvents(before, [...now, ...kept]))
+      for (const { event, call } of callEvents(before, [...now, ...kept])) {
+        const told = { event, call: named(call, router, options) };
         io.stdout(
           output === "json"
-            ? JSON.stringify({ time: context.now() / 1000, ...event })
-            : renderEvent(event, context.now()),
+            ? JSON.stringify({ time: context.now() / 1000, ...told })
+            : renderEvent(told, context.now()),
         );
+      }
     }
     if (!(await awaitNext(options.interval ?? 1, io.signal))) return EXIT.ok;
   }
@@ -134,10 +140,10 @@ async function followCalls(
 /** Names a pod once when it falls silent and once when it answers again. */
 export function tellSilent(answers: readonly Answer<unknown>[], silent: Set<string>, io: CliIO): void {
   for (const answer of answers) {
-    const { name } = answer.pod;
+    const name = podNameOf(answer.pod);
     const quiet = "error" in answer;
-    if (quiet && !silent.has(name)) io.stderr(plain(`no answer from pod ${podNameOf(answer.pod)}: ${answer.error}`));
-    if (!quiet && silent.has(name)) io.stderr(`pod ${podNameOf(answer.pod)} answers again`);
+    if (quiet && !silent.has(name)) io.stderr(plain(`no answer from pod ${name}: ${answer.error}`));
+    if (!quiet && silent.has(name)) io.stderr(`pod ${name} answers again`);
     if (quiet) silent.add(name);
     else silent.delete(name);
   }

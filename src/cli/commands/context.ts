@@ -7,7 +7,7 @@ import type { PbxBackend, SipRouter } from "../../api/index.ts";
 import { keyOf } from "../../api/index.ts";
 import { readDestinations } from "../../kamailio/ask.ts";
 import type { ObservedDestination } from "../../kamailio/types.ts";
-import type { Fleet, FleetPod } from "../fleet/index.ts";
+import { podNameOf, type Fleet, type FleetPod } from "../fleet/index.ts";
 import {
   chooseRouters,
   EXIT,
@@ -125,11 +125,17 @@ export async function findBackend({ fleet }: Context, name: string): Promise<Pbx
   return first;
 }
 
-/** @throws OperatorError SIPR_USAGE: no router that is seen has it */
+/** @throws OperatorError SIPR_USAGE: no router that is seen has it, or there are two of that name */
 export async function findPod({ fleet }: Context, name: string): Promise<FleetPod> {
   const pods = (await Promise.all((await fleet.routers()).map((router) => fleet.pods(router)))).flat();
-  const found = pods.find((one) => one.name === name || `${one.namespace}/${one.name}` === name);
-  if (found !== undefined) return found;
+  const [found, ...others] = pods.filter((one) => one.name === name || podNameOf(one) === name);
+  if (found !== undefined && others.length === 0) return found;
+  if (found !== undefined)
+    throw new OperatorError(
+      "SIPR_USAGE",
+      `There are ${others.length + 1} pods ${name}: ${[found, ...others].map(podNameOf).join(", ")}.`,
+      { remedy: "Name one of them with its namespace." },
+    );
   const known = pods
     .map((one) => one.name)
     .slice(0, 8)

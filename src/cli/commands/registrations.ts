@@ -1,5 +1,6 @@
 /** `registrations`: gather, print, exit code. */
 import type { SipRouter } from "../../api/index.ts";
+import { OperatorError } from "../../errors.ts";
 import { readRegistrations } from "../../kamailio/registrations.ts";
 import { askAll, type OutputOptions } from "../print/output.ts";
 import { registrationsJson, renderNone, renderRegistrations } from "../views/registrations.ts";
@@ -22,6 +23,10 @@ export async function registrations(
   options: RegistrationsOptions,
 ): Promise<number> {
   const { fleet } = context;
+  if (options.user !== undefined && (!/^[\x20-\x7E]+$/.test(options.user) || /["\\]/.test(options.user)))
+    throw new OperatorError("SIPR_USAGE", `${JSON.stringify(options.user)} is no user of a phone.`, {
+      remedy: "Use printable ASCII without quotes and backslashes.",
+    });
   const backends = await fleet.backends();
   const keeps = ({ spec, metadata }: SipRouter): boolean =>
     spec.registration?.mode === "Registrar" ||

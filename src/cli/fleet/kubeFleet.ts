@@ -10,6 +10,7 @@ import { kindInfo, pathOf } from "../../kube/kinds.ts";
 import { podView } from "../../kube/views.ts";
 import { reloadRequest, type Fleet, type FleetPod } from "./index.ts";
 import { kubeEvidence } from "./kubeEvidence.ts";
+import { notUnderstood } from "./labelSelector.ts";
 import { openForward, type Forward } from "./portForward.ts";
 import { controlName, dataName, podSelector } from "../../render/objects/names.ts";
 
@@ -89,7 +90,11 @@ export function createKubeFleet(options: KubeFleetOptions): Fleet {
 
   return {
     source: `${options.namespace === undefined ? "all namespaces" : `namespace ${options.namespace}`} of ${connection.server}`,
-    routers: () => list("SipRouter", options.namespace, { labelSelector: options.selector }) as Promise<SipRouter[]>,
+    routers: () =>
+      list("SipRouter", options.namespace, { labelSelector: options.selector }).catch((error: unknown) => {
+        if (options.selector === undefined || !isStatus(error, 400)) throw error;
+        throw notUnderstood(options.selector);
+      }) as Promise<SipRouter[]>,
     backends: () => list("PbxBackend", options.namespace, {}) as Promise<PbxBackend[]>,
     async pods(router) {
       const labelSelector = Object.entries(podSelector(router.metadata.name))

@@ -18,15 +18,17 @@ function parseTerm(term: string): Match | undefined {
   return (labels) => values.includes(labels[among[1] ?? ""] ?? "\0") === (among[2] === "in");
 }
 
+export const notUnderstood = (text: string): OperatorError =>
+  new OperatorError("SIPR_USAGE", `The label selector ${JSON.stringify(text)} is not understood.`, {
+    remedy: "Write it as for kubectl, for example -l region=us-east,tier!=test",
+  });
+
 /** Throws OperatorError SIPR_USAGE. */
 export function parseSelector(text: string): Match {
   const terms = text.split(/,(?![^(]*\))/).map((term) => term.trim());
   const matches = terms.map((term) => {
     const match = parseTerm(term);
-    if (match === undefined)
-      throw new OperatorError("SIPR_USAGE", `The label selector ${JSON.stringify(text)} is not understood.`, {
-        remedy: "Write it as for kubectl, for example -l region=us-east,tier!=test",
-      });
+    if (match === undefined) throw notUnderstood(text);
     return match;
   });
   return (labels) => matches.every((match) => match(labels));

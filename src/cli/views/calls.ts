@@ -8,6 +8,7 @@ import type { FleetPod } from "../fleet/index.ts";
 import { userOf, type Naming } from "./naming.ts";
 import { answered, notAnswering, type Answer } from "../print/output.ts";
 import { duration } from "./stats.ts";
+import { pageLines } from "../print/page.ts";
 import { renderTable, type Cell, type Column, type Style } from "../print/table.ts";
 
 /** Of Kamailio's module dialog (dlg_hash.h): 1 unconfirmed, 2 early, 3 confirmed without ACK, 4 confirmed, 5 deleted. */
@@ -15,7 +16,7 @@ const states = ["", "Calling", "Ringing", "Answered", "Answered", "Ended"] as co
 
 export interface Call {
   readonly pod: string;
-  /** "<h_entry>:<h_id>@<pod>": what `calls end` takes */
+  /** "<h_entry>:<h_id>@<pod>", with -A "@<namespace>/<pod>": what `end` takes */
   readonly id: string;
   readonly callId: string;
   readonly fromTag: string;
@@ -135,16 +136,12 @@ export function renderCalls(data: CallsData, style: Style): string[] {
   const byBackend = whole
     ? countBy(page, (call) => call.backend ?? "unknown").map(([name, count]) => `${name} ${count}`)
     : [];
-  const next = offset + page.length;
   return [
     `SipRouter ${keyOf(data.router)}  ${matched.length}${filtered} calls  ${byState.join(", ")}`.trimEnd(),
     ...(page.length === 0 ? [] : renderTable(columns, rows, style)),
     ...(byBackend.length === 0 ? [] : [`by backend: ${byBackend.join(", ")}`]),
-    ...(whole
-      ? []
-      : [
-          `${offset + 1} to ${next} of ${matched.length}${next < matched.length ? `; more: --offset ${next}, or --limit N` : ""}`,
-        ]),
+    ...pageLines(offset, page.length, matched.length),
+    ...(whole ? [] : [`by backend: counted when all are shown: --limit ${matched.length}`]),
   ];
 }
 
@@ -156,6 +153,12 @@ export const callsJson = (data: CallsData): object => ({
   offset: data.offset,
   pods: answered(data.answers).map(({ pod, value }) => ({ pod: pod.name, calls: value.length })),
   calls: data.page,
+});
+
+/** Of another namespace than the one that `end` looks in: the ID says which. */
+export const withNamespace = (call: Call, namespace: string): Call => ({
+  ...call,
+  id: call.id.replace("@", `@${namespace}/`),
 });
 
 /** The parts of an ID of `calls`; undefined when it is none. */

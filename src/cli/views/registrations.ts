@@ -2,6 +2,7 @@
 import { compare, keyOf, type SipRouter } from "../../api/index.ts";
 import type { Registration } from "../../kamailio/types.ts";
 import { answered, notAnswering, type Answer } from "../print/output.ts";
+import { pageLines } from "../print/page.ts";
 import { renderTable, type Cell, type Column, type Style } from "../print/table.ts";
 import { duration } from "./stats.ts";
 
@@ -67,16 +68,11 @@ export function renderRegistrations(data: RegistrationsData, style: Style): stri
     ];
   });
   const users = new Set(all.map(({ user }) => user)).size;
-  const next = data.offset + page.length;
   const of = data.prefix === undefined ? "" : ` that begin with ${data.prefix}`;
   return [
     `SipRouter ${keyOf(data.router)}  ${all.length} contacts of ${users} users${of}`,
     ...(page.length === 0 ? [] : renderTable(columns(data.perPod), rows, style)),
-    ...(page.length === all.length
-      ? []
-      : [
-          `${data.offset + 1} to ${next} of ${all.length}${next < all.length ? `; more: --offset ${next}, or --limit N` : ""}`,
-        ]),
+    ...pageLines(data.offset, page.length, all.length),
   ];
 }
 

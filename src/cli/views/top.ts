@@ -3,6 +3,9 @@ import { keyOf, type SipRouter } from "../../api/index.ts";
 import type { Call } from "./calls.ts";
 import { renderTable, type Column, type Style } from "../print/table.ts";
 
+/** Calls whose backend is asked for one by one at most. */
+export const DETAILED = 500;
+
 export interface TopData {
   readonly router: SipRouter;
   readonly calls: readonly Call[];
@@ -46,6 +49,9 @@ export function renderTop(data: TopData, style: Style): string[] {
   const share = (calls: number): string => `${Math.round((calls / Math.max(1, total)) * 100)}%`;
   return [
     `SipRouter ${keyOf(data.router)}  ${total} calls`,
+    ...(data.detailed
+      ? []
+      : [`backends and routes are not counted: each of more than ${DETAILED} calls would be asked for`]),
     ...lists(data)
       .filter(({ counts }) => counts.length > 0)
       .flatMap(({ title, counts }) => {
@@ -65,5 +71,6 @@ export const topJson = (data: TopData): object => ({
   namespace: data.router.metadata.namespace,
   router: data.router.metadata.name,
   calls: data.calls.length,
+  notCounted: data.detailed ? [] : ["backend", "route"],
   ...Object.fromEntries(lists(data).map(({ title, counts }) => [title.toLowerCase(), counts.slice(0, data.limit)])),
 });
