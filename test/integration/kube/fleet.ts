@@ -248,9 +248,18 @@ export class Fleet {
   async everywhere(number: string): Promise<string[]> {
     return (await Promise.all((await this.pods()).map(({ ip }) => this.callsTo(ip, number, 1)))).flat();
   }
+  /** Whether a pod refuses calls because it ends: it says so, or has ended. */
+  async #drains(ip: string): Promise<boolean> {
+    try {
+      return (await fetch(`http://${ip}:9060/readyz`)).status === 503;
+    } catch {
+      return true;
+    }
+  }
   /**
    * Calls by every pod that is ready, without a pause, as long as `work` takes; how each of them ended. As behind a load
-   * balancer: pods are chosen by their readiness, and what a draining pod refuses with 503 is tried by another (RFC 3263).
+   * balancer: pods are chosen by their readiness, and what a draining pod refuses with 503 is tried by another (RFC 3263). A
+   * pod that does not drain has no reason to refuse a call.
    */
   async during(work: () => Promise<unknown>): Promise<string[]> {
     const ledger: string[] = [];
@@ -267,17 +276,19 @@ export class Fleet {
         await wait(100);
       }
     })();
+    const again = async (answer: string, ip: string, tried: readonly string[] = [ip]): Promise<string> => {
+      if (answer.startsWith("200")) return answer;
+      const told = `${answer}, by ${ip} until ${new Date().toISOString()}`;
+      if (!answer.startsWith("503") || !(await this.#drains(ip))) return told;
+      // several pods may have begun to drain since the list was read
+      await look();
+      const other = ready.find((one) => !tried.includes(one));
+      if (other === undefined) return `${told}, and no other pod is ready`;
+      const [next = "none"] = await this.callsTo(other, "1001", 1);
+      return again(next, other, [...tried, other]);
+    };
     const place = async (ip: string): Promise<void> => {
-      const answers = await this.callsTo(ip, "1001", 5);
-      for (const answer of answers) {
-        const by = `, by ${ip} until ${new Date().toISOString()}`;
-        if (!answer.startsWith("503")) ledger.push(answer.startsWith("200") ? answer : answer + by);
-        else {
-          const other = ready.find((one) => one !== ip);
-          const [again = "none"] = other === undefined ? [] : await this.callsTo(other, "1001", 1);
-          ledger.push(again.startsWith("200") ? again : `${again} after ${answer}${by}`);
-        }
-      }
+      for (const answer of await this.callsTo(ip, "1001", 5)) ledger.push(await again(answer, ip));
     };
     const callers = [0, 1, 2].map(async (index) => {
       for (let turn = index; running.on; turn += 1) {
