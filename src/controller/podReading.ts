@@ -4,6 +4,7 @@ import type { ControlAddress, PodReading } from "../kamailio/types.ts";
 import { CONTROL_PORT } from "../render/layout.ts";
 import { backendStatusKey, routerStatusKey, tellBackends, usablePods, type Context } from "./context.ts";
 import { FAILED_POLLS, isRight } from "./observations.ts";
+import { noteSilent } from "./silent.ts";
 import { takeContacts } from "./takeContacts.ts";
 import { targetOf } from "./restore.ts";
 import type { RouterState } from "./state.ts";
@@ -26,8 +27,10 @@ export async function readOnce(context: Context, state: RouterState, pod: PodVie
     const reading = await context.pipeline.readPod(context.control, addressOf(pod, token), desired);
     // nothing may be remembered of a pod that has gone meanwhile
     if (!isThere(context, state, pod)) return;
-    if (context.observations.put(pod.uid, reading, epoch, context.clock.now()))
+    if (context.observations.put(pod.uid, reading, epoch, context.clock.now())) {
+      noteSilent(state, reading);
       compare(context, state, pod, before, reading);
+    }
     takeContacts(context, state, pod, reading);
   } catch (error) {
     context.log.debug({ router: state.key, pod: pod.name, err: error }, "the pod did not answer");

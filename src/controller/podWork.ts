@@ -8,6 +8,7 @@ import { isDataConfig, objectsToStore, withNonce } from "./dataConfig.ts";
 import { addressOf } from "./podReading.ts";
 import { failed, took } from "./progress.ts";
 import type { PodProgress, RouterState } from "./state.ts";
+import { noteSilent, silentElsewhere } from "./silent.ts";
 import { suspect } from "./suspects.ts";
 import { takeContacts } from "./takeContacts.ts";
 
@@ -51,7 +52,7 @@ export async function workOn(
       },
       readDestinations: () => context.pipeline.readDestinations(context.control, address),
       ...(known === undefined ? {} : { known }),
-      hints: { inactive: inactiveElsewhere(context, state, pod) },
+      hints: { inactive: silentElsewhere(context, state, pod) },
       filesSent,
       ...order,
       onAction: (action) => {
@@ -61,6 +62,7 @@ export async function workOn(
     });
     const before = context.observations.last(pod.uid);
     context.observations.end(pod.uid, result.reading, context.clock.now());
+    noteSilent(state, result.reading);
     // after the new reading is in place: a backend's status may be built at once
     tellBackends(context, state, before, result.reading);
     took(context, state, desired, pod, progress, result);
@@ -71,18 +73,6 @@ export async function workOn(
     if (!progress.reachable && actions > 0 && (answers > 0 || actions > 1 || isBrokenOff(error)))
       suspect(context, state, desired, pod, progress.message);
   }
-}
-
-/** Destinations that no other pod of the router sees answer. */
-function inactiveElsewhere(context: Context, state: RouterState, pod: PodView): ReadonlySet<string> {
-  const inactive = new Set<string>();
-  const answering = new Set<string>();
-  for (const uid of state.pods.keys()) {
-    if (uid === pod.uid) continue;
-    for (const one of context.observations.last(uid)?.destinations ?? [])
-      (one.state === "Inactive" ? inactive : answering).add(one.uri);
-  }
-  return inactive.difference(answering);
 }
 
 /** True when the pod was told to fetch this revision's files. Told again, with a new nonce in them, when they do not come. */

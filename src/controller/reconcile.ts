@@ -25,6 +25,7 @@ import { findGood, targetOf } from "./restore.ts";
 import { keepLastDestinations } from "./keepLast.ts";
 import { controlSecretOf } from "./controlSecret.ts";
 import { shareUnchanged } from "./shareUnchanged.ts";
+import { forgetSilent, rememberSilent } from "./silent.ts";
 import { lastPlanOf } from "./storedSets.ts";
 import { isKnown, newRouterState, sameTables, type Planned, type RouterState } from "./state.ts";
 
@@ -194,6 +195,7 @@ function adopt(context: Context, state: RouterState, { plan: made, rendered, kep
     if (!sameTables(targetOf(state)?.tables, desired.tables)) state.tablesPending = true;
     state.halt = undefined;
   }
+  const first = state.plan === undefined;
   state.plan = made;
   state.rendered = rendered;
   state.desired = desired;
@@ -201,6 +203,8 @@ function adopt(context: Context, state: RouterState, { plan: made, rendered, kep
   state.sets = made.data.sets.map((set): SetInput => ({ name: set.name, id: set.id, destinations: set.destinations }));
   const before = new Set(state.backendOf.values());
   state.backendOf = new Map(destinations.map((one) => [destinationId(one), one.backend]));
+  if (first) rememberSilent(context, state);
+  forgetSilent(state);
   state.structureHash = structureHash;
   state.replicas = made.workload.replicas;
   context.management.recheck();

@@ -143,6 +143,8 @@ export interface RouterState {
   readonly pods: Map<string, PodProgress>;
   /** uids of pods that are worked on apart from the others, or are about to be */
   readonly apart: Set<string>;
+  /** URIs of destinations that do not answer, by what any pod said last */
+  readonly silent: Set<string>;
   /** by uid */
   readonly suspects: Map<string, Suspect>;
 }
@@ -188,6 +190,7 @@ export const newRouterState = (object: RawObject): RouterState => ({
   readHandled: undefined,
   pods: new Map(),
   apart: new Set(),
+  silent: new Set(),
   suspects: new Map(),
 });
 

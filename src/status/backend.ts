@@ -73,7 +73,7 @@ interface Judged extends BackendInput {
 }
 
 /** Kamailio shows "AX" until the first OPTIONS is answered or given up. */
-const isProbed = (one: ObservedDestination): boolean =>
+export const isProbed = (one: ObservedDestination): boolean =>
   one.state !== "Disabled" && !(one.state === "Active" && one.flags === "AX");
 
 function reportsOf(uses: readonly BackendUse[]): readonly Report[] {

@@ -5,7 +5,7 @@
  */
 export * from "./types.ts";
 export { buildRouterStatus } from "./router.ts";
-export { buildBackendStatus } from "./backend.ts";
+export { buildBackendStatus, isProbed } from "./backend.ts";
 export { isCalm, isObservedOnly, takeWrite, type Damping } from "./damping.ts";
 export { announceBackend, announceRouter, type Announcement } from "./events.ts";
 export { conditionOf, conditionsOf, mergeConditions, sameJson, timeOf } from "./merge.ts";

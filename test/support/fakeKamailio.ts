@@ -146,7 +146,10 @@ export function createFakeKamailios(): FakeKamailios {
     },
     restart(host) {
       const { files, filesAt, calls } = at(host);
-      running.set(host, load(files, filesAt, calls));
+      const started = load(files, filesAt, calls);
+      // nothing was asked yet
+      for (const one of started.destinations) if (one.state === "Active") Object.assign(one, { flags: "AX" });
+      running.set(host, started);
     },
     at,
     remove: (host) => void running.delete(host),
