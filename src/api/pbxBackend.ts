@@ -48,7 +48,7 @@ export const pbxBackendSpec = withRules(
     address: host
       .optional()
       .describe(
-        "Address of the PBX: IPv4, IPv6 without brackets, or a DNS name (all its addresses are used). One of address, service and registration must be given.",
+        "Address of the PBX: IPv4, IPv6 without brackets, or a whole DNS name (all its addresses of the pods' IP version are used; hosts file and search domains are not). One of address, service and registration must be given.",
       ),
     port: port.optional().describe("SIP port at the address. Default: 5060, and 5061 when the transport is TLS."),
     transport: transport

@@ -1,9 +1,9 @@
 /**
  * `render`: resources in, what would run out, or every issue. No cluster and no Kamailio; names of backends are looked up
- * in DNS.
+ * in DNS, as the operator does it.
  */
-import { lookup } from "node:dns/promises";
 import { dump } from "js-yaml";
+import { systemResolveName } from "../controller/dns.ts";
 import { OperatorError } from "../errors.ts";
 import { describeIssue, namesToResolve, snapshotOf, sortIssues, type Snapshot } from "../model/index.ts";
 import { runPipeline, type Outcome } from "../pipeline.ts";
@@ -44,10 +44,11 @@ export async function evaluate(objects: readonly RawObject[], io: CommandIO): Pr
 }
 
 async function lookUp(names: readonly string[]): Promise<Snapshot["names"]> {
+  const resolveName = systemResolveName();
   const found = names.map(async (name): Promise<[string, { addresses: readonly string[] } | { error: string }]> => {
     try {
-      const addresses = await lookup(name, { all: true });
-      return [name, { addresses: addresses.map(({ address }) => address) }];
+      const { addresses } = await resolveName(name);
+      return [name, { addresses }];
     } catch (error) {
       return [name, { error: error instanceof Error && "code" in error ? String(error.code) : String(error) }];
     }
