@@ -6,8 +6,9 @@ import { runProgram } from "./cli/program.ts";
 
 const abort = new AbortController();
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => abort.abort(signal));
-// the reader of a pipe may end first: `kubectl sip calls | head`
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+// the reader of a pipe may end first: `kubectl sip calls 2>&1 | head`
+for (const stream of [process.stdout, process.stderr])
+  stream.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
 // put in place when it is bundled
 declare const KUBECTL_SIP_VERSION: string | undefined;
@@ -22,7 +23,13 @@ process.exitCode = await runProgram(
     write: (chunk) => void process.stdout.write(chunk),
     stderr: (line) => void process.stderr.write(`${line}\n`),
     stdin: () => text(process.stdin),
-    columns: process.stdout.isTTY ? process.stdout.columns : undefined,
+    // of now: the terminal may have another size at the next picture
+    get columns() {
+      return process.stdout.isTTY ? process.stdout.columns : undefined;
+    },
+    get rows() {
+      return process.stdout.isTTY ? process.stdout.rows : undefined;
+    },
     env: process.env,
     cwd: process.cwd(),
     signal: abort.signal,
@@ -30,3 +37,5 @@ process.exitCode = await runProgram(
   },
   version,
 );
+// what was interrupted may still wait for an answer
+if (abort.signal.aborted) process.stdout.write("", () => process.exit());

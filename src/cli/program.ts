@@ -27,14 +27,16 @@ export async function runProgram(args: readonly string[], io: ProgramIO, version
     version,
     async (run, options) => {
       const fleet = await openFleet(options, io);
+      let own = false;
+      const endsItself = (): void => void (own = true);
       try {
-        code = await run({ fleet, io, now: () => io.now() });
+        code = await orInterrupted(io.signal, run({ fleet, io, now: () => io.now(), endsItself }), () => own);
       } finally {
         fleet.close();
       }
     },
     async (run) => {
-      code = await run(io);
+      code = await orInterrupted(io.signal, run(io));
     },
   );
   // as kubectl asks: what follows may look like options
@@ -56,6 +58,18 @@ export async function runProgram(args: readonly string[], io: ProgramIO, version
   } catch (error) {
     return report(error, io);
   }
+}
+
+/** Who interrupts it waits for nothing more, unless the command sees to its end itself. */
+function orInterrupted(signal: AbortSignal, running: Promise<number>, endsItself = () => false): Promise<number> {
+  return new Promise((resolve, reject) => {
+    running.then(resolve, reject);
+    const end = (): void => {
+      if (!endsItself()) resolve(signal.reason === "SIGTERM" ? EXIT.terminated : EXIT.interrupted);
+    };
+    if (signal.aborted) end();
+    else signal.addEventListener("abort", end, { once: true });
+  });
 }
 
 function report(error: unknown, io: CliIO): number {
@@ -85,7 +99,7 @@ export function buildProgram(version: string, withFleet: WithFleet, alone: Alone
   addFileCommands(kit);
   program.addHelpText(
     "after",
-    "\nExit codes: 0 done; 1 something failed or is not as it should be; 2 the command line is wrong; 3 some pods did not answer.",
+    "\nExit codes: 0 done; 1 something failed or is not as it should be; 2 the command line is wrong; 3 some pods did not answer; 130 interrupted.",
   );
   return program;
 }

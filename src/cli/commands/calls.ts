@@ -1,13 +1,13 @@
 /** `calls`, `end` and `top`: gather, print, exit code. */
-import { keyOf, type SipRouter } from "../../api/index.ts";
+import type { SipRouter } from "../../api/index.ts";
 import { OperatorError } from "../../errors.ts";
 import { NOT_THERE, orWhen } from "../../kamailio/ask.ts";
 import { parseDialogAnswer } from "../../kamailio/parse.ts";
 import { podNameOf, type FleetPod } from "../fleet/index.ts";
 import { askAll, EXIT, outputOf, type Answer, type CliIO, type OutputOptions } from "../print/output.ts";
 import { plain } from "../print/table.ts";
-import { awaitNext } from "../print/watch.ts";
-import { callEvents, renderEvent } from "../views/callEvents.ts";
+import { awaitNext, unlessEnded } from "../print/watch.ts";
+import { callEvents, renderEvent, type CallEvent } from "../views/callEvents.ts";
 import {
   addDetail,
   BRIEFING,
@@ -113,32 +113,56 @@ async function followCalls(
   const { io } = context;
   const routers = await chosen(context, name);
   const output = outputOf(options);
-  const known = new Map<string, readonly Call[]>();
-  const silent = new Set<string>();
-  for (;;) {
-    for (const router of routers) {
-      const answers = await askCalls(context, router);
-      tellSilent(answers, silent, io);
-      const before = known.get(keyOf(router));
-      // what a silent pod had is not over
-      const kept = (before ?? []).filter((call) => silent.has(`${router.metadata.namespace}/${call.pod}`));
-      const now = await detailNew(context, router, answers, before ?? [], selectCalls(answers, filter));
-      known.set(keyOf(router), [...now, ...kept]);
-      for (const { event, call } of callEvents(before, [...now, ...kept])) {
-        const told = { event, call: named(call, router, options) };
-        io.stdout(
-          output === "json"
-            ? JSON.stringify({ time: context.now() / 1000, ...told })
-            : renderEvent(told, context.now()),
-        );
-      }
-    }
-    if (!(await awaitNext(options.interval ?? 1, io.signal))) return EXIT.ok;
+  const followed: readonly Followed[] = routers.map((router) => ({ router, silent: new Set(), failed: false }));
+  const tell = ({ event, call }: CallEvent, router: SipRouter): void => {
+    const told = { event, call: named(call, router, options) };
+    io.stdout(
+      output === "json" ? JSON.stringify({ time: context.now() / 1000, ...told }) : renderEvent(told, context.now()),
+    );
+  };
+  context.endsItself?.();
+  do {
+    await unlessEnded(Promise.all(followed.map((one) => followRouter(context, one, filter, tell))), io.signal);
+  } while (await awaitNext(options.interval ?? 1, io.signal));
+  if (followed.some(({ failed }) => failed)) return EXIT.failed;
+  return followed.some(({ silent }) => silent.size > 0) ? EXIT.partial : EXIT.ok;
+}
+
+interface Followed {
+  readonly router: SipRouter;
+  readonly silent: Set<string>;
+  calls?: readonly Call[];
+  /** its pods could not be listed the last time */
+  failed: boolean;
+}
+
+async function followRouter(
+  context: Context,
+  followed: Followed,
+  filter: Filter,
+  tell: (event: CallEvent, router: SipRouter) => void,
+): Promise<void> {
+  const { router, silent, calls: before } = followed;
+  try {
+    const answers = await askCalls(context, router);
+    tellSilent(answers, silent, context.io);
+    // what a silent pod had is not over
+    const kept = (before ?? []).filter((call) => silent.has(`${router.metadata.namespace}/${call.pod}`));
+    const now = await detailNew(context, router, answers, before ?? [], selectCalls(answers, filter));
+    followed.calls = [...now, ...kept];
+    followed.failed = false;
+    for (const event of callEvents(before, followed.calls)) tell(event, router);
+  } catch (error) {
+    if (!(error instanceof OperatorError) || before === undefined) throw error;
+    if (!followed.failed) context.io.stderr(plain(`not up to date: ${error.message} ${error.remedy}`));
+    followed.failed = true;
   }
 }
 
-/** Names a pod once when it falls silent and once when it answers again. */
+/** Names a pod once when it falls silent and once when it answers again; one that is gone, and its calls with it, no more. */
 export function tellSilent(answers: readonly Answer<unknown>[], silent: Set<string>, io: CliIO): void {
+  const there = new Set(answers.map(({ pod }) => podNameOf(pod)));
+  for (const name of [...silent]) if (!there.has(name)) silent.delete(name);
   for (const answer of answers) {
     const name = podNameOf(answer.pod);
     const quiet = "error" in answer;
@@ -195,6 +219,6 @@ export const topCalls = (
     const matched = selectCalls(answers, {});
     const detailed = matched.length <= DETAILED;
     const calls = detailed ? await detail(context, one, answers, matched) : matched;
-    const data = { router: one, calls, detailed, limit: options.limit };
+    const data = { router: one, answers, calls, detailed, limit: options.limit };
     return { data: topJson(data), lines: (style) => renderTop(data, style), answers };
   });

@@ -12,8 +12,8 @@ import {
 } from "../../kamailio/capture.ts";
 import { CAPTURE } from "../../render/layout.ts";
 import type { Fleet, FleetPod } from "../fleet/index.ts";
-import { answered, askAll, EXIT, reportUnanswered, type Answer, type OutputOptions } from "../print/output.ts";
-import { awaitNext } from "../print/watch.ts";
+import { answered, askAll, EXIT, reportRouter, type Answer, type OutputOptions } from "../print/output.ts";
+import { awaitNext, unlessEnded } from "../print/watch.ts";
 import { buildCalls, isOver, ladderJson, renderLadder, type LadderData } from "../views/ladder.ts";
 import { nameResources } from "../views/naming.ts";
 import { chosen, printAll, worst, type Context } from "./context.ts";
@@ -33,13 +33,14 @@ export async function capture(context: Context, name: string | undefined, option
   const what = parseWhat(options);
   const [routers, backends] = await Promise.all([chosen(context, name), fleet.backends()]);
   const session = randomInt(1, 2 ** 31 - 1);
+  context.endsItself?.();
   const running = await Promise.all(
     routers.map(async (router) => ({
       router,
       naming: nameResources(router, backends),
       begun: await askAll(await fleet.pods(router), async (pod) => {
         await beginCapture(callOf(fleet, pod), what, session, options.for);
-        return { messages: [] as CapturedMessage[], full: false, over: false };
+        return { messages: [], full: false, over: false, silent: undefined } as Got;
       }),
     })),
   );
@@ -49,6 +50,7 @@ export async function capture(context: Context, name: string | undefined, option
     answers: begun.map((one): Answer<readonly CapturedMessage[]> =>
       "error" in one ? one : { pod: one.pod, value: one.value.messages },
     ),
+    silent: silentOf(begun),
     full: answered(begun).some(({ value }) => value.full),
     texts: options.output === "wide",
   });
@@ -59,7 +61,7 @@ export async function capture(context: Context, name: string | undefined, option
     let wasOver = false;
     while (pods.length > 0) {
       if (!(await awaitNext(POLL, io.signal))) break;
-      await Promise.all(pods.map(({ pod, value }) => readMore(fleet, pod, session, value)));
+      await unlessEnded(Promise.all(pods.map(({ pod, value }) => readMore(fleet, pod, session, value))), io.signal);
       const calls = running.flatMap((one) => buildCalls(dataOf(one)));
       // once more: what follows the last reply, as the ACK
       if (wasOver || context.now() >= deadline || pods.every(({ value }) => value.over)) break;
@@ -75,7 +77,13 @@ export async function capture(context: Context, name: string | undefined, option
     routers,
     shown.map((data) => ({ data: ladderJson(data), lines: (style) => renderLadder(data, style) })),
   );
-  const codes = running.map(({ begun }) => reportUnanswered(begun, io));
+  const codes = running.map(({ router, begun }) =>
+    reportRouter(
+      router,
+      begun.map((one) => silentOf([one])[0] ?? one),
+      io,
+    ),
+  );
   return pods.length === 0 || shown.every((data) => buildCalls(data).length === 0) ? EXIT.failed : worst(codes);
 }
 
@@ -85,10 +93,18 @@ const callOf =
     fleet.rpc(pod, method, params);
 
 interface Got {
-  messages: CapturedMessage[];
+  readonly messages: CapturedMessage[];
   full: boolean;
   over: boolean;
+  /** why it could not be read the last time */
+  silent: OperatorError | undefined;
 }
+
+/** Pods that began, and do not answer any more. */
+const silentOf = (begun: readonly Answer<Got>[]): readonly Answer<never>[] =>
+  answered(begun).flatMap(({ pod, value: { silent } }) =>
+    silent === undefined ? [] : [{ pod, error: silent.message, remedy: silent.remedy }],
+  );
 
 /** A pod that does not answer now may the next time; what it captured stays there. */
 async function readMore(fleet: Fleet, pod: FleetPod, session: number, got: Got): Promise<void> {
@@ -97,8 +113,10 @@ async function readMore(fleet: Fleet, pod: FleetPod, session: number, got: Got):
     got.messages.push(...found.messages);
     got.full = found.count > CAPTURE.maxMessages;
     got.over = found.over;
+    got.silent = undefined;
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error;
+    got.silent = error;
   }
 }
 

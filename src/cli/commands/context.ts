@@ -13,20 +13,22 @@ import {
   EXIT,
   outputOf,
   print,
-  reportUnanswered,
+  reportRouter,
   styleOf,
   type Answer,
   type CliIO,
   type OutputOptions,
 } from "../print/output.ts";
-import type { Style } from "../print/table.ts";
-import { awaitNext, frame } from "../print/watch.ts";
+import { plain, type Style } from "../print/table.ts";
+import { awaitNext, openScreen, unlessEnded } from "../print/watch.ts";
 
 export interface Context {
   readonly fleet: Fleet;
   readonly io: CliIO;
   /** milliseconds since the epoch */
   now(): number;
+  /** From now on the command ends by itself when it is interrupted (`io.signal`); before it is left where it is. */
+  endsItself?(): void;
 }
 
 export interface WatchOptions {
@@ -39,8 +41,8 @@ export interface WatchOptions {
 export interface View {
   readonly data: object;
   readonly lines: (style: Style) => readonly string[];
-  /** whom it was asked of */
-  readonly answers: readonly Answer<unknown>[];
+  /** whom it was asked of; undefined: nobody had to be asked */
+  readonly answers: readonly Answer<unknown>[] | undefined;
   /** something is not as it should be */
   readonly failed?: boolean;
 }
@@ -66,19 +68,69 @@ export function printAll(
   });
 }
 
-/** `look` gathers; what it returns draws and gives the exit code. With --watch again and again until the user ends it. */
-export async function repeated(
-  options: WatchOptions,
-  io: CliIO,
-  look: () => Promise<{ readonly draw: () => void; readonly code: () => number }>,
-): Promise<number> {
-  for (;;) {
-    const { draw, code } = await look();
-    frame(options.watch === true, io, draw);
-    if (options.watch !== true) return code();
-    if (!(await awaitNext(options.interval ?? 2, io.signal))) return EXIT.ok;
+/** What was gathered: drawn, then what is missing is told, which gives the exit code. */
+export interface Picture {
+  draw(io: CliIO): void;
+  report(io: CliIO): number;
+}
+
+/** With --watch again and again until the user ends it; the exit code is that of the last picture. */
+export async function repeated(options: WatchOptions, context: Context, look: () => Promise<Picture>): Promise<number> {
+  const { io } = context;
+  const first = await look();
+  if (options.watch !== true) {
+    first.draw(io);
+    return first.report(io);
+  }
+  context.endsItself?.();
+  const screen = openScreen(io);
+  try {
+    return await watch(context, first, look, options.interval ?? 2, (picture) => {
+      let code: number = EXIT.ok;
+      screen.show((to) => {
+        picture.draw(to);
+        code = picture.report(to);
+      });
+      return code;
+    });
+  } finally {
+    screen.close();
   }
 }
+
+/** What cannot be gathered once may be the next time: the last picture stays, with the reason and its age. */
+async function watch(
+  { io, now }: Context,
+  first: Picture,
+  look: () => Promise<Picture>,
+  seconds: number,
+  show: (picture: Picture) => number,
+): Promise<number> {
+  let last = first;
+  let at = now();
+  let code = show(last);
+  while (await awaitNext(seconds, io.signal)) {
+    try {
+      const next = await unlessEnded(look(), io.signal);
+      if (next === undefined) break;
+      last = next;
+      at = now();
+      code = show(last);
+    } catch (error) {
+      if (!(error instanceof OperatorError)) throw error;
+      code = show(stale(last, at, error));
+    }
+  }
+  return code;
+}
+
+const stale = (picture: Picture, at: number, error: OperatorError): Picture => ({
+  draw: (io) => (io.columns === undefined ? undefined : picture.draw(io)),
+  report(io) {
+    io.stderr(plain(`stale, of ${new Date(at).toISOString().slice(11, 19)} UTC: ${error.message} ${error.remedy}`));
+    return EXIT.failed;
+  },
+});
 
 /** One view per chosen router; those pods that did not answer are named on standard error. */
 export const showRouters = (
@@ -87,13 +139,16 @@ export const showRouters = (
   options: OutputOptions & WatchOptions,
   look: (router: SipRouter) => Promise<View>,
 ): Promise<number> =>
-  repeated(options, context.io, async () => {
+  repeated(options, context, async () => {
     const routers = await chosen(context, name);
     const views = await Promise.all(routers.map(look));
     return {
-      draw: () => printAll(options, context.io, routers, views),
-      code: () => {
-        const unanswered = views.map(({ answers }) => reportUnanswered(answers, context.io));
+      draw: (io) => printAll(options, io, routers, views),
+      report(io) {
+        const unanswered = views.map(({ answers }, index) => {
+          const router = routers[index];
+          return answers === undefined || router === undefined ? EXIT.ok : reportRouter(router, answers, io);
+        });
         return views.some(({ failed }) => failed === true) ? EXIT.failed : worst(unanswered);
       },
     };

@@ -97,6 +97,7 @@ async function awaitNone(
   count: () => Promise<Left>,
 ): Promise<number> {
   const { io } = context;
+  context.endsItself?.();
   const deadline = context.now() + options.timeout * 1000;
   const silent = new Set<string>();
   let told: readonly string[] = [];

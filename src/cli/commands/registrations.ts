@@ -36,7 +36,7 @@ export async function registrations(
       return {
         data: { namespace: one.metadata.namespace, router: one.metadata.name, total: 0, registrations: [] },
         lines: () => renderNone(one),
-        answers: [],
+        answers: undefined,
       };
     const answers = await askAll(await fleet.pods(one), (pod) =>
       readRegistrations(controlOf(fleet, pod), NO_ADDRESS, options.user ?? { prefix: options.aor }),

@@ -7,7 +7,7 @@ import { parseHtableAnswer, parseMtreeAnswer } from "../../kamailio/parse.ts";
 import { readRegistrations } from "../../kamailio/registrations.ts";
 import { PING_METHOD } from "../../render/layout.ts";
 import type { Fleet, FleetPod } from "../fleet/index.ts";
-import { answered, askAll, EXIT, reportUnanswered, type OutputOptions } from "../print/output.ts";
+import { answered, askAll, EXIT, notAnswering, reportRouter, type OutputOptions } from "../print/output.ts";
 import { isRegistrar, type Phones } from "../views/phones.ts";
 import { asksForLogin } from "../views/caller.ts";
 import { explain, lookupKeys, routeTable, rowCounts, type Question } from "../views/explain.ts";
@@ -115,12 +115,12 @@ export async function ping(
       pingFrom(fleet, router, pod, naming, asked?.metadata.name),
     );
     const results = answered(answers).flatMap(({ value }) => value);
-    codes.push(reportUnanswered(answers, io));
-    if (results.length === 0) continue;
+    codes.push(reportRouter(router, answers, io));
+    if (results.length === 0 && codes.at(-1) === EXIT.ok) continue;
     shown.push(router);
     if (results.some(({ alive }) => !alive)) codes.push(EXIT.failed);
     views.push({
-      data: { router: keyOf(router), results },
+      data: { router: keyOf(router), notAnswering: notAnswering(answers), results },
       lines: (style) => renderPing(router, results, style),
     });
   }

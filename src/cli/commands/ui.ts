@@ -20,6 +20,7 @@ const FRESH_MS = 1000;
 export async function ui(context: Context, name: string | undefined, { port }: UiOptions): Promise<number> {
   const { fleet, io } = context;
   await chosen(context, name);
+  context.endsItself?.();
   let shown: { readonly at: number; readonly text: string } | undefined;
   const server = await startUiServer({
     port,

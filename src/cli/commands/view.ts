@@ -26,8 +26,8 @@ export const status = (
   router: string | undefined,
   options: OutputOptions & WatchOptions & { check?: boolean },
 ): Promise<number> =>
-  repeated(options, context.io, async () => {
-    const { fleet, io } = context;
+  repeated(options, context, async () => {
+    const { fleet } = context;
     const [all, backends] = await Promise.all([fleet.routers(), fleet.backends()]);
     const routers = chooseRouters(all, router, fleet.source);
     const fleets = await Promise.all(routers.map(async (one) => ({ router: one, pods: await fleet.pods(one) })));
@@ -38,13 +38,13 @@ export const status = (
         : backends.filter((one) => routers.some((of) => backendsOfRouter(of, [one]).length > 0));
     const data: StatusData = { fleets, backends: used };
     return {
-      draw: () =>
+      draw: (io) =>
         print(outputOf(options), io, {
           data: statusJson(data),
           lines: () => renderStatus(data, styleOf(options, io)),
           objects: [...routers, ...used],
         }),
-      code: () => (options.check && findProblems(fleets, used).length > 0 ? EXIT.failed : EXIT.ok),
+      report: () => (options.check && findProblems(fleets, used).length > 0 ? EXIT.failed : EXIT.ok),
     };
   });
 
@@ -76,7 +76,7 @@ export async function stats(
   });
   if (options.rate === true && options.watch !== true) {
     for (const one of await chosen(context, router)) earlier.set(keyOf(one), await read(one));
-    if (!(await awaitNext(options.interval ?? 2, context.io.signal))) return EXIT.ok;
+    if (!(await awaitNext(options.interval ?? 2, context.io.signal))) return EXIT.interrupted;
   }
   return showRouters(context, router, options, async (one) => {
     const now = await read(one);

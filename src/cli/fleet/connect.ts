@@ -34,6 +34,7 @@ export async function openFleet(options: ConnectOptions, io: CliIO): Promise<Fle
       namespace,
       selector: options.selector,
       timeoutMs,
+      warn: (text) => io.stderr(text),
     });
   }
   // the client of the API server takes long to load: not for a standalone

@@ -14,6 +14,8 @@ export interface FleetPod {
   readonly ready: boolean;
   /** the process runs: its control port may answer */
   readonly running: boolean;
+  /** it was not started yet: it cannot have calls */
+  readonly pending?: boolean;
   readonly terminating: boolean;
   /** "" when nothing is wrong with it */
   readonly message: string;
@@ -26,7 +28,7 @@ export interface Fleet {
   routers(): Promise<readonly SipRouter[]>;
   /** in the namespaces asked for, sorted by namespace and name; labels choose routers only */
   backends(): Promise<readonly PbxBackend[]>;
-  /** sorted by name */
+  /** those that have ended for good are left out; sorted by name */
   pods(router: SipRouter): Promise<readonly FleetPod[]>;
   /** One control request; throws OperatorError SIPR_RPC_* or SIPR_FORBIDDEN. `workMs`: as of Control. */
   rpc(pod: FleetPod, method: string, params?: readonly (string | number)[], workMs?: number): Promise<unknown>;

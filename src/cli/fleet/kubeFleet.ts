@@ -36,7 +36,8 @@ const PAGE = 500;
 export function createKubeFleet(options: KubeFleetOptions): Fleet {
   const connection = createConnection(options.kubeConfig, { timeoutMs: 15_000 });
   const control = createControl({ timeoutMs: options.timeoutMs });
-  const forwards = new Map<string, Promise<Forward>>();
+  /** by router, then by pod */
+  const forwards = new Map<string, Map<string, Promise<Forward>>>();
   const tokens = new Map<string, Promise<string>>();
 
   const list = async (kind: string, namespace: string | undefined, query: Query): Promise<RawObject[]> => {
@@ -57,7 +58,7 @@ export function createKubeFleet(options: KubeFleetOptions): Fleet {
   };
 
   const token = (pod: FleetPod): Promise<string> => {
-    const key = `${pod.namespace}/${pod.router}`;
+    const key = routerOf(pod);
     const known = tokens.get(key);
     if (known !== undefined) return known;
     const path = pathOf(kindInfo("Secret"), pod.namespace, controlName(pod.router));
@@ -69,17 +70,31 @@ export function createKubeFleet(options: KubeFleetOptions): Fleet {
       });
     });
     tokens.set(key, reading);
+    reading.catch(() => tokens.delete(key));
     return reading;
+  };
+
+  const forwardTo = (pod: FleetPod): Promise<Forward> => {
+    const key = routerOf(pod);
+    const known = forwards.get(key) ?? new Map<string, Promise<Forward>>();
+    forwards.set(key, known);
+    const opening =
+      known.get(pod.name) ??
+      openForward(options.kubeConfig, { namespace: pod.namespace, name: pod.name, port: CONTROL_PORT });
+    known.set(pod.name, opening);
+    return opening;
+  };
+  const closeGone = (router: string, there: readonly string[]): void => {
+    for (const [name, forward] of forwards.get(router) ?? []) {
+      if (there.includes(name)) continue;
+      forwards.get(router)?.delete(name);
+      void forward.then((one) => one.close()).catch(() => undefined);
+    }
   };
 
   const addressOf = async (pod: FleetPod): Promise<{ address: ControlAddress; forward?: Forward }> => {
     if (options.direct) return { address: { host: pod.ip, port: CONTROL_PORT, token: await token(pod) } };
-    const key = `${pod.namespace}/${pod.name}`;
-    const opening =
-      forwards.get(key) ??
-      openForward(options.kubeConfig, { namespace: pod.namespace, name: pod.name, port: CONTROL_PORT });
-    forwards.set(key, opening);
-    const forward = await opening;
+    const forward = await forwardTo(pod);
     return { address: { host: forward.host, port: forward.port, token: await token(pod) }, forward };
   };
 
@@ -101,17 +116,28 @@ export function createKubeFleet(options: KubeFleetOptions): Fleet {
         .map(([key, value]) => `${key}=${value}`)
         .join(",");
       const pods = await list("Pod", router.metadata.namespace, { labelSelector });
-      return pods.map((pod) => {
+      // an evicted pod stays as an object; another one has its place
+      const there = pods.filter((pod) => !ended.has(phaseOf(pod)));
+      closeGone(
+        `${router.metadata.namespace}/${router.metadata.name}`,
+        there.map((pod) => pod.metadata.name),
+      );
+      return there.map((pod) => {
         const { namespace, name, ip, ready, running, terminating, message } = podView(pod);
-        return { namespace, router: router.metadata.name, name, ip, ready, running, terminating, message };
+        const pending = phaseOf(pod) === "Pending";
+        return { namespace, router: router.metadata.name, name, ip, ready, running, pending, terminating, message };
       });
     },
     async rpc(pod, method, params = [], workMs = 0) {
-      const { address, forward } = await addressOf(pod);
-      try {
-        return await control.call(address, method, params, workMs);
-      } catch (error) {
-        throw explain(error, pod, forward?.failure() ?? "", options.direct);
+      for (let attempt = 1; ; attempt += 1) {
+        const { address, forward } = await addressOf(pod);
+        try {
+          return await control.call(address, method, params, workMs);
+        } catch (error) {
+          if (!isRefused(error) || attempt > 1) throw explain(error, pod, forward?.failure() ?? "", options.direct);
+          // the token is another one since it was read
+          tokens.delete(routerOf(pod));
+        }
       }
     },
     async desired(router) {
@@ -131,10 +157,16 @@ export function createKubeFleet(options: KubeFleetOptions): Fleet {
     close() {
       control.close();
       connection.close();
-      for (const forward of forwards.values()) void forward.then((one) => one.close()).catch(() => undefined);
+      for (const router of forwards.keys()) closeGone(router, []);
     },
   };
 }
+
+const ended = new Set(["Failed", "Succeeded"]);
+const phaseOf = (pod: RawObject): string => (pod.status as { phase?: string } | undefined)?.phase ?? "";
+const routerOf = (pod: FleetPod): string => `${pod.namespace}/${pod.router}`;
+const isRefused = (error: unknown): boolean =>
+  error instanceof OperatorError && error.code === "SIPR_RPC_FAULT" && error.message.includes("HTTP 401");
 
 /** Requests of a person: the remedies of the operator's own requests do not fit. */
 async function request(
@@ -158,6 +190,8 @@ function remedyFor(error: ApiError): string | undefined {
   const secret = /secrets (\S+-control) in namespace (\S+?):/.exec(error.message);
   if (error.code === "SIPR_FORBIDDEN" && secret !== null)
     return `To ask the pods you need their token: kubectl -n ${secret[2]} create role ${secret[1]} --verb=get --resource=secrets --resource-name=${secret[1]}, and a rolebinding of it to you.`;
+  if (error.code === "SIPR_FORBIDDEN" && error.message.includes(" in all namespaces: "))
+    return "Name a namespace with -n instead of -A, or ask an administrator for the ClusterRole sip-viewer (to look) or sip-operator (to act) in all of them: kubectl create clusterrolebinding NAME --clusterrole=sip-viewer --user=YOU";
   if (error.code === "SIPR_FORBIDDEN")
     return "Ask an administrator for the ClusterRole sip-viewer (to look) or sip-operator (to act) in this namespace: kubectl create rolebinding NAME --clusterrole=sip-viewer --user=YOU";
   if (error.status === 0)

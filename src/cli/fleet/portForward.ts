@@ -9,7 +9,7 @@ import { PortForward, type KubeConfig } from "@kubernetes/client-node";
 export interface Forward {
   readonly host: string;
   readonly port: number;
-  /** why the last connection failed; "" when none did */
+  /** why the last connection failed; "" when it did not */
   failure(): string;
   close(): void;
 }
@@ -39,6 +39,7 @@ export async function openForward(kubeConfig: KubeConfig, target: ForwardTarget)
   let failure = "";
 
   const connect = async (socket: Socket): Promise<void> => {
+    failure = "";
     const toSocket = new Writable({
       write: (chunk: Buffer, _encoding, done) => (socket.writable ? void socket.write(chunk, () => done()) : done()),
     });

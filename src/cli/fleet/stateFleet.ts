@@ -22,6 +22,8 @@ export interface StateFleetOptions {
   readonly selector: string | undefined;
   /** of one control request, milliseconds */
   readonly timeoutMs: number;
+  /** what the user has to know of all answers */
+  warn(text: string): void;
 }
 
 /** What `pods/<namespace>/<name>/pod.json` holds, as far as it matters here. */
@@ -36,25 +38,27 @@ const isCode = (error: unknown, ...codes: string[]): boolean =>
   error instanceof Error && "code" in error && codes.includes(String(error.code));
 
 /** undefined when it is not there; throws OperatorError when it may not be read. */
-async function readIfThere(file: string): Promise<string | undefined> {
+async function ifThere<Value>(path: string, reading: Promise<Value>): Promise<Value | undefined> {
   try {
-    return await readFile(file, "utf8");
+    return await reading;
   } catch (error) {
     if (isCode(error, "ENOENT", "ENOTDIR")) return undefined;
     if (isCode(error, "EACCES", "EPERM"))
-      throw new OperatorError("SIPR_USAGE", `${file} may not be read.`, {
+      throw new OperatorError("SIPR_USAGE", `${path} may not be read.`, {
         remedy: "Run this as the user of the standalone.",
         cause: error,
       });
     throw error;
   }
 }
+const readIfThere = (file: string): Promise<string | undefined> => ifThere(file, readFile(file, "utf8"));
+const namesIn = async (folder: string): Promise<string[]> => (await ifThere(folder, readdir(folder))) ?? [];
 
-const namesIn = (folder: string): Promise<string[]> =>
-  readdir(folder).catch((error: unknown) => {
-    if (isCode(error, "ENOENT", "ENOTDIR")) return [];
-    throw error;
-  });
+/** By its lock, which names its process. */
+async function isRun(state: string): Promise<boolean> {
+  const holder = /"pid":\s*([0-9]+)/.exec((await readIfThere(join(state, "lock"))) ?? "");
+  return holder !== null && (await ifThere("", stat(`/proc/${holder[1]}`))) !== undefined;
+}
 
 /** HTTP status of GET on the control port; 0 without an answer. */
 const probe = (ip: string, path: string, timeoutMs: number): Promise<number> =>
@@ -70,11 +74,13 @@ const probe = (ip: string, path: string, timeoutMs: number): Promise<number> =>
 
 export async function createStateFleet(options: StateFleetOptions): Promise<Fleet> {
   const { state } = options;
-  const there = await stat(join(state, "status")).catch(() => undefined);
+  const there = await ifThere(state, stat(join(state, "status")));
   if (there === undefined)
     throw new OperatorError("SIPR_USAGE", `${state} is not the state folder of a standalone.`, {
       remedy: "Give the folder that sip-router-operator standalone was started with: --state DIR.",
     });
+  if (!(await isRun(state)))
+    options.warn(`no standalone runs with ${state}: its resources and their status are those of its last run`);
   const control = createControl({ timeoutMs: options.timeoutMs });
   const wanted = options.selector === undefined ? () => true : parseSelector(options.selector);
 

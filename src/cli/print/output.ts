@@ -12,6 +12,8 @@ import { keyOf, type RawObject } from "../../api/index.ts";
 export interface CliIO extends CommandIO {
   /** columns of the terminal that standard output is; undefined: it is none */
   readonly columns: number | undefined;
+  /** of that terminal */
+  readonly rows?: number | undefined;
   /** to standard output, without a newline */
   write(text: string): void;
 }
@@ -19,8 +21,8 @@ export interface CliIO extends CommandIO {
 export const outputs = ["json", "yaml", "wide", "name"] as const;
 export type Output = (typeof outputs)[number];
 
-/** Everything was answered; something could not be done; the command line is wrong; only a part was answered. */
-export const EXIT = { ok: 0, failed: 1, usage: 2, partial: 3 } as const;
+/** Everything was answered; something could not be done; the command line is wrong; only a part was answered; as a shell has it. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, partial: 3, interrupted: 130, terminated: 143 } as const;
 
 export interface OutputOptions {
   readonly output?: string;
@@ -71,14 +73,36 @@ export function askAll<Value>(
   );
 }
 
-/** To standard error: the pods that did not answer. Returns the exit code. */
+/**
+ * To standard error: the pods that did not answer, and those that do not run. Returns the exit code: a pod that was never
+ * started has nothing to say.
+ */
 export function reportUnanswered(answers: readonly Answer<unknown>[], io: CliIO): number {
   const missing = answers.flatMap((answer) => ("error" in answer ? [answer] : []));
   for (const { pod, error, remedy } of missing)
-    io.stderr(plain(`no answer from pod ${podNameOf(pod)}: ${error} ${remedy}`));
-  if (missing.length > 0) io.stderr(`incomplete: ${missing.length} of ${answers.length} pods did not answer.`);
-  return missing.length > 0 ? EXIT.partial : EXIT.ok;
+    io.stderr(
+      plain(
+        pod.running
+          ? `no answer from pod ${podNameOf(pod)}: ${error} ${remedy}`
+          : `pod ${podNameOf(pod)} does not run: ${error} ${remedy}`,
+      ),
+    );
+  const silent = missing.filter(({ pod }) => pod.pending !== true);
+  if (silent.length > 0) io.stderr(`incomplete: ${silent.length} of ${answers.length} pods did not answer.`);
+  return silent.length > 0 ? EXIT.partial : EXIT.ok;
 }
+
+/** The same for all pods of a router, which has to have some. */
+export function reportRouter(router: RawObject, answers: readonly Answer<unknown>[], io: CliIO): number {
+  const code = reportUnanswered(answers, io);
+  if (answers.some(({ pod }) => pod.pending !== true)) return code;
+  io.stderr(`incomplete: no pod of SipRouter ${keyOf(router)} runs. See: kubectl sip status`);
+  return EXIT.partial;
+}
+
+/** In the first line of what is shown of a router. */
+export const podCount = (answers: readonly Answer<unknown>[]): string =>
+  `pods ${answered(answers).length}/${answers.length}`;
 
 export const notAnswering = (answers: readonly Answer<unknown>[]): { pod: string; error: string }[] =>
   answers.flatMap((answer) => ("error" in answer ? [{ pod: podNameOf(answer.pod), error: answer.error }] : []));

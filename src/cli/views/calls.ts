@@ -6,7 +6,7 @@ import { OperatorError } from "../../errors.ts";
 import { keyOf, type SipRouter } from "../../api/index.ts";
 import type { FleetPod } from "../fleet/index.ts";
 import { userOf, type Naming } from "./naming.ts";
-import { answered, notAnswering, type Answer } from "../print/output.ts";
+import { answered, notAnswering, podCount, type Answer } from "../print/output.ts";
 import { duration } from "./stats.ts";
 import { pageLines } from "../print/page.ts";
 import { renderTable, type Cell, type Column, type Style } from "../print/table.ts";
@@ -137,7 +137,7 @@ export function renderCalls(data: CallsData, style: Style): string[] {
     ? countBy(page, (call) => call.backend ?? "unknown").map(([name, count]) => `${name} ${count}`)
     : [];
   return [
-    `SipRouter ${keyOf(data.router)}  ${matched.length}${filtered} calls  ${byState.join(", ")}`.trimEnd(),
+    `SipRouter ${keyOf(data.router)}  ${podCount(answers)}  ${matched.length}${filtered} calls  ${byState.join(", ")}`.trimEnd(),
     ...(page.length === 0 ? [] : renderTable(columns, rows, style)),
     ...(byBackend.length === 0 ? [] : [`by backend: ${byBackend.join(", ")}`]),
     ...pageLines(offset, page.length, matched.length),

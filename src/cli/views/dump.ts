@@ -5,7 +5,7 @@ import type { ObservedDestination } from "../../kamailio/types.ts";
 import type { DesiredData } from "../../render/types.ts";
 import { podNameOf } from "../fleet/index.ts";
 import { hostOf, nameResources } from "./naming.ts";
-import { answered, notAnswering, type Answer } from "../print/output.ts";
+import { answered, notAnswering, podCount, type Answer } from "../print/output.ts";
 import { renderTable, wrap, type Cell, type Column, type Style } from "../print/table.ts";
 import { stateTone } from "./status.ts";
 
@@ -133,7 +133,7 @@ const number = (value: number | undefined): string => (value === undefined ? "-"
 export function renderDump(data: DumpData, style: Style, perPod: boolean): string[] {
   const merged = mergeDestinations(data);
   const { revision } = data.router.status ?? {};
-  const title = `SipRouter ${keyOf(data.router)}  pods ${answered(data.answers).length}/${data.answers.length}${revision === undefined ? "" : `  revision ${revision}`}`;
+  const title = `SipRouter ${keyOf(data.router)}  ${podCount(data.answers)}${revision === undefined ? "" : `  revision ${revision}`}`;
   if (perPod) {
     const rows = answered(data.answers).flatMap(({ pod }) =>
       merged.flatMap((one) =>

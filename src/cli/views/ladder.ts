@@ -10,6 +10,8 @@ export interface LadderData {
   readonly router: SipRouter;
   readonly naming: Naming;
   readonly answers: readonly Answer<readonly CapturedMessage[]>[];
+  /** who fell silent: what they captured since is missing */
+  readonly silent?: readonly Answer<never>[];
   /** more came than found room */
   readonly full: boolean;
   /** with the text of every message */
@@ -138,7 +140,8 @@ const seconds = (micros: number): string => `+${(micros / 1_000_000).toFixed(3)}
 export function renderLadder(data: LadderData, style: Style): string[] {
   const pods = new Set(answered(data.answers).map(({ pod }) => pod.name));
   const calls = buildCalls(data);
-  if (calls.length === 0) return [`SipRouter ${keyOf(data.router)}  no message was captured`];
+  const silent = (data.silent ?? []).map(({ pod }) => `${pod.name} fell silent: its last messages are missing`);
+  if (calls.length === 0) return [`SipRouter ${keyOf(data.router)}  no message was captured`, ...silent];
   return [
     ...calls.flatMap((call, index) => [
       ...(index === 0 ? [] : [""]),
@@ -147,6 +150,7 @@ export function renderLadder(data: LadderData, style: Style): string[] {
       ...(data.texts ? textsOf(call, style) : []),
     ]),
     ...(data.full ? ["", "more messages came than a pod keeps: the last ones are missing"] : []),
+    ...(silent.length === 0 ? [] : ["", ...silent]),
   ];
 }
 
@@ -215,7 +219,7 @@ const textsOf = ({ steps }: CapturedCall, style: Style): string[] =>
 export const ladderJson = (data: LadderData): object => ({
   namespace: data.router.metadata.namespace,
   router: data.router.metadata.name,
-  notAnswering: notAnswering(data.answers),
+  notAnswering: notAnswering([...data.answers, ...(data.silent ?? [])]),
   full: data.full,
   calls: buildCalls(data),
 });

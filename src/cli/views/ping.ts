@@ -81,6 +81,7 @@ export function renderPing(router: SipRouter, results: readonly PingResult[], st
       uri,
     ];
   });
+  if (results.length === 0) return [`SipRouter ${keyOf(router)}  no destination was asked`];
   const failed = results.filter((one) => !one.alive).length;
   return [
     `SipRouter ${keyOf(router)}`,

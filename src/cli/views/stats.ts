@@ -1,7 +1,7 @@
 /** `stats`: counters of each pod and their sum. Pure. */
 import { keyOf, type SipRouter } from "../../api/index.ts";
 import { OperatorError } from "../../errors.ts";
-import { answered, notAnswering, type Answer } from "../print/output.ts";
+import { answered, notAnswering, podCount, type Answer } from "../print/output.ts";
 import { renderTable, type Cell, type Column, type Style } from "../print/table.ts";
 
 /** Of one Kamailio since its start, but for what is "now". */
@@ -177,7 +177,7 @@ export function renderStats(data: StatsData, style: Style): string[] {
   const rows = statsRows(data);
   const sum = row("all", sumStats(rows.map(({ stats }) => stats)), sumRate(rows));
   return [
-    `SipRouter ${keyOf(data.router)}  pods ${rows.length}/${data.answers.length}`,
+    `SipRouter ${keyOf(data.router)}  ${podCount(data.answers)}`,
     ...renderTable(
       columns,
       [...rows.map(({ pod, stats, callsPerSecond }) => row(pod, stats, callsPerSecond)), sum],

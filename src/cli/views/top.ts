@@ -1,5 +1,6 @@
 /** `top`: who has the most calls now. Pure. */
 import { keyOf, type SipRouter } from "../../api/index.ts";
+import { notAnswering, podCount, type Answer } from "../print/output.ts";
 import type { Call } from "./calls.ts";
 import { renderTable, type Column, type Style } from "../print/table.ts";
 
@@ -8,6 +9,7 @@ export const DETAILED = 500;
 
 export interface TopData {
   readonly router: SipRouter;
+  readonly answers: readonly Answer<unknown>[];
   readonly calls: readonly Call[];
   /** the backend of each call is known */
   readonly detailed: boolean;
@@ -48,7 +50,7 @@ export function renderTop(data: TopData, style: Style): string[] {
   const total = data.calls.length;
   const share = (calls: number): string => `${Math.round((calls / Math.max(1, total)) * 100)}%`;
   return [
-    `SipRouter ${keyOf(data.router)}  ${total} calls`,
+    `SipRouter ${keyOf(data.router)}  ${podCount(data.answers)}  ${total} calls`,
     ...(data.detailed
       ? []
       : [`backends and routes are not counted: each of more than ${DETAILED} calls would be asked for`]),
@@ -70,6 +72,7 @@ export function renderTop(data: TopData, style: Style): string[] {
 export const topJson = (data: TopData): object => ({
   namespace: data.router.metadata.namespace,
   router: data.router.metadata.name,
+  notAnswering: notAnswering(data.answers),
   calls: data.calls.length,
   notCounted: data.detailed ? [] : ["backend", "route"],
   ...Object.fromEntries(lists(data).map(({ title, counts }) => [title.toLowerCase(), counts.slice(0, data.limit)])),

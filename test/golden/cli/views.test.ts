@@ -49,7 +49,7 @@ const screens: Readonly<Record<string, (style: Style) => readonly string[]>> = {
   stats: (style) => renderStats({ router, answers: statistics(1300), before: { answers: statistics(1200), seconds: 10 } }, style),
   calls: (style) => renderCalls({ router, answers: callAnswers, matched, page, offset: 0 }, style),
   "calls-page": (style) => renderCalls({ router, answers: callAnswers, matched, page: page.slice(2, 4), offset: 2 }, style),
-  top: (style) => renderTop({ router, calls: page, detailed: true, limit: 3 }, style),
+  top: (style) => renderTop({ router, answers: callAnswers, calls: page, detailed: true, limit: 3 }, style),
   capture: (style) => renderLadder(ladder, style),
   "capture-texts": (style) => renderLadder({ ...ladder, texts: true, full: true }, style),
   registrations: (style) => renderRegistrations(registrations, style),
