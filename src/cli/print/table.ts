@@ -1,4 +1,5 @@
 /** Tables for terminals and pipes. Pure. */
+import { cut, cutStart, widthOf } from "./width.ts";
 
 export type Tone = "good" | "bad" | "warn" | "dim";
 export type Cell = string | { readonly text: string; readonly tone: Tone };
@@ -31,21 +32,22 @@ export const textOf = (cell: Cell): string => (typeof cell === "string" ? cell :
 export const paint = (text: string, tone: Tone | undefined, style: Style): string =>
   style.colour && tone !== undefined && text !== "" ? `\u001B[${codes[tone]}m${text}\u001B[0m` : text;
 
-/** What came over the network or out of an object must not move the cursor of a terminal. */
-export const plain = (text: string): string => text.replaceAll(/[\u0000-\u001F\u007F-\u009F]+/g, " ");
-
-export const cut = (text: string, width: number): string =>
-  text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
-
-const cutStart = (text: string, width: number): string =>
-  text.length <= width ? text : `…${text.slice(text.length - Math.max(0, width - 1))}`;
+/**
+ * What came over the network or out of an object must not move the cursor of a terminal, nor show something else than it is: characters
+ * that are not seen, or turn the direction of what follows, are shown as U+FFFD.
+ */
+export const plain = (text: string): string =>
+  text
+    .toWellFormed()
+    .replaceAll(/[\u0000-\u001F\u007F-\u009F\u2028\u2029]+/g, " ")
+    .replaceAll(/(?![\uFE00-\uFE0F])[\p{Cf}\p{DI}]/gu, "\uFFFD");
 
 /** Lines without trailing spaces. A row has a cell for every column, those that are not shown included. */
 export function renderTable(columns: readonly Column[], rows: readonly (readonly Cell[])[], style: Style): string[] {
   const shown = columns.flatMap((column, index) => (column.wide && !style.wide ? [] : [{ column, index }]));
   const cells = rows.map((row) => shown.map(({ index }) => row[index] ?? ""));
   const natural = shown.map(({ column }, at) =>
-    Math.max(column.header.length, ...cells.map((row) => plain(textOf(row[at] ?? "")).length)),
+    Math.max(column.header.length, ...cells.map((row) => widthOf(plain(textOf(row[at] ?? ""))))),
   );
   const total = natural.reduce((sum, width) => sum + width, GAP.length * (natural.length - 1));
   const gap = style.width !== undefined && total > style.width ? NARROW_GAP : GAP;
@@ -60,7 +62,7 @@ export function renderTable(columns: readonly Column[], rows: readonly (readonly
       .map((cell, at) => {
         const shorten = shown[at]?.column.keepEnd ? cutStart : cut;
         const text = shorten(plain(textOf(cell)), widths[at] ?? 0);
-        const pad = " ".repeat(Math.max(0, (widths[at] ?? 0) - text.length));
+        const pad = " ".repeat(Math.max(0, (widths[at] ?? 0) - widthOf(text)));
         const painted = paint(text, typeof cell === "string" ? undefined : cell.tone, style);
         return shown[at]?.column.right ? pad + painted : painted + pad;
       })
@@ -99,7 +101,7 @@ export function wrap(text: string, indent: string, width: number | undefined): s
   for (const word of plain(text)
     .split(" ")
     .filter((one) => one !== "")) {
-    if (line !== "" && line.length + 1 + word.length > room) {
+    if (line !== "" && widthOf(line) + 1 + widthOf(word) > room) {
       lines.push(indent + line);
       line = "";
     }

@@ -2,8 +2,12 @@
 import type { MapNode, RoutingMap } from "./routingMap.ts";
 
 const codes: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
+/** Markup, and what is not seen or turns the direction of a text: a caller chooses his name. */
 export const escapeHtml = (text: string): string =>
-  text.replaceAll(/[\u0000-\u0008\u000B-\u001F\u007F]/g, "\uFFFD").replaceAll(/[&<>"']/g, (one) => codes[one] ?? "");
+  text
+    .toWellFormed()
+    .replaceAll(/[\u0000-\u0008\u000B-\u001F\u007F-\u009F]|(?![\uFE00-\uFE0F])[\p{Cf}\p{DI}]/gu, "\uFFFD")
+    .replaceAll(/[&<>"']/g, (one) => codes[one] ?? "");
 
 /** Its text is HTML already. */
 class Html {

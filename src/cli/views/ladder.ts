@@ -3,7 +3,8 @@ import { keyOf, type SipRouter } from "../../api/index.ts";
 import type { CapturedMessage } from "../../kamailio/capture.ts";
 import type { FleetPod } from "../fleet/index.ts";
 import { answered, notAnswering, type Answer } from "../print/output.ts";
-import { cut, paint, plain, type Style, type Tone } from "../print/table.ts";
+import { paint, plain, type Style, type Tone } from "../print/table.ts";
+import { cut, padEnd, widthOf } from "../print/width.ts";
 import { userOf, type Naming } from "./naming.ts";
 
 export interface LadderData {
@@ -188,13 +189,13 @@ function drawCall(call: CapturedCall, lanes: readonly string[], style: Style): s
 }
 
 const center = (text: string, width: number): string => {
-  const left = Math.max(0, Math.floor((width - text.length) / 2));
-  return " ".repeat(left) + text.padEnd(width - left);
+  const left = Math.max(0, Math.floor((width - widthOf(text)) / 2));
+  return " ".repeat(left) + padEnd(text, width - left);
 };
 
 function arrowOf({ label, again }: Step, width: number, rightwards: boolean): string {
   const text = cut(plain(again ? `${label} again` : label), width - 4);
-  const lines = Math.max(0, width - text.length - 3);
+  const lines = Math.max(0, width - widthOf(text) - 3);
   const [before, after] = ["─".repeat(Math.floor(lines / 2)), "─".repeat(Math.ceil(lines / 2))];
   return rightwards ? `${before} ${text} ${after}▶` : `◀${before} ${text} ${after}`;
 }

@@ -3,7 +3,8 @@ import { keyOf, type BackendState, type PbxBackend, type SipRouter } from "../..
 import { isLabelSelector, matchesSelector } from "../../model/selector.ts";
 import type { FleetPod } from "../fleet/index.ts";
 import { findProblems, type Problem } from "./problems.ts";
-import { cut, paint, plain, wrap, type Style, type Tone } from "../print/table.ts";
+import { paint, plain, wrap, type Style, type Tone } from "../print/table.ts";
+import { cut, widthOf } from "../print/width.ts";
 
 export interface StatusData {
   readonly fleets: readonly { readonly router: SipRouter; readonly pods: readonly FleetPod[] }[];
@@ -125,7 +126,7 @@ function routerNode({ router, pods }: StatusData["fleets"][number], backends: re
 
 export function renderTree(node: Node, style: Style, lead = "", rest = ""): string[] {
   const children = node.children ?? [];
-  const room = style.width === undefined ? Number.POSITIVE_INFINITY : style.width - lead.length;
+  const room = style.width === undefined ? Number.POSITIVE_INFINITY : style.width - widthOf(lead);
   return [
     lead + paint(cut(plain(node.text), room), node.tone, style),
     ...children.flatMap((child, index) => {
