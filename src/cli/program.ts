@@ -90,7 +90,7 @@ export function buildProgram(version: string, withFleet: WithFleet, alone: Alone
   const program = new Command("kubectl sip")
     .description("See and operate the SIP routers of a cluster, or of a standalone (--state).")
     .version(version)
-    .enablePositionalOptions(false)
+    .enablePositionalOptions()
     .showHelpAfterError("(kubectl sip --help shows all commands)");
   const kit = createKit(program, withFleet, alone);
   addFleetCommands(kit);

@@ -1,6 +1,6 @@
 /** Commands about calls: `calls`, `end`, `capture`. */
 import { CAPTURE } from "../../render/layout.ts";
-import { examples, output, watch, whole, type Kit } from "./kit.ts";
+import { examples, output, watch, whole, wholeSeconds, type Kit } from "./kit.ts";
 
 export function addCallCommands({ connected, run }: Kit): void {
   const calls = watch(
@@ -38,7 +38,7 @@ export function addCallCommands({ connected, run }: Kit): void {
     .addOption(output())
     .option("--call-id <id>", "the call with this Call-ID")
     .option("--number <user>", "calls from or to this number that begin from now on")
-    .option("--for <seconds>", "longest time; it ends when the call is over", wholeSeconds, 60);
+    .option("--for <duration>", "longest time; it ends when the call is over", wholeSeconds(1, CAPTURE.maxSeconds), 60);
   examples(
     capture,
     "kubectl sip capture edge --number 1234",
@@ -49,5 +49,3 @@ export function addCallCommands({ connected, run }: Kit): void {
     (await import("../commands/capture.ts")).capture(context, router, options),
   );
 }
-
-const wholeSeconds = whole(1, CAPTURE.maxSeconds);

@@ -5,7 +5,7 @@ export function addChangeCommands({ connected, run }: Kit): void {
   const reload = connected("reload", "have every pod read back and put right; ends when all run the current revision")
     .argument("[router]")
     .addOption(output())
-    .option("--timeout <seconds>", "longest wait", seconds, 120);
+    .option("--timeout <duration>", "longest wait", seconds, 120);
   examples(reload, "kubectl sip reload edge");
   run(reload, async (context, [router], options) =>
     (await import("../commands/reload.ts")).reload(context, router, options),
@@ -15,7 +15,7 @@ export function addChangeCommands({ connected, run }: Kit): void {
   const drain = connected("drain", "no new calls to a backend or a pod; waits until its calls are over")
     .argument("<target>", target)
     .option("--no-wait", "do not wait for the calls")
-    .option("--timeout <seconds>", "longest wait", seconds, 3600);
+    .option("--timeout <duration>", "longest wait", seconds, 3600);
   examples(drain, "kubectl sip drain freepbx-1", "kubectl sip drain pod/edge-7c9f-x2x8k --timeout 600");
   run(drain, async (context, [name = ""], options) =>
     (await import("../commands/drain.ts")).drain(context, name, options),

@@ -51,6 +51,11 @@ describe("usage", () => {
     [["status", "--kubeconfig", "/nowhere"], "/nowhere"],
     [["status", "--state", ".", "--context", "x"], "exclude each other"],
     [["stats", "--interval", "soon"], "from 0.1 to 86400"],
+    [["reload", "--timeout", "2x"], "a duration like 30s or 2m"],
+    [["reload", "--timeout", "2d"], "a duration like 30s or 2m"],
+    [["capture", "--for", "11m"], "from 1 to 600"],
+    [["capture", "-o", "jsn", "--state", "nowhere"], "json, yaml, wide, name"],
+    [["-n", "voice", "status", "--state", "nowhere"], "is not the state folder"],
     [["calls", "--limit", "0"], "from 1 to 10000"],
     [["route", "explain", "1234", "--source", "pbx"], "IP address"],
     [["end"], "missing required argument"],
@@ -63,6 +68,26 @@ describe("usage", () => {
     expect(code).toBe(2);
     expect(err).toContain(message);
     expect(out).toBe("");
+  });
+
+  test.each([
+    [["-n", "voice", "status"], { namespace: "voice", requestTimeout: 5 }],
+    [["-n", "voice", "status", "-n", "lab"], { namespace: "lab" }],
+    [["--context", "prod", "route", "explain", "1", "-A"], { context: "prod", allNamespaces: true }],
+    [["--request-timeout", "1m30s", "dump"], { requestTimeout: 90 }],
+    [["dump", "--request-timeout", "500ms", "--no-color"], { requestTimeout: 0.5, color: false }],
+    [["--no-color", "reload", "--timeout", "2m"], { timeout: 120, color: false }],
+    [["reload", "--timeout", "1.5"], { timeout: 1.5, requestTimeout: 5, color: true }],
+    [["capture", "--for", "2m"], { for: 120 }],
+  ])("%j: before the command and behind it, durations as kubectl takes them", async (args, expected) => {
+    const seen: object[] = [];
+    const one = buildProgram(
+      "1.2.3",
+      async (_run, options) => void seen.push(options),
+      async () => {},
+    );
+    await one.parseAsync(args, { from: "user" });
+    expect(seen).toMatchObject([expected]);
   });
 
   test("a context that the kubeconfig has not: those that it has are named", async () => {
