@@ -1,7 +1,7 @@
 /** Every pod read at a steady, bounded rate: what Kamailio says of its destinations, and whether it still runs what it must. */
 import type { Key } from "../api/index.ts";
 import type { PodView } from "../cluster/index.ts";
-import { routerStatusKey, usablePods, type Context } from "./context.ts";
+import { routerStatusKey, findIn, usablePods, type Context } from "./context.ts";
 import { readOnce } from "./podReading.ts";
 
 export interface Observer {
@@ -43,8 +43,9 @@ export function createObserver(context: Context): Observer {
 
   const poll = async (uid: string, entry: Polled): Promise<void> => {
     const state = context.states.get(entry.router);
-    if (state === undefined) return drop(uid, entry);
-    if (state.desired !== undefined && state.token !== undefined && !context.observations.isBusy(uid))
+    // it waits for its first turn, or is gone
+    if (state === undefined && findIn(context.snapshot().routers, entry.router) === undefined) return drop(uid, entry);
+    if (state?.desired !== undefined && state.token !== undefined && !context.observations.isBusy(uid))
       await readOnce(context, state, entry.pod);
     schedule(uid, entry);
   };

@@ -1,7 +1,7 @@
 /** One router from its spec to its objects: resolve, plan, render, secret, apply, prune. The pods are brought along by reloadFleet.ts. */
 import type { Key, ObjectRef, RawObject, Reason, SipRouterStatus } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
-import { destinationId, setIdOf } from "../ir/setId.ts";
+import { destinationId, isDrainTier, setIdOf } from "../ir/setId.ts";
 import type { RouterPlan } from "../ir/types.ts";
 import type { Issue, ResolvedRouter, Snapshot } from "../model/types.ts";
 import { controlName } from "../render/index.ts";
@@ -164,7 +164,8 @@ async function serveWithoutPlan(context: Context, state: RouterState, object: Ra
   await serveLastGood(context, state, object);
   if (state.rendered === undefined) state.failure = undefined;
   else await applyObjects(context, state, state.rendered);
-  state.keptSets = state.sets?.map((set) => set.name) ?? [];
+  const serves = ({ destinations }: SetInput): boolean => destinations.some(({ setId }) => !isDrainTier(setId));
+  state.keptSets = (state.sets ?? []).filter(serves).map((set) => set.name);
 }
 
 /** db_text sees a file's age in whole seconds: two tables written within one second may look like one. The first goes at once. */

@@ -7,9 +7,13 @@ import type { Destination, DispatcherSetPlan } from "./types.ts";
 export function buildSet(set: ResolvedSet): DispatcherSetPlan {
   const unique = new Map<string, Destination>();
   const members = set.members.toSorted((a, b) => compare(a.backend.ref.name, b.backend.ref.name));
+  // As kube-proxy has it: where nobody is ready, who ends but still serves is better than nobody.
+  const lastOnes = !members.some(
+    ({ backend }) => backend.adminState === "Enabled" && backend.endpoints.some(({ ready }) => ready),
+  );
   for (const member of members)
     for (const endpoint of member.backend.endpoints) {
-      const destination = destinationOf(set, member, endpoint);
+      const destination = destinationOf(set, member, endpoint, lastOnes);
       const key = destinationId(destination);
       if (!unique.has(key)) unique.set(key, destination);
     }
@@ -22,8 +26,10 @@ function destinationOf(
   set: ResolvedSet,
   { backend, priority, weight }: ResolvedMember,
   endpoint: Endpoint,
+  lastOnes: boolean,
 ): Destination {
-  const tier = backend.adminState === "Draining" || !endpoint.ready ? DRAIN_TIER : priority;
+  const serves = endpoint.ready || (lastOnes && endpoint.serving === true);
+  const tier = backend.adminState === "Draining" || !serves ? DRAIN_TIER : priority;
   return {
     setId: kamailioSetId(set.id, tier),
     uri: uriOf(endpoint),

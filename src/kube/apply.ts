@@ -65,6 +65,9 @@ export class Applier {
   /** "kind/namespace/name" -> the last pair of a wanted form and a copy that was found to hold it */
   readonly #holds = new Map<string, { readonly wanted: RawObject; readonly cached: RawObject }>();
 
+  /** "kind/namespace/name" -> ends with the last apply that was asked for */
+  readonly #turns = new Map<string, Promise<void>>();
+
   constructor(connection: Connection, caches: Caches, log: Log) {
     this.#connection = connection;
     this.#caches = caches;
@@ -72,7 +75,21 @@ export class Applier {
   }
 
   async apply(objects: readonly RawObject[]): Promise<void> {
-    for (const object of objects) await this.#applyOne(object);
+    for (const object of objects) await this.#inTurn(object);
+  }
+
+  /** Two forms of one object are written one after the other, in the order in which they were asked for. */
+  async #inTurn(object: RawObject): Promise<void> {
+    const id = `${object.kind}/${keyOf(object)}`;
+    const before = this.#turns.get(id) ?? Promise.resolve();
+    const turn = before.then(() => this.#applyOne(object));
+    const settled = turn.catch(() => undefined);
+    this.#turns.set(id, settled);
+    try {
+      await turn;
+    } finally {
+      if (this.#turns.get(id) === settled) this.#turns.delete(id);
+    }
   }
 
   /** The object is gone: nothing is remembered of it. */

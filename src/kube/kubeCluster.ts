@@ -112,7 +112,11 @@ export const createKubeCluster = (options: KubeClusterOptions): KubeCluster => {
       }
       const waiting = !deleted && isReferrer(object) ? references.follow(object) : undefined;
       if (!waiting) return tell(change);
-      void Promise.race([waiting, timeout(SECRET_WAIT_MS)]).then(() => find(change) && tell(change));
+      void Promise.race([waiting, timeout(SECRET_WAIT_MS)]).then(() => {
+        // it may have changed again meanwhile, and that was told
+        const newest = find(change);
+        if (newest) tell({ ...change, object: newest });
+      });
     },
   });
   const caches = new Caches(shell);

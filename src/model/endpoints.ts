@@ -133,6 +133,13 @@ function choosePort(
   );
 }
 
+/** `serving` is what `ready` would be if the pod did not end. */
+function stateOf({ conditions }: NonNullable<Slice["endpoints"]>[number]): Pick<Endpoint, "ready" | "serving"> {
+  const { ready, serving, terminating } = conditions ?? {};
+  const ends = terminating ?? false;
+  return { ready: (ready ?? true) && !ends, ...(ends && serving === true ? { serving } : {}) };
+}
+
 function endpointsOf(slice: Slice, port: ServicePort, transport: Transport): readonly Endpoint[] {
   const numbers = (slice.ports ?? [])
     .filter((one) => (one.name ?? "") === (port.name ?? "") && (one.protocol ?? "TCP") === protocolOf(transport))
@@ -141,12 +148,7 @@ function endpointsOf(slice: Slice, port: ServicePort, transport: Transport): rea
     (endpoint.addresses ?? [])
       .filter((ip) => isIP(ip) !== 0)
       .flatMap((ip) =>
-        numbers.map((number) => ({
-          host: canonicalIp(ip),
-          port: number,
-          transport,
-          ready: (endpoint.conditions?.ready ?? true) && !(endpoint.conditions?.terminating ?? false),
-        })),
+        numbers.map((number) => ({ host: canonicalIp(ip), port: number, transport, ...stateOf(endpoint) })),
       ),
   );
 }

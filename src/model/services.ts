@@ -19,7 +19,13 @@ const slice = z.object({
     .array(
       z.object({
         addresses: z.array(z.string()).nullish(),
-        conditions: z.object({ ready: z.boolean().nullish(), terminating: z.boolean().nullish() }).nullish(),
+        conditions: z
+          .object({
+            ready: z.boolean().nullish(),
+            serving: z.boolean().nullish(),
+            terminating: z.boolean().nullish(),
+          })
+          .nullish(),
       }),
     )
     .nullish(),

@@ -58,6 +58,8 @@ export interface Endpoint {
   readonly transport: Transport;
   /** false: the EndpointSlice says not ready or terminating: no new calls. */
   readonly ready: boolean;
+  /** not ready because it is terminating, and still answers its readiness probe: takes calls when nobody else of its set is there */
+  readonly serving?: boolean;
 }
 
 export interface ResolvedBackend {

@@ -154,7 +154,11 @@ function ready(input: RouterInput, needed: readonly (readonly [string, Verdict])
       "RolloutFailed",
       `The Deployment does not get on, look at the events of its new pods: ${workload.failure}`,
     );
-  if (!workload.rolledOut) return no("RolloutProgressing", "The Deployment is being rolled out.");
+  if (!workload.rolledOut) {
+    const trouble = input.pods.filter((pod) => !pod.ready && pod.message !== "");
+    const why = trouble.slice(0, 3).map(({ name, message }) => ` ${name}: ${message}`);
+    return no("RolloutProgressing", `The Deployment is being rolled out.${why.join("")}`);
+  }
   const note = workload.note === undefined ? "" : ` ${workload.note}`;
   return yes("Ready", `Accepted, resolved, programmed and rolled out.${note}`);
 }

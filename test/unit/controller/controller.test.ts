@@ -358,6 +358,30 @@ describe("what is wrong", () => {
     });
   });
 
+  test("pods whose router waits long for its first turn are read afterwards as any others", async () => {
+    await started({ tuning: { parallel: 1 } });
+    await bench.clock.until(ready);
+    await bench.stop();
+    const { ensureSecret, snapshot } = bench.cluster;
+    const held = Promise.withResolvers<void>();
+    bench.cluster.put(router({ replicas: 1 }, "another"));
+    bench.cluster.ensureSecret = async (secret, generate) => {
+      if (secret.metadata.name === "another-control") await held.promise;
+      return ensureSecret(secret, generate);
+    };
+    const all = snapshot();
+    bench.cluster.snapshot = () => ({ ...all, routers: all.routers.toReversed() });
+    await bench.start();
+    bench.cluster.snapshot = snapshot;
+    await bench.clock.advance(10_000);
+    held.resolve();
+    await bench.clock.advance(10_000);
+    const kamailio = bench.kamailios.at(firstPod().ip);
+    kamailio.destinations = kamailio.destinations.map((one) => ({ ...one, state: "Inactive" }));
+    await bench.clock.until(() => bench.condition("Reachable", "pbx-1", "PbxBackend") === "False PodsDisagree", 20_000);
+    expect(ready()).toBe(true);
+  });
+
   test("a reload that is asked for reads all pods at once and puts right what differs", async () => {
     await started({ tuning: { pollMs: 3_600_000 } });
     await bench.clock.until(ready);

@@ -87,3 +87,47 @@ test("a backend whose slice is empty for a while rolls nothing, and keeps its lo
   );
   expect(deployments()).toBe(1);
 });
+
+test("the last pod of a Service takes calls while it ends and still serves; one that is not ready does not", async () => {
+  bench = createBench();
+  for (const object of [
+    backend("pbx-1"),
+    ...serviceBackend("pbx-2"),
+    slice("pbx-2", { "192.0.2.21": { ready: true } }),
+  ])
+    bench.cluster.put(object);
+  bench.cluster.put(router(sets));
+  await bench.start();
+  await bench.clock.until(() => bench.condition("Ready") === "True Ready");
+  const tiers = (): ReadonlySet<string> =>
+    new Set(
+      bench.cluster.pods("default/edge").map(({ ip }) =>
+        bench.kamailios
+          .at(ip)
+          .destinations.filter(({ setId }) => setId >= 200)
+          .map(({ setId, uri }) => `${setId} ${/[0-9.]+/.exec(uri)?.[0]}`)
+          .toSorted()
+          .join(", "),
+      ),
+    );
+  const told = (): string => JSON.stringify(bench.cluster.get("SipRouter", "default", "edge")?.status);
+  const ends = slice("pbx-2", { "192.0.2.21": { ready: false, serving: true, terminating: true } });
+  for (const object of [ends, slice("pbx-2", {})]) {
+    bench.cluster.put(object);
+    await bench.clock.advance(10_000);
+    expect([...tiers()]).toEqual(["200 192.0.2.21"]);
+  }
+  expect(told()).toContain("goes on serving");
+  const fails = slice("pbx-2", { "192.0.2.22": { ready: false, serving: false } });
+  for (const object of [fails, slice("pbx-2", {})]) {
+    bench.cluster.put(object);
+    await bench.clock.advance(10_000);
+    expect([...tiers()]).toEqual(["299 192.0.2.22"]);
+  }
+  expect(told()).not.toContain("goes on serving");
+  bench.cluster.put(
+    slice("pbx-2", { "192.0.2.22": { ready: true }, "192.0.2.21": { ready: false, serving: true, terminating: true } }),
+  );
+  await bench.clock.advance(10_000);
+  expect([...tiers()]).toEqual(["200 192.0.2.22, 299 192.0.2.21"]);
+});

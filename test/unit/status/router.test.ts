@@ -280,3 +280,13 @@ describe("events about a router", () => {
     expect(from(rolling, stuck)).toEqual(["Warning RolloutFailed"]);
   });
 });
+
+test("a rollout that is under way names the pods that do not start, and why", () => {
+  const workload = { rolledOut: false, replicas: 3, readyReplicas: 2, failure: "", addresses: [] };
+  const pods = [pod("edge-a"), pod("edge-b", { ready: false, message: "ImagePullBackOff: no such image" })];
+  const ready = conditionOf(buildRouterStatus(input({ workload, pods })), "Ready");
+  expect(ready).toMatchObject({
+    reason: "RolloutProgressing",
+    message: "The Deployment is being rolled out. edge-b: ImagePullBackOff: no such image",
+  });
+});
