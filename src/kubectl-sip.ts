@@ -30,6 +30,7 @@ process.exitCode = await runProgram(
     get rows() {
       return process.stdout.isTTY ? process.stdout.rows : undefined;
     },
+    interactive: process.stdin.isTTY && process.stderr.isTTY,
     env: process.env,
     cwd: process.cwd(),
     signal: abort.signal,

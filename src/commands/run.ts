@@ -95,7 +95,7 @@ export const run: Command<RunOptions> = async (options, io) => {
   checkLogLevel(options.logLevel);
   const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
   const log = createLog(options.logLevel, io.stderr);
-  const kubeConfig = loadKubeConfig(options, noCluster);
+  const kubeConfig = loadKubeConfig(options, noCluster, io);
   const metrics = createMetrics(version);
   const namespaces = options.namespace ?? [];
   const cluster = createKubeCluster({

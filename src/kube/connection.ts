@@ -46,6 +46,8 @@ export interface Connection {
 export interface ConnectionOptions {
   /** a request without an answer after so long fails, milliseconds */
   readonly timeoutMs?: number;
+  /** default: the operator */
+  readonly userAgent?: string;
   readonly onRequest?: (info: RequestInfo, status: number, seconds: number) => void;
 }
 
@@ -102,7 +104,7 @@ const linkSignals = (sources: readonly (AbortSignal | undefined)[], timeoutMs: n
 };
 
 export const createConnection = (kubeConfig: KubeConfig, options: ConnectionOptions = {}): Connection => {
-  const transport = new Transport(kubeConfig);
+  const transport = new Transport(kubeConfig, options.userAgent ?? "sip-router-operator");
   const { server } = transport;
   const timeoutMs = options.timeoutMs ?? 30_000;
   const fence = new AbortController();
@@ -113,11 +115,13 @@ export const createConnection = (kubeConfig: KubeConfig, options: ConnectionOpti
       const info = parseRequest(method, path, false);
       const writes = method !== "GET";
       if (writes && fence.signal.aborted) throw fence.signal.reason;
-      const limit = linkSignals([given, writes ? fence.signal : undefined], timeoutMs);
-      const { signal } = limit;
+      let limit: ReturnType<typeof linkSignals> | undefined;
       const began = performance.now();
       let status = 0;
       try {
+        await transport.authorized();
+        limit = linkSignals([given, writes ? fence.signal : undefined], timeoutMs);
+        const { signal } = limit;
         const payload = body === undefined ? undefined : JSON.stringify(body);
         const answer = await transport.send({ method, path, query, payload, contentType, signal });
         const said = await readBody(answer);
@@ -128,7 +132,7 @@ export const createConnection = (kubeConfig: KubeConfig, options: ConnectionOpti
         if (fence.signal.aborted && writes) throw fence.signal.reason;
         throw error instanceof OperatorError ? error : unreachable(info, server, error);
       } finally {
-        limit.release();
+        limit?.release();
         options.onRequest?.(info, status, (performance.now() - began) / 1000);
       }
     },

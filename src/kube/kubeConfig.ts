@@ -1,6 +1,9 @@
 /** From a kubeconfig file, KUBECONFIG or the service account of the pod to a cluster. */
+import { existsSync } from "node:fs";
+import { delimiter } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node";
 import { OperatorError } from "../errors.ts";
+import { takeOverPlugins } from "./execPlugin.ts";
 
 export interface KubeConfigOptions {
   /** path; without it the environment says */
@@ -8,12 +11,22 @@ export interface KubeConfigOptions {
   readonly context?: string;
 }
 
+/** Of who reads it. */
+export interface KubeConfigReader {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** a credential plugin may ask the person at the terminal */
+  readonly interactive?: boolean | undefined;
+}
+
 /** @param remedy for who names no cluster, in terms of the caller's options. Throws OperatorError SIPR_USAGE. */
-export function loadKubeConfig(options: KubeConfigOptions, remedy: string): KubeConfig {
+export function loadKubeConfig(options: KubeConfigOptions, remedy: string, reader: KubeConfigReader): KubeConfig {
   const config = new KubeConfig();
   try {
-    if (options.kubeconfig === undefined) config.loadFromDefault();
-    else config.loadFromFile(options.kubeconfig);
+    const files = (reader.env["KUBECONFIG"] ?? "").split(delimiter).filter((file) => file !== "" && existsSync(file));
+    if (options.kubeconfig !== undefined) config.loadFromFile(options.kubeconfig);
+    else if (files.length > 0) mergeFiles(config, files);
+    else config.loadFromDefault();
+    takeOverPlugins(config, { env: reader.env, interactive: reader.interactive ?? false });
   } catch (error) {
     const which = options.kubeconfig ?? "of the environment";
     throw new OperatorError(
@@ -36,3 +49,18 @@ export function loadKubeConfig(options: KubeConfigOptions, remedy: string): Kube
     throw new OperatorError("SIPR_USAGE", "No cluster is named.", { remedy });
   return config;
 }
+
+/** As kubectl: of what two files name alike the first one's counts. */
+function mergeFiles(into: KubeConfig, files: readonly string[]): void {
+  for (const file of files) {
+    const one = new KubeConfig();
+    one.loadFromFile(file);
+    into.clusters = byName([...into.clusters, ...one.clusters]);
+    into.users = byName([...into.users, ...one.users]);
+    into.contexts = byName([...into.contexts, ...one.contexts]);
+    into.currentContext ||= one.currentContext;
+  }
+}
+
+const byName = <Named extends { readonly name: string }>(all: readonly Named[]): Named[] =>
+  all.filter((one, at) => all.findIndex(({ name }) => name === one.name) === at);

@@ -28,12 +28,14 @@ const AUTH_MS = 1000;
 export class Transport {
   readonly server: string;
   readonly #kubeConfig: KubeConfig;
+  readonly #userAgent: string;
   readonly #proxied: boolean;
   readonly #http2: Http2Client | undefined;
   readonly #agents: { readonly http: http.Agent; readonly https: https.Agent };
   #known: { readonly auth: Promise<https.RequestOptions>; readonly until: number } | undefined;
 
-  constructor(kubeConfig: KubeConfig) {
+  /** @param userAgent names the program in audit logs, and its changes in managedFields */
+  constructor(kubeConfig: KubeConfig, userAgent: string) {
     const cluster = kubeConfig.getCurrentCluster();
     if (!cluster) {
       throw new OperatorError("SIPR_USAGE", "The kubeconfig has no current context.", {
@@ -42,6 +44,7 @@ export class Transport {
     }
     this.server = cluster.server.replace(/\/+$/, "");
     this.#kubeConfig = kubeConfig;
+    this.#userAgent = userAgent;
     this.#proxied = Boolean(cluster.proxyUrl);
     const keepAlive = { keepAlive: true, scheduling: "lifo" as const };
     this.#agents = { http: new http.Agent(keepAlive), https: new https.Agent(keepAlive) };
@@ -55,11 +58,16 @@ export class Transport {
     const headers = {
       ...lowerCase(auth.headers as Record<string, string> | undefined),
       accept: "application/json",
-      "user-agent": "sip-router-operator",
+      "user-agent": this.#userAgent,
       ...(payload === undefined ? {} : { "content-type": contentType, "content-length": Buffer.byteLength(payload) }),
     };
     const request = { method, path: `${url.pathname}${url.search}`, headers, payload, signal };
     return (await this.#http2?.send(request)) ?? this.#sendHttp1(url, { ...auth, method, signal, headers }, payload);
+  }
+
+  /** The credentials are there. A person may have to log in for them: that may take longer than a request. */
+  async authorized(): Promise<void> {
+    await this.#authorize();
   }
 
   /** From now on nothing new is sent on the connection of this answer: nothing comes through it any more. */

@@ -39,7 +39,7 @@ export async function openFleet(options: ConnectOptions, io: CliIO): Promise<Fle
   }
   // the client of the API server takes long to load: not for a standalone
   const { loadKubeConfig } = await import("../../kube/kubeConfig.ts");
-  const kubeConfig = loadKubeConfig(options, remedy);
+  const kubeConfig = loadKubeConfig(options, remedy, io);
   const { createKubeFleet } = await import("./kubeFleet.ts");
   const own = kubeConfig.getContextObject(kubeConfig.getCurrentContext())?.namespace ?? "default";
   return createKubeFleet({

@@ -34,7 +34,7 @@ interface List {
 const PAGE = 500;
 
 export function createKubeFleet(options: KubeFleetOptions): Fleet {
-  const connection = createConnection(options.kubeConfig, { timeoutMs: 15_000 });
+  const connection = createConnection(options.kubeConfig, { timeoutMs: 15_000, userAgent: "kubectl-sip" });
   const control = createControl({ timeoutMs: options.timeoutMs });
   /** by router, then by pod */
   const forwards = new Map<string, Map<string, Promise<Forward>>>();

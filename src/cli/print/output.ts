@@ -14,6 +14,8 @@ export interface CliIO extends CommandIO {
   readonly columns: number | undefined;
   /** of that terminal */
   readonly rows?: number | undefined;
+  /** standard input and standard error are a person's terminal */
+  readonly interactive?: boolean;
   /** to standard output, without a newline */
   write(text: string): void;
 }
