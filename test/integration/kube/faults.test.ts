@@ -238,6 +238,41 @@ describe("the API server", { timeout: 300_000 }, () => {
     expect(await fleet.everywhere("1950")).toEqual(Array(3).fill("200 pbx-4"));
     await fleet.equalAndQuiet();
   });
+
+  test("is away for a minute: the leader ends when it cannot renew its lease and is started again, as a kubelet does; no call is lost, a dead PBX gets none", async () => {
+    await fleet.operator.end();
+    await fleet.startOperator("--leader-elect");
+    await fleet.stopPbx("pbx-2");
+    const dead = await new Dead().listen(fleet.at("pbx-2"));
+    try {
+      await until("all pods know that it is dead", async () => {
+        const [use] = (await fleet.backendStatus("pbx-2")).routers ?? [];
+        return use?.state === "Inactive" && use.activePods === 0 && use.totalPods === 3;
+      });
+      dead.invites = 0;
+      const began = Date.now();
+      const ledger = await fleet.during(async () => {
+        await fleet.server.stopApiServer();
+        try {
+          await until("it does not lead any more", () => !fleet.operator.running, 60_000);
+          await until("a minute is over", () => Date.now() - began >= 60_000, 90_000);
+        } finally {
+          await fleet.server.startApiServer();
+        }
+        await fleet.startOperator("--leader-elect");
+        await fleet.changed(() => fleet.edit({ routes: routes("3000-3999", "1955") }));
+      });
+      expect(lost(ledger)).toEqual([]);
+      expect(dead.invites).toBe(0);
+      expect(await fleet.everywhere("1955")).toEqual(Array(3).fill("200 pbx-4"));
+    } finally {
+      await dead.close();
+      await fleet.startPbx("pbx-2");
+      await fleet.operator.end();
+      await fleet.startOperator();
+    }
+    await fleet.equalAndQuiet();
+  });
 });
 
 describe("a PBX with a manager interface", { timeout: 300_000 }, () => {

@@ -62,6 +62,10 @@ export class OperatorProcess {
     return this;
   }
 
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
   async get(path: string): Promise<{ status: number; text: string }> {
     const port = await until("its port", () => this.logged("starting")?.["port"] as number | undefined);
     const response = await fetch(`http://127.0.0.1:${port}${path}`);
@@ -70,7 +74,7 @@ export class OperatorProcess {
 
   /** Sends a signal and waits for the end; the exit code, or the signal that ended it. */
   async end(signal: NodeJS.Signals = "SIGTERM"): Promise<number | string | null> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+    if (this.running) {
       const exit = once(this.#child, "exit");
       this.#child.kill(signal);
       await exit;
