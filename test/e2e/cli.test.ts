@@ -100,7 +100,7 @@ describe("kubectl sip", () => {
   });
 
   test("calls and end: a call that runs is listed, and over once it is ended", async () => {
-    const running = caller.calls({ number: "1234", talkMs: 100_000 });
+    const running = caller.calls({ number: "1234", talkMs: 30_000 });
     const { calls } = await until("one call is answered", async () => {
       const found = await json<{ calls: { id: string; state: string; backend: string }[] }>("calls");
       return found.calls[0]?.state === "Answered" && found;
