@@ -1,6 +1,6 @@
 /** Commands that need no fleet: `validate`, `render`, `completion`. */
-import type { Command } from "commander";
-import { renderCompletion, shells, type CommandShape } from "../completion.ts";
+import { Argument, Option, type Command } from "commander";
+import { renderCompletion, shells, type CommandShape, type OptionShape } from "../completion.ts";
 import { EXIT } from "../print/output.ts";
 import { examples, type Kit } from "./kit.ts";
 
@@ -28,7 +28,7 @@ export function addFileCommands({ program, alone }: Kit): void {
     .description("what would run (files and objects), or every issue; needs no cluster")
     .requiredOption("-f, --file <path...>", files)
     .option("-R, --recursive", below)
-    .option("-o, --output <format>", "yaml or json", "yaml")
+    .addOption(new Option("-o, --output <format>", "how it is printed").choices(["yaml", "json"]).default("yaml"))
     .action(async (options: { file: string[]; recursive?: boolean; output: string }) =>
       alone(async (io) => (await import("../../commands/render.ts")).render(options, io)),
     );
@@ -36,7 +36,7 @@ export function addFileCommands({ program, alone }: Kit): void {
   const completion = program
     .command("completion")
     .description("completion script for a shell")
-    .argument("<shell>", shells.join(", "));
+    .addArgument(new Argument("<shell>", "whose script it is").choices(shells));
   examples(
     completion,
     "source <(kubectl-sip completion bash)",
@@ -50,9 +50,17 @@ export function addFileCommands({ program, alone }: Kit): void {
 
 export const shapeOf = (command: Command): CommandShape => ({
   name: command.name(),
+  aliases: command.aliases(),
   description: command.description(),
-  options: command.options.flatMap(({ long, short, hidden }) =>
-    hidden ? [] : [long, short].filter((one): one is string => typeof one === "string"),
-  ),
+  options: command.options.filter(({ hidden }) => !hidden).map((option) => optionShapeOf(option)),
+  values: command.registeredArguments[0]?.argChoices ?? [],
   commands: command.commands.map((one) => shapeOf(one)),
 });
+
+/** Its placeholder says what a value is. */
+function optionShapeOf({ flags, long, short, argChoices = [], required, optional }: Option): OptionShape {
+  const names = [long, short].filter((one): one is string => typeof one === "string");
+  if (!required && !optional) return { names, values: [] };
+  const takes = /<(file|path)\b/.test(flags) ? "file" : /<dir\b/.test(flags) ? "folder" : "text";
+  return { names, takes, values: argChoices };
+}

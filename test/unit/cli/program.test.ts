@@ -1,6 +1,6 @@
 /** The command line: usage errors, help, completion, archives. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -171,6 +171,21 @@ describe("completion", () => {
     expect(complete("kubectl-sip", "route", "")).toContain("explain");
     expect(complete("kubectl-sip", "dump", "--s").toSorted()).toEqual(["--selector", "--set", "--state"]);
     expect(complete("kubectl-sip", "route", "explain", "--dom")).toEqual(["--domain"]);
+    expect(complete("kubectl-sip", "online", "--fol")).toEqual(["--follow"]);
+    expect(complete("kubectl-sip", "completion", "")).toEqual(
+      expect.arrayContaining(["bash", "zsh", "fish", "kubectl"]),
+    );
+  });
+  test("bash offers formats, files and folders where they belong, and nothing where nobody knows", async () => {
+    writeFileSync(join(folder, "completion.bash"), (await run(["completion", "bash"])).out);
+    mkdirSync(join(folder, "my voice"));
+    writeFileSync(join(folder, "my voice.yaml"), "");
+    const begun = join(folder, "my v");
+    expect(complete("kubectl-sip", "status", "-o", "").toSorted()).toEqual(["json", "name", "wide", "yaml"]);
+    for (const words of [["validate", "-f"], ["--kubeconfig"], ["diagnose", "--to"]])
+      expect(complete("kubectl-sip", ...words, begun).toSorted()).toEqual([`${begun}oice`, `${begun}oice.yaml`]);
+    expect(complete("kubectl-sip", "status", "--state", begun)).toEqual([`${begun}oice`]);
+    expect(complete("kubectl-sip", "status", "-n", "")).toEqual([""]);
   });
   test("kubectl_complete-sip answers as kubectl asks, whatever the words look like", async () => {
     const answer = async (...words: string[]): Promise<string[]> =>
@@ -183,11 +198,18 @@ describe("completion", () => {
     expect(await answer("route", "")).toEqual([expect.stringMatching(/^explain\t/), ":4"]);
     expect(await answer("-n", "voice", "dump", "--s")).toEqual(["--selector", "--state", "--set", ":4"]);
     expect(await answer("end", "x")).toEqual([":4"]);
+    expect(await answer("validate", "-f", "")).toEqual([":0"]);
+    expect(await answer("diagnose", "--to", "x")).toEqual([":0"]);
+    expect(await answer("status", "--state", "")).toEqual([":16"]);
+    expect(await answer("status", "-o", "")).toEqual(["json", "yaml", "wide", "name", ":4"]);
+    expect(await answer("status", "-n", "")).toEqual([":4"]);
+    expect(await answer("online", "--fol")).toEqual(["--follow", ":4"]);
+    expect(await answer("completion", "z")).toEqual(["zsh", ":4"]);
     expect((await run(["completion", "kubectl"])).out).toContain("exec kubectl-sip __complete");
   });
   test.each(["zsh", "fish"])("%s names every command", async (shell) => {
     const { out } = await run(["completion", shell]);
-    for (const name of names) expect(out).toContain(name);
+    for (const name of [...names, "online", "ul"]) expect(out).toContain(name);
   });
 });
 
