@@ -45,6 +45,12 @@ main:focus { outline: none; }
   background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .5rem .7rem;
 }
 .card.chosen { border-color: var(--mark); box-shadow: inset 0 0 0 2px var(--mark); }
+/* there all borders have one colour, and shadows are none */
+@media (forced-colors: active) {
+  .card.chosen { border: 3px double Highlight; }
+  .card[aria-pressed="true"] { border: 4px solid Highlight; }
+  .edges path { stroke: CanvasText; } .edges path.chosen { stroke: Highlight; }
+}
 .card .name { font-weight: 600; overflow-wrap: anywhere; }
 .card .detail, .card .facts, .card .to { display: block; font-size: .875rem; color: var(--quiet); overflow-wrap: anywhere; }
 .card .facts { color: var(--text); }
@@ -123,6 +129,8 @@ export const script = `"use strict";
   };
 
   const refresh = async () => {
+    // nobody looks: the pods are not asked until somebody does
+    if (document.hidden) return document.addEventListener("visibilitychange", refresh, { once: true });
     try {
       const answer = await fetch("/map", { cache: "no-store" });
       if (!answer.ok) throw new Error(answer.status === 403 ? "start kubectl sip ui again" : "HTTP " + answer.status);

@@ -24,7 +24,8 @@ export interface UiOptions {
   content(): Promise<string>;
 }
 
-const COOKIE = "kubectl-sip";
+/** A browser keeps cookies by host, whatever the port: each page has its own. */
+const cookieName = (port: number): string => `kubectl-sip-${port}`;
 const headers = {
   "Content-Security-Policy":
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types default",
@@ -50,6 +51,7 @@ export async function startUiServer(options: UiOptions): Promise<UiServer> {
     return asking;
   };
   let hosts: readonly string[] = [];
+  let cookie = "";
 
   const answer = async (request: IncomingMessage, reply: ServerResponse): Promise<void> => {
     const send = (status: number, type: string, body: string, more: Record<string, string> = {}): void => {
@@ -64,13 +66,15 @@ export async function startUiServer(options: UiOptions): Promise<UiServer> {
     const given = url.searchParams.get("token");
     if (url.pathname === "/" && given !== null) {
       if (used || !same(given, token)) return refuse(403, "This link was used before. Start kubectl sip ui again.");
+      // who only asks whether the page is there (a preview of the link) is not let in, and does not use it up
+      if (request.method === "HEAD") return send(200, "text/html", "");
       used = true;
       return send(303, "text/plain", "", {
         Location: "/",
-        "Set-Cookie": `${COOKIE}=${session}; Path=/; HttpOnly; SameSite=Strict`,
+        "Set-Cookie": `${cookie}=${session}; Path=/; HttpOnly; SameSite=Strict`,
       });
     }
-    if (!same(cookieOf(request), session)) return refuse(403, "Open the link that kubectl sip ui printed.");
+    if (!same(cookieOf(request, cookie), session)) return refuse(403, "Open the link that kubectl sip ui printed.");
     if (url.pathname === "/style.css") return send(200, "text/css", style);
     if (url.pathname === "/script.js") return send(200, "text/javascript", script);
     if (url.pathname !== "/" && url.pathname !== "/map") return refuse(404, "There is nothing here.");
@@ -103,6 +107,7 @@ export async function startUiServer(options: UiOptions): Promise<UiServer> {
     server.listen(options.port, "127.0.0.1", resolve);
   });
   const { port } = server.address() as AddressInfo;
+  cookie = cookieName(port);
   hosts = [`127.0.0.1:${port}`, `localhost:${port}`];
   return {
     link: `http://127.0.0.1:${port}/?token=${token}`,
@@ -113,8 +118,8 @@ export async function startUiServer(options: UiOptions): Promise<UiServer> {
   };
 }
 
-const cookieOf = (request: IncomingMessage): string =>
+const cookieOf = (request: IncomingMessage, cookie: string): string =>
   (request.headers.cookie ?? "")
     .split(";")
     .map((one) => one.trim().split("=", 2))
-    .find(([name]) => name === COOKIE)?.[1] ?? "";
+    .find(([name]) => name === cookie)?.[1] ?? "";

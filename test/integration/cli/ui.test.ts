@@ -111,7 +111,7 @@ describe("the page", () => {
     expect([again.status, again.headers.get("set-cookie")]).toEqual([403, null]);
     expect((await fetch(`${origin}/map`, { method: "POST" })).status).toBe(405);
     const { status } = await fetch(`http://localhost:${new URL(link).port}/map`, {
-      headers: { Cookie: "kubectl-sip=guess" },
+      headers: { Cookie: `kubectl-sip-${new URL(link).port}=guess` },
     });
     expect(status).toBe(403);
     const { request } = await import("node:http");
