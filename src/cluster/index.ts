@@ -81,6 +81,8 @@ export interface Cluster {
     secret: RawObject,
     generate: (present?: Readonly<Record<string, string>>) => Record<string, string>,
   ): Promise<Record<string, string>>;
+  /** A Secret that the operator makes: from now on `owned` has it when it exists, and what others do to it is told. */
+  followSecret(secret: RawObject): Promise<void>;
   /** makes the kubelet sync the pod's volumes now, by patching an annotation of the pod */
   touchPod(pod: PodView, revision: string): Promise<void>;
   writeStatus(ref: ObjectRef, status: object): Promise<void>;

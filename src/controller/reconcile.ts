@@ -1,7 +1,7 @@
 /** One router from its spec to its objects: resolve, plan, render, secret, apply, prune. The pods are brought along by reloadFleet.ts. */
 import type { Key, ObjectRef, RawObject, Reason, SipRouterStatus } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
-import { destinationId, isDrainTier, setIdOf } from "../ir/setId.ts";
+import { destinationId, isDrainTier } from "../ir/setId.ts";
 import type { RouterPlan } from "../ir/types.ts";
 import type { Issue, ResolvedRouter, Snapshot } from "../model/types.ts";
 import { controlName } from "../render/index.ts";
@@ -26,7 +26,7 @@ import { keepLastDestinations } from "./keepLast.ts";
 import { controlSecretOf } from "./controlSecret.ts";
 import { shareUnchanged } from "./shareUnchanged.ts";
 import { forgetSilent, rememberSilent } from "./silent.ts";
-import { lastPlanOf } from "./storedSets.ts";
+import { lastPlanOf, setsFromStatus } from "./storedSets.ts";
 import { isKnown, newRouterState, sameTables, type Planned, type RouterState } from "./state.ts";
 
 /** A spec that cannot be rendered stays so until it is edited; a look from time to time costs nothing. */
@@ -95,6 +95,7 @@ async function bringForward(
   const wait = tableWait(context, state, planned.rendered.files.desired);
   if (wait > 0) return wait;
   await ensureToken(context, state, object);
+  for (const one of planned.rendered.objects) if (one.kind === "Secret") await context.cluster.followSecret(one);
   if (!state.goodSought) state.good = findGood(context, state, object, planned.rendered);
   state.goodSought = true;
   decide(context, state, object, issues);
@@ -265,15 +266,6 @@ async function serveLastGood(context: Context, state: RouterState, object: RawOb
     state.replicas = (object.spec as { replicas?: number } | undefined)?.replicas ?? 1;
   }
   context.queues.reload.add(state.key);
-}
-
-function setsFromStatus(object: RawObject, desired: DesiredData): readonly SetInput[] {
-  const sets = (object.status as { sets?: readonly { name: string; id: number }[] } | undefined)?.sets ?? [];
-  return sets.map(({ name, id }) => ({
-    name,
-    id,
-    destinations: desired.dispatcher.filter((entry) => setIdOf(entry.setId) === id),
-  }));
 }
 
 function tellRejected(context: Context, state: RouterState): void {

@@ -2,10 +2,11 @@
  * What the stored list says of a router's sets, for an operator that has just started and knows no plan before its first: a
  * set that has lost its last backend meanwhile keeps its destinations. Pure.
  */
-import type { SipRouterStatus, Transport } from "../api/index.ts";
+import type { RawObject, SipRouterStatus, Transport } from "../api/index.ts";
 import { DRAIN_TIER, setIdOf, tierOf } from "../ir/setId.ts";
 import type { Destination, DispatcherSetPlan, RouterPlan } from "../ir/types.ts";
 import type { DesiredData, DispatcherEntry } from "../render/types.ts";
+import type { SetInput } from "../status/index.ts";
 
 /** A plan with the sets as stored; undefined when there are none, or when PBXes register and their contacts say more. */
 export function lastPlanOf(
@@ -42,4 +43,14 @@ function destinationOf({ setId, uri, flags, attrs }: DispatcherEntry): Destinati
     backend: "",
     disabled: flags !== 0,
   };
+}
+
+/** The sets that the status names, with the stored destinations. */
+export function setsFromStatus(object: RawObject, desired: DesiredData): readonly SetInput[] {
+  const sets = (object.status as { sets?: readonly { name: string; id: number }[] } | undefined)?.sets ?? [];
+  return sets.map(({ name, id }) => ({
+    name,
+    id,
+    destinations: desired.dispatcher.filter((entry) => setIdOf(entry.setId) === id),
+  }));
 }

@@ -173,6 +173,10 @@ export const createKubeCluster = (options: KubeClusterOptions): KubeCluster => {
     apply: (objects) => applier.apply(objects),
     prune: (router, keep) => applier.prune(router, keep),
     ensureSecret: (secret, generate) => applier.ensureSecret(secret, generate),
+    followSecret: async (secret) => {
+      const waiting = references.followOwn(secret);
+      if (waiting) await Promise.race([waiting, timeout(SECRET_WAIT_MS)]);
+    },
     touchPod: (pod, revision) => touchPod(connection, caches, pod, revision),
     writeStatus: (ref, status) => writeStatus(connection, caches, ref, status),
     emit: (ref, event) => events.emit(ref, event),

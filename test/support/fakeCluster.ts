@@ -275,6 +275,7 @@ export function createFakeCluster(options: FakeClusterOptions): FakeCluster {
       store({ ...secret, stringData });
       return stringData;
     },
+    followSecret: () => Promise.resolve(),
     async touchPod(pod, revision) {
       write(`touch ${pod.name} ${revision}`);
       clock.setTimeout(() => syncFiles(pod.name), options.syncMs?.() ?? 300);

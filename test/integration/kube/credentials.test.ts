@@ -125,3 +125,20 @@ test("a changed password counts in every pod, without a restart; the Secret is w
   expect(hash).toHaveLength(32);
   for (const hidden of [hash ?? "?", "first-password", "second-password"]) expect(everything).not.toContain(hidden);
 }, 240_000);
+
+test("what somebody does to that Secret is mended, also when it was done while no operator ran", async () => {
+  const before = (await get("secret", "edge-credentials"))["data"];
+  const isMended = async (): Promise<boolean> => {
+    const { stdout } = await server.kubectl(["get", "secret", "edge-credentials", "--ignore-not-found", "-o", "json"]);
+    return stdout !== "" && JSON.stringify((JSON.parse(stdout) as RawObject)["data"]) === JSON.stringify(before);
+  };
+  const clear = '{"data":{"credentials":"bm90aGluZw=="}}';
+  await server.kubectl(["patch", "secret", "edge-credentials", "--type=merge", "-p", clear]);
+  await until("an edit is undone", isMended);
+  await server.kubectl(["delete", "secret", "edge-credentials"]);
+  await until("it is made again", isMended);
+  await operator.end();
+  await server.kubectl(["delete", "secret", "edge-credentials"]);
+  operator = await new OperatorProcess(server.kubeconfigPath).started();
+  await until("the next operator makes it again", isMended);
+}, 120_000);
