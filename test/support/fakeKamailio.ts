@@ -50,6 +50,8 @@ export interface FakeKamailios extends Control {
   onCall: (host: string, method: string) => CallFault | undefined;
   /** every call waits for this first */
   before: (host: string) => Promise<void>;
+  /** told of what a call has made of a Kamailio */
+  after: (host: string, method: string, kamailio: FakeKamailio) => void;
 }
 
 const stateOf = (flags: number): DestinationState =>
@@ -139,6 +141,7 @@ export function createFakeKamailios(): FakeKamailios {
   const made: FakeKamailios = {
     onCall: () => undefined,
     before: () => Promise.resolve(),
+    after: () => {},
     start(host, files, second) {
       const kamailio = load(files, second, []);
       running.set(host, kamailio);
@@ -164,6 +167,7 @@ export function createFakeKamailios(): FakeKamailios {
         throw new OperatorError("SIPR_RPC_FAULT", `${method} was refused by ${host}`, { remedy: "Look at the pod." });
       if (method !== "read" && !method.startsWith("dlg.")) kamailio.calls.push(`${method} ${params.join(" ")}`);
       const answer = perform(kamailio, method, params);
+      made.after(host, method, kamailio);
       await Promise.resolve();
       if (fault === "lostReply") throw unreachable(host, new BrokenOff("socket hang up"));
       return answer;

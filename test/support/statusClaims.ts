@@ -25,9 +25,13 @@ export function watchClaims(bench: Bench): readonly string[] {
       asked.set(id, (asked.get(id) ?? new Set()).add(wantedRevision(bench, keyOf(object))));
     }
   };
-  const put = cluster.put.bind(cluster);
+  const { put, remove } = cluster;
   cluster.put = (object) => {
     put(object);
+    note();
+  };
+  cluster.remove = (kind, namespace, name) => {
+    remove(kind, namespace, name);
     note();
   };
   note();
