@@ -12,9 +12,9 @@ import { backendStatusKey, usablePods, type Context } from "./context.ts";
 import { addressOf } from "./podReading.ts";
 
 export interface Draining {
-  /** addresses of the backend */
+  /** addresses of the backend, now or since it began to drain */
   readonly hosts: ReadonlySet<string>;
-  /** routers that use it */
+  /** routers that use it, now or since then */
   readonly routers: readonly Key[];
 }
 
@@ -154,7 +154,11 @@ export function createDrainWatch(context: Context): DrainWatch {
         watched.set(backend, made);
         made.timer = clock.setTimeout(() => void look(backend, made), 0);
       } else {
-        one.draining = draining;
+        // its calls stay where they are when its address goes, or a router names it no longer
+        one.draining = {
+          hosts: one.draining.hosts.union(draining.hosts),
+          routers: [...new Set([...one.draining.routers, ...draining.routers])],
+        };
         recheck(backend, one);
       }
     },

@@ -1,6 +1,6 @@
 /** What is known of a PBX beside SIP: its Asterisk Manager, and the calls that are left while it takes no new ones. */
 import { createAmiWatch, type AmiView, type AmiWatch, type ConnectAmi } from "../ami/index.ts";
-import type { Key, PbxBackendSpec, RawObject } from "../api/index.ts";
+import type { Key, PbxBackendSpec, PbxBackendStatus, RawObject } from "../api/index.ts";
 import { resolveManagers } from "../model/management.ts";
 import type { BackendResolution } from "../model/index.ts";
 import type { DrainView } from "../status/index.ts";
@@ -44,7 +44,12 @@ export function createManagement(context: Context, connect: ConnectAmi): Managem
         resolved === undefined ? [] : resolveManagers(context.snapshot(), resolved.object, resolved.endpoints);
       managers.want(backend, targets);
       const drains_ = resolved !== undefined && resolved.adminState !== "Enabled";
-      const hosts = new Set(resolved?.endpoints.map(({ host }) => host));
+      // those that the status has are of before this look, or of an operator before this one
+      const { endpoints = [] } = (now?.object.status ?? {}) as Partial<PbxBackendStatus>;
+      const hosts = new Set([
+        ...(resolved?.endpoints ?? []).map(({ host }) => host),
+        ...endpoints.map(({ address }) => address),
+      ]);
       drains.want(backend, drains_ ? { hosts, routers: now?.routers ?? [] } : undefined);
       const asked = now !== undefined && spec?.management?.ami !== undefined;
       const views = asked ? managers.views(backend) : undefined;

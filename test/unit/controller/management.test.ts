@@ -2,7 +2,15 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { AmiError } from "../../../src/ami/index.ts";
 import type { PbxBackendStatus, RawObject } from "../../../src/api/index.ts";
-import { backend, createBench, router, type Bench } from "../../support/controllerBench.ts";
+import {
+  backend,
+  createBench,
+  router,
+  serviceBackend,
+  setOf,
+  slice,
+  type Bench,
+} from "../../support/controllerBench.ts";
 
 const HOST = "192.0.2.1";
 const ami = { management: { ami: { secretName: "pbx-1-ami" } } };
@@ -107,6 +115,23 @@ describe("a backend that drains", () => {
     bench.cluster.put(backend("pbx-1"));
     await bench.clock.until(() => condition("Drained") === "none");
     expect(events().filter((reason) => reason === "Undrained")).toHaveLength(1);
+  });
+
+  test("is not drained by losing its address, or a router that names it: its calls are up all the same", async () => {
+    const [pbx, service] = serviceBackend("pbx-1") as [RawObject, RawObject];
+    await started([pbx, service, slice("pbx-1", { [HOST]: { ready: true } })]);
+    const { dialogs } = firstPod();
+    firstPod().dialogs = [{ id: "to-it", startedAt: bench.clock.now() / 1000, hosts: ["198.51.100.1", HOST] }];
+    bench.cluster.put({ ...pbx, spec: { service: { name: "pbx-1" }, adminState: "Draining" } });
+    await bench.clock.until(() => condition("Drained") === "False Draining");
+    bench.cluster.put(slice("pbx-1", {}));
+    await bench.clock.advance(20_000);
+    expect(condition("Drained")).toBe("False Draining");
+    bench.cluster.put(router(setOf("pbx-2")));
+    await bench.clock.advance(20_000);
+    expect(condition("Drained")).toBe("False Draining");
+    firstPod().dialogs = dialogs;
+    await bench.clock.until(() => condition("Drained") === "True Drained", 10_000);
   });
 
   test("is not drained while its Asterisk has channels of its own", async () => {
