@@ -66,7 +66,7 @@ withKamailio(
         expect(refused.status).toBe(407);
         // both would take it now
         for (const peer of [first, second]) peer.behaviour = answering(200);
-        const answered = { callId: refused.callId, fields: credentials };
+        const answered = { callId: refused.callId, cseq: 2, fields: credentials };
         const before = other.requests("INVITE").length;
         expect((await callOnce(phone, bench.router, "2000", answered)).status).toBe(200);
         expect(other.requests("INVITE")).toHaveLength(before);

@@ -146,7 +146,7 @@ withKamailio(
       pbx.behaviour = challenge;
       const refused = await register("1001");
       pbx.behaviour = answering(200);
-      const reply = await register("1001", { callId: callIdOf(refused), fields: [["Authorization", digest]] });
+      const reply = await register("1001", { callId: callIdOf(refused), cseq: 2, fields: [["Authorization", digest]] });
       expect(reply.status).toBe(200);
       const arrived = pbx.requests("REGISTER").at(-1);
       expect([arrived?.uri, arrived && header(arrived, "authorization")]).toEqual([
@@ -158,7 +158,7 @@ withKamailio(
     test("the PBX that asked has died since: the answer goes to the backup, which may ask in its turn", async () => {
       pbx.behaviour = challenge;
       const refused = await register("1001");
-      const again = { callId: callIdOf(refused), fields: [["Authorization", digest]] as const };
+      const again = { callId: callIdOf(refused), cseq: 2, fields: [["Authorization", digest]] as const };
       const taken = backup.requests("REGISTER").length;
       // not known to be dead
       pbx.behaviour = silent;
@@ -170,7 +170,7 @@ withKamailio(
       backup.behaviour = challenge;
       expect((await register("1001", again)).status).toBe(401);
       backup.behaviour = answering(200);
-      const reply = await register("1001", again);
+      const reply = await register("1001", { ...again, cseq: 3 });
       expect(reply.status).toBe(200);
       expect(pbx.requests("REGISTER")).toHaveLength(tried);
       expect(backup.requests("REGISTER")).toHaveLength(taken + 3);
@@ -185,10 +185,27 @@ withKamailio(
       await setState("ap");
       backup.behaviour = answering(200);
       const tried = pbx.requests("REGISTER").length;
-      const reply = await register("1001", { callId: callIdOf(refused), fields: [["Authorization", digest]] });
+      const reply = await register("1001", { callId: callIdOf(refused), cseq: 2, fields: [["Authorization", digest]] });
       expect(reply.status).toBe(200);
       await registered(backup, reply);
       expect(pbx.requests("REGISTER")).toHaveLength(tried);
+    });
+
+    test("a phone of the backup registers again at its PBX that is back, though it has credentials for the backup", async () => {
+      await setState("ip");
+      onTestFinished(() => setState("ap").then(() => undefined));
+      backup.behaviour = challenge;
+      const callId = callIdOf(await register("1001"));
+      backup.behaviour = answering(200);
+      const fields = [["Authorization", digest]] as const;
+      await registered(backup, await register("1001", { callId, cseq: 2, fields }));
+      await setState("ap");
+      const before = backup.requests("REGISTER").length;
+      pbx.behaviour = challenge;
+      expect((await register("1001", { callId, cseq: 3, fields })).status).toBe(401);
+      pbx.behaviour = answering(200);
+      expect((await register("1001", { callId, cseq: 4, fields })).status).toBe(200);
+      expect(backup.requests("REGISTER")).toHaveLength(before);
     });
 
     test("nobody registers at a trunk or as nobody's number", async () => {

@@ -80,10 +80,14 @@ route[TO_SET] {${readRule(structure)}
     sl_send_reply("503", "Service Unavailable");
     exit;
   }${selectLeast(structure)}
-  # an answer to a challenge goes to the destination that asked
+  # an answer to a challenge, which has the next number (RFC 3261 22.2), goes to the destination that asked. A phone that
+  # registers again with what it answered before goes where it belongs: its PBX may be back.
   if ($hdr(Authorization) != $null || $hdr(Proxy-Authorization) != $null) {
     $var(asked) = $sht(challenged=>$ci);
-    if ($var(asked) != 0) route(TO_ASKED);
+    if ($var(asked) != 0 && $(var(asked){s.select,0,|}{s.int}) == $cs) {
+      $var(asked) = $(var(asked){s.select,1,|});
+      route(TO_ASKED);
+    }
   }
   if (is_method("INVITE|SUBSCRIBE|REFER")) record_route();
   if (is_method("INVITE")) {
@@ -116,7 +120,8 @@ route[TO_ASKED] {
 failure_route[NEXT] {
   if (t_is_canceled()) ${exitMedia(structure)}${answerTrunk(structure)}
   if (${trunkRefused(structure, " == 0 && ")}($T_reply_code == 401 || $T_reply_code == 407)) {
-    $sht(challenged=>$ci) = $xavp(_dsdst_=>uri);${endMedia(structure, "    ")}
+    $var(next) = $(cs{s.int}) + 1;
+    $sht(challenged=>$ci) = "" + $var(next) + "|" + $xavp(_dsdst_=>uri);${endMedia(structure, "    ")}
     exit;
   }
   # it rang and nobody answered (dialog state 2: early): no reason to ring elsewhere
