@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # The operator. Build: all packages, compiled once; hack/image/rootfs lays out what runs. Run: Node.js, the program and the
 # packages that it needs, and nothing else: no shell, no distribution, as nobody in particular, on a read-only root.
-# What is pinned here is renewed by hack/image/pin; a release builds with the same digests for every platform.
+# The base image is named by its exact version; a release resolves it to one digest, for every platform (.github/workflows/release.yaml).
 ARG NODE_IMAGE=docker.io/library/node:24.21.0-bookworm-slim
 FROM ${NODE_IMAGE} AS build
 WORKDIR /src

@@ -18,6 +18,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { load as loadYaml } from "js-yaml";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { processesOf } from "../../../hack/demo/processes.ts";
 import { documents, root, tool, type ToolResult } from "../../support/package/tools.ts";
 import { until } from "../../support/until.ts";
 
@@ -149,36 +150,47 @@ describe("compose.yaml", () => {
     expect((await load({ ADDRESSES: "192.0.2.1" }, broken)).stderr).toContain("network_mod");
   });
 
-  test("its command runs the samples, and its health check sees them", { timeout: 90_000 }, async () => {
-    const { stdout } = await load({ ADDRESSES: "127.96.30.1,127.96.30.2" });
-    const { router } = (JSON.parse(stdout) as Project).services;
-    expect(router.volumes[0]).toMatchObject({ source: path.join(root, "config/samples"), target: "/resources" });
-    const state = path.join(work, "state");
-    const here = (args: readonly string[]): string[] =>
-      args.map((one) =>
-        one
-          .replace(/(^|=)\/resources$/, `$1${path.join(root, "config/samples")}`)
-          .replace(/(^|=)\/state$/, `$1${state}`),
-      );
-    const child = spawn(process.execPath, [path.join(root, "src/main.ts"), ...here(router.command)], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let said = "";
-    child.stdout.on("data", (data: Buffer) => (said += data.toString()));
-    child.stderr.on("data", (data: Buffer) => (said += data.toString()));
-    try {
-      await until("it is ready", () => said.includes('"event":"ready"') || child.exitCode !== null, 60_000);
-      expect(said).toContain('"event":"ready"');
-      const [, node, , ...args] = router.healthcheck.test;
-      expect(node).toBe("/usr/local/bin/node");
-      const health = await run(process.execPath, [path.join(root, "src/kubectl-sip.ts"), ...here(args)]);
-      expect(health).toMatchObject({ code: 0 });
-      expect(health.stdout).toContain("edge");
-    } finally {
-      child.kill("SIGTERM");
-      if (child.exitCode === null) await once(child, "exit");
-    }
-  });
+  test(
+    "its command runs the samples, and its health check sees them, and a Kamailio that hangs",
+    { timeout: 90_000 },
+    async () => {
+      const { stdout } = await load({ ADDRESSES: "127.96.30.1,127.96.30.2" });
+      const { router } = (JSON.parse(stdout) as Project).services;
+      expect(router.volumes[0]).toMatchObject({ source: path.join(root, "config/samples"), target: "/resources" });
+      const state = path.join(work, "state");
+      const here = (args: readonly string[]): string[] =>
+        args.map((one) =>
+          one
+            .replace(/(^|=)\/resources$/, `$1${path.join(root, "config/samples")}`)
+            .replace(/(^|=)\/state$/, `$1${state}`),
+        );
+      const child = spawn(process.execPath, [path.join(root, "src/main.ts"), ...here(router.command)], {
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      let said = "";
+      child.stdout.on("data", (data: Buffer) => (said += data.toString()));
+      child.stderr.on("data", (data: Buffer) => (said += data.toString()));
+      try {
+        await until("it is ready", () => said.includes('"event":"ready"') || child.exitCode !== null, 60_000);
+        expect(said).toContain('"event":"ready"');
+        const [, node, , ...args] = router.healthcheck.test;
+        expect(node).toBe("/usr/local/bin/node");
+        const health = await run(process.execPath, [path.join(root, "src/kubectl-sip.ts"), ...here(args)]);
+        expect(health).toMatchObject({ code: 0 });
+        expect(health.stdout).toContain("edge");
+        const hanging = processesOf(state).filter(({ command }) => /kamailio /.test(command));
+        expect(hanging).not.toEqual([]);
+        for (const { pid } of hanging) process.kill(pid, "SIGSTOP");
+        expect(await run(process.execPath, [path.join(root, "src/kubectl-sip.ts"), ...here(args)])).toMatchObject({
+          code: 3,
+        });
+        for (const { pid } of hanging) process.kill(pid, "SIGCONT");
+      } finally {
+        child.kill("SIGTERM");
+        if (child.exitCode === null) await once(child, "exit");
+      }
+    },
+  );
 });
 
 test("the workflows are right", async () => {
