@@ -15,8 +15,7 @@ packages:
 	@hack/install-packages
 
 demo: packages ## real calls through a router on this machine (KEEP=1 leaves it running)
-	@hack/install-programs kamailio sipp
-	@node hack/demo/main.ts
+	@hack/demo/run
 
 test: packages ## all tests: unit, data plane, integration; installs what they need
 	@hack/run-tests

@@ -118,13 +118,17 @@ export async function register(number: string, from: Address, to: Address, folde
   return lines(log)[0] ?? "none";
 }
 
-/** Whether something is bound to the UDP port, on this address or on all (Linux). */
-export function isBound({ ip, port }: Address): boolean {
+/** Whether something holds the port, on this address or on all: bound to UDP, or listening on TCP (Linux). */
+export function isBound({ ip, port }: Address, protocol: "UDP" | "TCP" = "UDP"): boolean {
   const bytes = ip.split(".").toReversed().map(Number);
   const hex = bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  const table = readFileSync("/proc/net/udp", "utf8");
-  const entry = `:${port.toString(16).padStart(4, "0")} `;
-  return [hex, "00000000"].some((address) => table.includes(` ${address}${entry}`.toUpperCase()));
+  const at = `:${port.toString(16).padStart(4, "0")}`;
+  const own = [hex, "00000000"].map((address) => `${address}${at}`.toUpperCase());
+  const sockets = readFileSync(`/proc/net/${protocol.toLowerCase()}`, "utf8").split("\n");
+  // connections have local ports too: 0A is LISTEN
+  return sockets
+    .map((line) => line.trim().split(/\s+/))
+    .some(([, local = "", , state]) => own.includes(local) && (protocol === "UDP" || state === "0A"));
 }
 
 export const bound = (at: Address, signal: AbortSignal): Promise<boolean> =>

@@ -10,6 +10,8 @@ import type { Address } from "./endpoints.ts";
 interface Call {
   readonly sentAt: number;
   ringingAt?: number;
+  /** something came back, be it 100 */
+  heard?: true;
   readonly answered: PromiseWithResolvers<string>;
   readonly ended: PromiseWithResolvers<string>;
 }
@@ -25,6 +27,9 @@ function request(method: string, uri: string, cseq: number, from: Address, heade
   const lines = [`${method} ${uri} SIP/2.0`, via, "Max-Forwards: 70", `CSeq: ${cseq} ${method}`, ...headers];
   return [...lines, `Contact: <sip:probe@${from.ip}:${from.port}>`, "Content-Length: 0", "", ""].join("\r\n");
 }
+
+/** A datagram can be lost: it is sent again until something comes back (RFC 3261 17.1). The time counts from the first. */
+const AGAIN_MS = 500;
 
 /** What comes within the time, "" else. */
 async function within(ms: number, { promise, resolve }: PromiseWithResolvers<string>): Promise<string> {
@@ -57,7 +62,9 @@ class Probe {
   #receive(message: string, now: number): void {
     const status = Number(/^SIP\/2\.0 (\d{3}) /.exec(message)?.[1] ?? 0);
     const call = this.#calls.get(header(message, "Call-ID"));
-    if (!call || status <= 100) return;
+    if (!call) return;
+    call.heard = true;
+    if (status <= 100) return;
     if (header(message, "CSeq").endsWith("BYE")) call.ended.resolve(message);
     else call.ringingAt ??= now;
     if (status >= 200) call.answered.resolve(message);
@@ -70,8 +77,12 @@ class Probe {
     const uri = `sip:${number}@${to.ip}:${to.port}`;
     const call: Call = { sentAt: performance.now(), answered: Promise.withResolvers(), ended: Promise.withResolvers() };
     this.#calls.set(id, call);
-    this.#socket.send(request("INVITE", uri, 1, this.#from, [...same, `To: <${uri}>`]), to.port, to.ip);
+    const invite = request("INVITE", uri, 1, this.#from, [...same, `To: <${uri}>`]);
+    const send = (): void => this.#socket.send(invite, to.port, to.ip);
+    send();
+    const again = setInterval(() => call.heard || send(), AGAIN_MS);
     const answer = await within(5000, call.answered);
+    clearInterval(again);
     if (!answer.startsWith("SIP/2.0 200") || call.ringingAt === undefined) return undefined;
     const target = /<(.*?)>/.exec(header(answer, "Contact"))?.[1] ?? uri;
     const dialog = [

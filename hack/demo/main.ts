@@ -5,6 +5,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { CONTROL_PORT } from "../../src/api/ports.ts";
 import { Answering, bound, isBound } from "./endpoints.ts";
 import { leaveAll, processesOf, stopAll } from "./processes.ts";
 import { Router } from "./router.ts";
@@ -25,10 +26,17 @@ const interrupted = new Promise<never>((_, reject) => {
     });
 });
 
+/** Everything that will be bound: SIP over UDP and TCP, the routers' control port, the PBXes. */
+function takenPort({ replicas, backends }: Samples): string | undefined {
+  const udp = [...replicas, ...backends.values()].filter((at) => isBound(at));
+  const tcp = replicas.flatMap((at) => [at, { ...at, port: CONTROL_PORT }]).filter((at) => isBound(at, "TCP"));
+  const named = [...udp.map((at) => ({ ...at, protocol: "UDP" })), ...tcp.map((at) => ({ ...at, protocol: "TCP" }))];
+  return named.map(({ protocol, ip, port }) => `${protocol} ${ip}:${port}`)[0];
+}
+
 async function run(demo: Demo): Promise<Row[]> {
-  const taken = [...demo.samples.replicas, ...demo.samples.backends.values()].find(isBound);
-  if (taken)
-    throw new Error(`${taken.ip}:${taken.port} is in use, perhaps by a demo with KEEP=1: stop that one and try again`);
+  const taken = takenPort(demo.samples);
+  if (taken) throw new Error(`${taken} is in use, perhaps by a demo with KEEP=1: stop that one and try again`);
   say(`PBXes: ${[...demo.pbx.keys()].join(", ")}`);
   for (const pbx of demo.pbx.values()) pbx.start();
   for (const pbx of demo.pbx.values()) await bound(pbx.at, demo.signal);
@@ -66,7 +74,7 @@ The router is still running. Point a soft phone on this machine at it:
   (the PBXes behind it are SIPp: they answer every call and every REGISTER, without sound)
 Resources: ${samples.folder} (edit them: changes count at once)
 Status:    ${join(work, "state/status")}
-Stop:      kill ${router.pid} ${others.join(" ")}; sleep 5; rm -r ${work}`);
+Stop:      ${process.env.DEMO_STOP ?? `kill ${router.pid}; tail --pid=${router.pid} -f /dev/null; kill -9 ${others.join(" ")}; rm -r ${work}`}`);
 }
 
 /** Ends everything. Calls that were interrupted never end by themselves: then whatever is left is ended by force. */

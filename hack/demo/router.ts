@@ -49,7 +49,15 @@ export class Router {
         return this.events().some(({ event }) => event === "ready");
       },
       { seconds: 60, signal: this.#signal },
-    );
+    ).catch((error: unknown) => {
+      throw new Error(`${(error as Error).message}${this.#trouble()}`, { cause: error });
+    });
+  }
+
+  /** What the router's status says is wrong. */
+  #trouble(): string {
+    const wrong = this.status()?.conditions?.filter(({ status }) => status === "False") ?? [];
+    return wrong.map(({ type, message }) => `\n  ${type}: ${message}`).join("");
   }
 
   /** It waits for calls in progress, `patienceMs` at most. */

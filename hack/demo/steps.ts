@@ -85,9 +85,10 @@ export async function everyRoute(demo: Demo, targets: readonly Target[], insider
       .join(", ");
     const pbx = addressOf(demo, target.first[0] ?? "");
     const probe = { ip: from.ip, port: 5099 };
-    const addedMs = await addedByRouter({ number: target.number, from: probe, router: edge(demo), pbx, calls: 60 });
+    const added = await addedByRouter({ number: target.number, from: probe, router: edge(demo), pbx, calls: 60 });
     const sent = `${calls} calls to ${target.number}${target.callers === "Trusted" ? ` from ${insider}` : ""}`;
-    rows.push({ ...row(sent, expected, answers), ...(addedMs === undefined ? {} : { addedMs }) });
+    const reached = row(sent, expected, answers);
+    rows.push({ ...reached, right: reached.right && added !== undefined, addedMs: added ?? "failed" });
   }
   return rows;
 }

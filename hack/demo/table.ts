@@ -4,19 +4,15 @@ export interface Row {
   readonly expected: string;
   readonly result: string;
   readonly right: boolean;
-  /** milliseconds the router added at the median */
-  readonly addedMs?: number;
+  /** milliseconds the router added at the median; "failed" when a call that was timed was not answered */
+  readonly addedMs?: number | "failed";
 }
 
 const columns = ["what was sent", "expected", "where it went", "router added", ""] as const;
 
-const cells = (row: Row): string[] => [
-  row.sent,
-  row.expected,
-  row.result,
-  row.addedMs === undefined ? "" : `${row.addedMs.toFixed(2)} ms`,
-  row.right ? "ok" : "WRONG",
-];
+const added = ({ addedMs }: Row): string =>
+  addedMs === undefined ? "" : addedMs === "failed" ? "a call failed" : `${addedMs.toFixed(2)} ms`;
+const cells = (row: Row): string[] => [row.sent, row.expected, row.result, added(row), row.right ? "ok" : "WRONG"];
 
 export function renderTable(rows: readonly Row[]): string {
   const all = [[...columns], ...rows.map(cells)];
