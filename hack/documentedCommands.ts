@@ -10,6 +10,10 @@ export const documentedCommands: Readonly<Record<string, RunBy>> = {
   "make test": { by: ".ci/run" },
   "make check": { by: ".ci/run" },
   "make e2e": { by: ".ci/run" },
+  'exports=$(hack/e2e/kind) && eval "$exports" && make e2e': {
+    by: "test/unit/repo/e2eScripts.test.ts",
+    as: "/^exports=.*$/m",
+  },
   "npm ci": { by: "hack/install-packages" },
   [`${operator} render -f config/examples/first-call`]: documentation,
   "sipp -sf config/examples/first-call/pbx.xml -i 127.66.9.2": documentation,
