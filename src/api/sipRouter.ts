@@ -20,7 +20,7 @@ const fields = z.strictObject({
     .strictObject({ address: host.describe("IP address or DNS name.") })
     .optional()
     .describe(
-      "Address that the router writes into Via, Record-Route and Path. Default: the Service's ingress address, else the pod's own.",
+      "Address that the router writes into Via, Record-Route and Path: behind a load balancer that of the load balancer. Default: the pod's own.",
     ),
   hostNetwork: z
     .boolean()

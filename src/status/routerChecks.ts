@@ -36,7 +36,16 @@ function accepted(input: RouterInput): Verdict {
   const open = input.openExternal
     ? " Anyone may place external calls through this router: spec.external.callers is Anyone (an open relay unless the network or accessControl.allow limits who reaches it)."
     : "";
-  return yes("Accepted", `The spec is valid.${open}`);
+  return yes("Accepted", `The spec is valid.${open}${unreachable(input)}`);
+}
+
+/** A router for callers outside that names its pods' addresses to them: their calls end when the first ACK is lost. */
+function unreachable({ object }: RouterInput): string {
+  const { service, advertise } = (object.spec ?? {}) as { service?: { type?: string }; advertise?: object };
+  const outside = service?.type === "LoadBalancer" || service?.type === "NodePort";
+  return outside && advertise === undefined
+    ? ` Its Service is of type ${service.type}, and spec.advertise is not set: callers who cannot reach the pods' own addresses cannot hold a call.`
+    : "";
 }
 
 function resolvedRefs(input: RouterInput, acceptance: Verdict): Verdict {

@@ -54,6 +54,18 @@ const input = (more: Partial<RouterInput> = {}): RouterInput => ({
   now: NOW,
   ...more,
 });
+test("a router for callers outside that does not say its address is accepted with a warning", () => {
+  const message = (spec: object): string =>
+    conditionOf(buildRouterStatus(input({ object: { ...object, spec } })), "Accepted")?.message ?? "";
+  expect(message({ service: { type: "LoadBalancer" } })).toContain("spec.advertise is not set");
+  for (const spec of [
+    { service: { type: "LoadBalancer" }, advertise: { address: "203.0.113.10" } },
+    { service: { type: "ClusterIP" } },
+    {},
+  ])
+    expect(message(spec)).toBe("The spec is valid.");
+});
+
 const issue = (transient: boolean, reason: keyof typeof reasons) => ({
   object: { kind: "SipRouter", namespace: "default", name: "edge" },
   path: "spec.routes[0]",
