@@ -21,7 +21,7 @@ export function decidePod(desired: DesiredData, reading: PodReading, hints: Hint
   const present = Map.groupBy(reading.destinations, destinationId);
   const inactive = new Set([
     ...(hints.inactive ?? []),
-    ...reading.destinations.filter((one) => one.state === "Inactive").map((one) => one.uri),
+    ...reading.destinations.filter((one) => one.state === "Inactive").map((one) => usualSpelling(one.uri)),
   ]);
   const added: ReloadAction[] = [];
   const corrected: ReloadAction[] = [];
@@ -29,7 +29,8 @@ export function decidePod(desired: DesiredData, reading: PodReading, hints: Hint
     const found = present.get(destinationId(entry));
     if (found === undefined) added.push(...addition(entry, inactive.has(entry.uri)));
     else {
-      const corrections = correction(entry, found);
+      const standIn = present.has(destinationId({ setId: entry.setId, uri: otherSpelling(entry.uri) }));
+      const corrections = correction(entry, found, standIn);
       corrected.push(...corrections);
       if (corrections.length === 0 && reading.fresh === true) corrected.push(...seed(entry, found, hints));
     }
@@ -67,8 +68,20 @@ const stateOf = (entry: DispatcherEntry, state: string, reason: string): ReloadA
   reason,
 });
 
-/** `dispatcher.remove` takes all entries of a set and URI, and an entry cannot be changed: remove, add, give it its state back. */
-function correction(entry: DispatcherEntry, found: readonly ObservedDestination[]): readonly ReloadAction[] {
+/** The same URI to a SIP stack (RFC 3261 19.1.4), another one to `dispatcher.remove`. */
+const otherSpelling = (uri: string): string => uri.replace(/[a-z]+$/, (transport) => transport.toUpperCase());
+const usualSpelling = (uri: string): string => uri.replace(/[A-Z]+$/, (transport) => transport.toLowerCase());
+
+/**
+ * `dispatcher.remove` takes all entries of a set and URI, and an entry cannot be changed: remove, add, give it its state
+ * back. The same destination in another spelling stands in for it meanwhile: its calls find a destination, and its own
+ * are a backend's. `standsIn`: that one is there, and goes as everything that is not wanted.
+ */
+function correction(
+  entry: DispatcherEntry,
+  found: readonly ObservedDestination[],
+  standsIn: boolean,
+): readonly ReloadAction[] {
   const [first] = found;
   if (first === undefined) return [];
   const why =
@@ -81,10 +94,20 @@ function correction(entry: DispatcherEntry, found: readonly ObservedDestination[
           : undefined;
   if (why !== undefined) {
     const kept = found.find((one) => one.state === "Inactive") ?? first;
+    const spelled = { ...entry, uri: otherSpelling(entry.uri) };
+    const standing = "it stands in for the destination that is changed";
+    const [before, after]: ReloadAction[][] = standsIn
+      ? [[], []]
+      : [
+          [{ kind: "addDestination", entry: spelled, reason: standing }, ...keepState(spelled, kept)],
+          [{ kind: "removeDestination", setId: entry.setId, uri: spelled.uri, reason: "the destination is changed" }],
+        ];
     return [
+      ...(before ?? []),
       { kind: "removeDestination", setId: entry.setId, uri: entry.uri, reason: why },
       { kind: "addDestination", entry, reason: why },
-      ...(isDisabled(entry) ? [] : keepState(entry, kept)),
+      ...keepState(entry, kept),
+      ...(after ?? []),
     ];
   }
   const disabled = first.state === "Disabled";
@@ -94,6 +117,7 @@ function correction(entry: DispatcherEntry, found: readonly ObservedDestination[
 }
 
 function keepState(entry: DispatcherEntry, observed: ObservedDestination): readonly ReloadAction[] {
+  if (isDisabled(entry)) return [];
   const letters = { Inactive: "ip", Probing: "tp", Active: undefined, Disabled: undefined }[observed.state];
   return letters === undefined ? [] : [stateOf(entry, letters, "the destination keeps its state")];
 }

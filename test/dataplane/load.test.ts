@@ -1,4 +1,5 @@
 import { afterAll, expect, test } from "vitest";
+import { decidePod, executeAction } from "../../src/reload/index.ts";
 import { routerPlan } from "../support/sip/plan.ts";
 import { placeCalls, startAnswering } from "../support/sip/sipp.ts";
 import { withKamailio } from "./fixture.ts";
@@ -55,6 +56,52 @@ withKamailio(
       expect(who.size).toBeGreaterThan(1);
       expect([...who].filter((one) => !["pbx-11", "pbx-12", "pbx-13"].includes(one))).toEqual([]);
       expect((await bench.read()).calls).toBe(0);
+    });
+  },
+);
+
+withKamailio(
+  "calls while the attributes of their only destination change",
+  async (bench) => {
+    const destinations = [{ host: bench.host(21), port: 5060, weight: 10 }];
+    await bench.start(
+      routerPlan({
+        sets: [{ name: "pbx", id: 1, algorithm: "Weighted", destinations }],
+        routes: [{ name: "pbx", set: "pbx", digits: "1", length: 4 }],
+      }),
+    );
+  },
+  (bench) => {
+    const pbx = startAnswering(bench.host(21), 5060, "pbx-21");
+    afterAll(() => pbx.stop());
+
+    test("every call finds it, and it is a backend all the time", async () => {
+      const calls = placeCalls({
+        from: bench.host(30),
+        router: bench.router,
+        number: "1000",
+        calls: 400,
+        callsPerSecond: 200,
+        holdMs: 50,
+      });
+      const over = calls.then(() => true);
+      const { desired } = bench.kamailio.files;
+      let rounds = 0;
+      while (!(await Promise.race([over, Promise.resolve(false)]))) {
+        rounds += 1;
+        const dispatcher = desired.dispatcher.map((entry) => ({ ...entry, attrs: `rweight=${10 + (rounds % 2)}` }));
+        const wanted = { ...desired, dispatcher };
+        for (const action of decidePod(wanted, await bench.read()).actions)
+          await executeAction(bench.control, bench.kamailio.control, action, wanted.tables);
+        const { destinations } = await bench.read();
+        expect(destinations.map(({ uri, attrs }) => [uri, attrs])).toEqual(
+          dispatcher.map(({ uri, attrs }) => [uri, attrs]),
+        );
+      }
+      const { entries, failed } = await calls;
+      expect(rounds).toBeGreaterThan(10);
+      expect([entries.length, failed]).toEqual([400, 0]);
+      expect(new Set(entries.map(({ status, who }) => `${status} ${who}`))).toEqual(new Set(["200 pbx-21"]));
     });
   },
 );

@@ -36,10 +36,11 @@ const runs = (destinations: ObservedDestination[], tables: Record<string, string
 });
 const short = (desired: DesiredData, reading: PodReading, inactive: string[] = []): string[] =>
   decidePod(desired, reading, { inactive: new Set(inactive) }).actions.map((action) => {
-    if (action.kind === "addDestination") return `add ${action.entry.setId} ${action.entry.uri.slice(12, 13)}`;
+    const host = (one: string): string => `${one.slice(12, 13)}${one.endsWith("=UDP") ? "'" : ""}`;
+    if (action.kind === "addDestination") return `add ${action.entry.setId} ${host(action.entry.uri)}`;
     if (action.kind === "reloadTable" || action.kind === "awaitFile") return `${action.kind} ${action.table}`;
     if (action.kind === "markSeeded") return action.kind;
-    const what = `${action.setId} ${action.uri.slice(12, 13)}`;
+    const what = `${action.setId} ${host(action.uri)}`;
     return action.kind === "setState" ? `state ${action.state} ${what}` : `remove ${what}`;
   });
 
@@ -84,17 +85,29 @@ describe("what a pod needs", () => {
   test("one that is listed twice is put right alone and keeps its state; a set that nobody knows goes", () => {
     const reading = runs([seen(100, 1, "Inactive"), seen(100, 1), seen(100, 2), seen(700, 7)]);
     expect(short(want([entry(100, 1), entry(100, 2)]), reading)).toEqual([
+      "add 100 1'",
+      "state ip 100 1'",
       "remove 100 1",
       "add 100 1",
       "state ip 100 1",
+      "remove 100 1'",
       "remove 700 7",
     ]);
   });
 
-  test("a changed weight touches that destination only", () => {
+  test("a changed weight touches that destination only, for which its other spelling stands in", () => {
     const reading = runs([seen(100, 1, "Inactive", "rweight=10"), seen(100, 2, "Active", "rweight=10")]);
     const desired = want([entry(100, 1, { attrs: "rweight=90" }), entry(100, 2, { attrs: "rweight=10" })]);
-    expect(short(desired, reading)).toEqual(["remove 100 1", "add 100 1", "state ip 100 1"]);
+    const change = ["remove 100 1", "add 100 1", "state ip 100 1"];
+    expect(short(desired, reading)).toEqual(["add 100 1'", "state ip 100 1'", ...change, "remove 100 1'"]);
+    const standIn = { ...seen(100, 1, "Inactive"), uri: uri(1).replace("udp", "UDP") };
+    const interrupted = runs([...reading.destinations, standIn]);
+    expect(short(desired, interrupted)).toEqual([...change, "remove 100 1'"]);
+    expect(short(desired, runs([...reading.destinations.slice(1), standIn]))).toEqual([
+      "add 100 1",
+      "state ip 100 1",
+      "remove 100 1'",
+    ]);
   });
 
   test("disabled and enabled again by a change of state, without taking it out of the list", () => {
@@ -145,7 +158,14 @@ describe("what a pod needs", () => {
           kamailio.seeded = true;
           kamailio.destinations = now.map((one) => seen(one.setId, one.host, one.state, one.attrs));
           const before = runs(kamailio.destinations);
-          for (const action of decidePod(desired, before).actions) await executeAction(kamailios, address, action, []);
+          const stay = before.destinations.filter((one) =>
+            desired.dispatcher.some(({ setId, uri: wantedUri }) => setId === one.setId && wantedUri === one.uri),
+          );
+          for (const action of decidePod(desired, before).actions) {
+            await executeAction(kamailios, address, action, []);
+            const listed = new Set(kamailio.destinations.map((one) => `${one.setId} ${one.uri.toLowerCase()}`));
+            for (const one of stay) expect(listed).toContain(`${one.setId} ${one.uri.toLowerCase()}`);
+          }
           const after = await kamailios.read(address, desired);
           expect(decidePod(desired, after).inSync).toBe(true);
           const single = before.destinations.filter(
