@@ -23,6 +23,12 @@ export function decidePod(desired: DesiredData, reading: PodReading, hints: Hint
     ...(hints.inactive ?? []),
     ...reading.destinations.filter((one) => one.state === "Inactive").map((one) => usualSpelling(one.uri)),
   ]);
+  const wanted = new Set(desired.dispatcher.map(destinationId));
+  const moved = new Set(
+    reading.destinations
+      .filter((one) => one.state === "Inactive" && !wanted.has(destinationId(one)))
+      .map(({ uri }) => uri),
+  );
   const added: ReloadAction[] = [];
   const corrected: ReloadAction[] = [];
   for (const entry of desired.dispatcher) {
@@ -32,7 +38,10 @@ export function decidePod(desired: DesiredData, reading: PodReading, hints: Hint
       const standIn = present.has(destinationId({ setId: entry.setId, uri: otherSpelling(entry.uri) }));
       const corrections = correction(entry, found, standIn);
       corrected.push(...corrections);
-      if (corrections.length === 0 && reading.fresh === true) corrected.push(...seed(entry, found, hints));
+      if (corrections.length > 0) continue;
+      if (reading.fresh === true) corrected.push(...seed(entry, found, hints.inactive));
+      // it was added, and the answer was lost before it was given its state
+      else if (found.some(isUnasked)) corrected.push(...seed(entry, found, moved.union(hints.inactive ?? new Set())));
     }
   }
   const tables = tableActions(desired, reading);
@@ -52,11 +61,18 @@ function addition(entry: DispatcherEntry, inactive: boolean): readonly ReloadAct
 }
 
 /** Kamailio takes every destination for active when it starts: what the other pods know counts until it has asked itself. */
-function seed(entry: DispatcherEntry, found: readonly ObservedDestination[], hints: Hints): readonly ReloadAction[] {
+function seed(
+  entry: DispatcherEntry,
+  found: readonly ObservedDestination[],
+  inactive: ReadonlySet<string> | undefined,
+): readonly ReloadAction[] {
   const active = found.some((one) => one.state === "Active");
-  if (!active || hints.inactive?.has(entry.uri) !== true) return [];
+  if (!active || inactive?.has(entry.uri) !== true) return [];
   return [stateOf(entry, "ip", "the destination is known not to answer")];
 }
+
+/** Kamailio shows "AX" until it has asked. */
+const isUnasked = ({ state, flags }: ObservedDestination): boolean => state === "Active" && flags === "AX";
 
 const isDisabled = (entry: DispatcherEntry): boolean => (entry.flags & DISABLED_FLAG) !== 0;
 

@@ -97,7 +97,9 @@ export function createFakeKamailios(): FakeKamailios {
         priority: Number(fourth),
         attrs: String(fifth ?? ""),
       };
-      kamailio.destinations = [...kamailio.destinations, observed(entry)];
+      const added = observed(entry);
+      // nothing was asked yet
+      kamailio.destinations = [...kamailio.destinations, added.state === "Active" ? { ...added, flags: "AX" } : added];
     } else if (method === "dispatcher.remove") {
       kamailio.destinations = kamailio.destinations.filter((one) => one.setId !== first || one.uri !== second);
     } else if (method === "dispatcher.set_state") {

@@ -127,6 +127,16 @@ describe("what a pod needs", () => {
     ]);
   });
 
+  test("one that was added and has not got its state, because the answer was lost, gets it", () => {
+    const unasked = { ...seen(199, 1), flags: "AX" };
+    expect(short(want([entry(199, 1)]), runs([seen(100, 1, "Inactive"), unasked]))).toEqual([
+      "state ip 199 1",
+      "remove 100 1",
+    ]);
+    expect(short(want([entry(199, 1)]), runs([unasked]), [uri(1)])).toEqual(["state ip 199 1"]);
+    expect(short(want([entry(199, 1)]), runs([seen(199, 1)]), [uri(1)])).toEqual([]);
+  });
+
   test("an empty list removes nothing", () => {
     expect(short(want([]), runs([seen(100, 1)]))).toEqual([]);
   });
