@@ -36,7 +36,7 @@ function accepted(input: RouterInput): Verdict {
   const open = input.openExternal
     ? " Anyone may place external calls through this router: spec.external.callers is Anyone (an open relay unless the network or accessControl.allow limits who reaches it)."
     : "";
-  return yes("Accepted", `The spec is valid.${open}${unreachable(input)}`);
+  return yes("Accepted", `The spec is valid.${open}${unreachable(input)}${nodesForCallers(input)}`);
 }
 
 /** A router for callers outside that names its pods' addresses to them: their calls end when the first ACK is lost. */
@@ -45,6 +45,15 @@ function unreachable({ object }: RouterInput): string {
   const outside = service?.type === "LoadBalancer" || service?.type === "NodePort";
   return outside && advertise === undefined
     ? ` Its Service is of type ${service.type}, and spec.advertise is not set: callers who cannot reach the pods' own addresses cannot hold a call.`
+    : "";
+}
+
+/** What goes by the address of a caller sees a node in its place; a node may be the address of a PBX, too. */
+function nodesForCallers({ object }: RouterInput): string {
+  const { service } = (object.spec ?? {}) as { service?: { type?: string; externalTrafficPolicy?: string } };
+  const outside = service?.type === "LoadBalancer" || service?.type === "NodePort";
+  return outside && service.externalTrafficPolicy !== "Local"
+    ? " Its Service may show callers with the address of a node: access lists, rate limits and trust by address need spec.service.externalTrafficPolicy Local."
     : "";
 }
 

@@ -54,12 +54,26 @@ const input = (more: Partial<RouterInput> = {}): RouterInput => ({
   now: NOW,
   ...more,
 });
+test("a router whose Service hides the addresses of callers is accepted with a warning", () => {
+  const message = (service: object): string =>
+    conditionOf(buildRouterStatus(input({ object: { ...object, spec: { service } } })), "Accepted")?.message ?? "";
+  for (const type of ["LoadBalancer", "NodePort"]) {
+    expect(message({ type })).toContain("externalTrafficPolicy Local");
+    expect(message({ type, externalTrafficPolicy: "Cluster" })).toContain("externalTrafficPolicy Local");
+    expect(message({ type, externalTrafficPolicy: "Local" })).not.toContain("externalTrafficPolicy");
+  }
+  expect(message({ type: "ClusterIP" })).not.toContain("externalTrafficPolicy");
+});
+
 test("a router for callers outside that does not say its address is accepted with a warning", () => {
   const message = (spec: object): string =>
     conditionOf(buildRouterStatus(input({ object: { ...object, spec } })), "Accepted")?.message ?? "";
   expect(message({ service: { type: "LoadBalancer" } })).toContain("spec.advertise is not set");
   for (const spec of [
-    { service: { type: "LoadBalancer" }, advertise: { address: "203.0.113.10" } },
+    {
+      service: { type: "LoadBalancer", externalTrafficPolicy: "Local" },
+      advertise: { address: "203.0.113.10" },
+    },
     { service: { type: "ClusterIP" } },
     {},
   ])
