@@ -85,6 +85,9 @@ const readAsKamailio = (text: string): string[][] =>
     )
     .filter((fields) => fields.length > 0);
 
+const linesOf = (files: Readonly<Record<string, string>>, name: string): number | undefined =>
+  files[name]?.split("\n").length;
+
 /** dbt_file.c, dbt_load_file: rows, fields, escapes. */
 function readDbText(text: string): string[][] {
   expect(text.endsWith("\n")).toBe(true);
@@ -183,11 +186,42 @@ describe("a hostile string is refused, or is read back as the one thing it is", 
     ["prefix", (p, prefix) => edit(p, "routes", (row) => ({ ...row, prefix }))],
     ["domain", (p, domain) => edit(p, "domains", (row) => ({ ...row, domain }))],
     ["advertise", (p, advertise) => ({ ...p, structure: { ...p.structure, advertise } })],
+    ["maxCalls: destination", (p, uri) => withData(p, { caps: [{ uri, backend: "default/a-1", limit: 5 }] })],
+    [
+      "maxCalls: backend",
+      (p, backend) => withData(p, { caps: [{ uri: "sip:192.0.2.1:5060;transport=udp", backend, limit: 5 }] }),
+    ],
+    ["trunk: URI", (p, uri) => withData(p, { trunks: { salt: "1", logins: [{ ...login, uri }] } })],
+    ["trunk: username", (p, username) => withData(p, { trunks: { salt: "1", logins: [{ ...login, username }] } })],
+    ["trunk: password", (p, password) => withData(p, { trunks: { salt: "1", logins: [{ ...login, password }] } })],
+    [
+      "registering PBX: user",
+      (p, user) => withData(p, { registrants: { salt: "1", users: [{ user, ha1: HA1, backend }] } }),
+    ],
+    [
+      "registering PBX: HA1",
+      (p, ha1) => withData(p, { registrants: { salt: "1", users: [{ user: "a", ha1, backend }] } }),
+    ],
+    ["registering PBX: realm", (p, realm) => withStructure(p, { registrants: { realm } })],
+    ["user", (p, user) => withData(p, { credentials: { salt: "1", users: [{ user, ha1: HA1 }] } })],
+    ["user: HA1", (p, ha1) => withData(p, { credentials: { salt: "1", users: [{ user: "a", ha1 }] } })],
+    ["rtpengine", (p, address) => withStructure(p, { rtpengine: [address] })],
+    ["TLS listener", (p, listener) => withStructure(p, { tls: { ...tls, listener } })],
+    ["authorities", (p, ca) => withStructure(p, { tls: { ...tls, ca } })],
     [
       "replies",
       (p, reply) => ({ ...p, structure: { ...p.structure, failover: { ...p.structure.failover, replies: [reply] } } }),
     ],
   ];
+  const HA1 = "0123456789abcdef0123456789abcdef";
+  const backend = "default/a-1";
+  const login = { setId: 100, uri: "sip:192.0.2.1:5060;transport=udp", username: "u", password: "p" };
+  const tls = { listener: "tls", ca: "abcdef" };
+  const withData = (p: RouterPlan, data: Partial<RouterPlan["data"]>) => ({ ...p, data: { ...p.data, ...data } });
+  const withStructure = (p: RouterPlan, structure: Partial<RouterPlan["structure"]>) => ({
+    ...p,
+    structure: { ...p.structure, ...structure },
+  });
   const edit = <Key extends "sets" | "routes" | "domains">(
     p: RouterPlan,
     key: Key,
@@ -198,22 +232,42 @@ describe("a hostile string is refused, or is read back as the one thing it is", 
   };
 
   test.each(fields)("a plan with a hostile %s", (_, put) => {
-    const base = { ...plan(), structure: { ...plan().structure, advertise: "edge.example.com" } };
+    const features = {
+      advertise: "edge.example.com",
+      authentication: { realm: "example.com" },
+      maxCalls: true,
+      trunks: true,
+      registrants: { realm: "example.com" },
+      rtpengine: ["udp:192.0.2.9:2223"],
+      tls,
+    };
+    const secrets = {
+      caps: [{ uri: login.uri, backend: "a-1", limit: 5 }],
+      trunks: { salt: "1", logins: [login] },
+      registrants: { salt: "1", users: [{ user: "pbx", ha1: HA1, backend }] },
+      credentials: { salt: "1", users: [{ user: "alice", ha1: HA1 }] },
+    };
+    const base = withData(withStructure(plan(), features), secrets);
     const good = renderFiles(base);
     fc.assert(
       fc.property(hostile, (value) => {
         const files = orRefused(() => renderFiles(put(base, value)));
         if (files === undefined) return;
-        expect(parseDataFiles(files.data)).toEqual(files.desired);
+        // who registers is in the Secret
+        expect(parseDataFiles(files.data)).toEqual({ ...files.desired, registrants: undefined });
         expect(readAsKamailio(files.data["dispatcher.list"] ?? "").length).toBe(good.desired.dispatcher.length);
         expect(readDbText(files.data["ext"] ?? "").map((row) => row.length)).toEqual(
           plan()
             .data.routes.map(() => 2)
             .concat(2),
         );
-        expect(files.structure["kamailio.cfg"]?.split("\n").length).toBe(
-          good.structure["kamailio.cfg"]?.split("\n").length,
-        );
+        for (const name of ["kamailio.cfg", "tls.cfg"])
+          expect(linesOf(files.structure, name)).toBe(linesOf(good.structure, name));
+        for (const name of ["trunks", "registrants", "credentials"])
+          expect(readDbText(files.secret[name] ?? "").map((row) => row.length)).toEqual(
+            readDbText(good.secret[name] ?? "").map((row) => row.length),
+          );
+        expect(readDbText(files.data["caps"] ?? "").length).toBe(2);
       }),
     );
   });
