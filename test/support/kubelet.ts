@@ -2,7 +2,8 @@
  * The part of a kubelet that the API server calls for `pods/portforward`: HTTPS with a WebSocket of the protocol
  * v4.channel.k8s.io (data on channel 0, errors on channel 1, both begin with the port as two bytes), joined to a TCP
  * connection to loopback in the pod's network (that of the node agent), as containerd and CRI-O do: what listens on the pod's
- * address alone is not reached.
+ * address alone is not reached. And `pods/log`, of what the test
+ * says that a container printed.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -61,15 +62,19 @@ function takeFrames(bytes: Buffer): { readonly frames: { opcode: number; payload
 export async function startKubelet(
   folder: string,
   addressOf: (namespace: string, pod: string) => Promise<string | undefined>,
+  logOf: (pod: string, previous: boolean) => string | undefined = () => undefined,
 ): Promise<Kubelet> {
   const pki = await makePki(folder);
   const sockets = new Set<Duplex>();
   let count = 0;
   const server = createServer(
     { cert: readFileSync(pki.servingCert), key: readFileSync(pki.servingKey) },
-    (_request, reply) => {
-      reply.statusCode = 404;
-      reply.end();
+    (request, reply) => {
+      const url = new URL(request.url ?? "/", "https://kubelet");
+      const [, kind, , pod = ""] = url.pathname.split("/");
+      const log = kind === "containerLogs" ? logOf(pod, url.searchParams.get("previous") === "true") : undefined;
+      reply.statusCode = log === undefined ? 404 : 200;
+      reply.end(log);
     },
   );
 

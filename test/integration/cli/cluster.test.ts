@@ -19,7 +19,12 @@ let server: TestApiServer;
 let node: NodeAgent;
 let kubelet: Kubelet;
 let operator: OperatorProcess;
-const users: Record<"viewer" | "operator" | "nobody", string> = { viewer: "", operator: "", nobody: "" };
+const users: Record<"viewer" | "operator" | "nobody" | "admin", string> = {
+  viewer: "",
+  operator: "",
+  nobody: "",
+  admin: "",
+};
 const children: ReturnType<typeof start>[] = [];
 
 const resources = `
@@ -41,7 +46,13 @@ spec:
   listeners: [{name: udp, transport: UDP, port: 5060}]
   healthCheck: {intervalSeconds: 1, timeoutSeconds: 1, failureThreshold: 1}
   drain: {timeoutSeconds: 2}
-  kamailio: {workers: 2}
+  kamailio:
+    workers: 2
+    podTemplate:
+      metadata: {annotations: {example.com/api-token: planted-annotation}}
+      spec:
+        containers:
+          - {name: kamailio, env: [{name: DB_PASSWORD, value: planted-variable}, {name: DSN, value: "mysql://a:planted-url@db/x"}]}
   dispatcherSets: [{name: main, backends: [{name: pbx-1}, {name: pbx-2, priority: 1}]}]
   routes: [{name: company, match: {extensions: ["1000-1999"]}, set: main}]
 `;
@@ -76,11 +87,16 @@ const sipp = (scenario: string, ip: string, port: number, args: readonly string[
 
 beforeAll(async () => {
   server = await startApiServer({ crds: true });
+  users.admin = server.kubeconfigPath;
   const { kubectl } = server;
   const podIp = async (namespace: string, name: string): Promise<string | undefined> =>
     (await kubectl(["-n", namespace, "get", "pod", name, "-o", "jsonpath={.status.podIP}"])).stdout || undefined;
   mkdirSync(join(folder, "kubelet"));
-  kubelet = await startKubelet(join(folder, "kubelet"), podIp);
+  kubelet = await startKubelet(
+    join(folder, "kubelet"),
+    podIp,
+    (_pod, previous) => `${previous ? "the run before" : "this run"}\n{"password": "planted-log"}\n`,
+  );
   node = await startNodeAgent({
     kubeConfig: server.kubeConfig,
     addresses: replicas,
@@ -95,7 +111,7 @@ beforeAll(async () => {
   await kubectl(["patch", "node", "node-1", "--subresource=status", "--type=merge", "-p", JSON.stringify({ status })]);
   await kubectl(["create", "namespace", "voice"]);
   await kubectl(["apply", "-k", join(root, "config/rbac/users")]);
-  for (const user of Object.keys(users) as (keyof typeof users)[]) {
+  for (const user of ["viewer", "operator", "nobody"] as const) {
     await kubectl(["-n", "voice", "create", "serviceaccount", user]);
     users[user] = await server.serviceAccountKubeconfig("voice", user);
   }
@@ -319,6 +335,79 @@ describe("with the rights of sip-operator and the router's token", () => {
     } finally {
       await node.resume(`voice/${pod}`);
     }
+  });
+});
+
+describe("diagnose", () => {
+  const report = join(folder, "report.tar.gz");
+  const unpacked = (): Promise<string> =>
+    new Promise((done) => {
+      execFile("tar", ["-xzOf", report], { maxBuffer: 1 << 26 }, (_error, content) => done(content));
+    });
+
+  test("nothing that was planted goes out: variables, annotations, logs, the token", async () => {
+    const { code, out, err } = await inVoice("diagnose", "--to", report);
+    expect(code, err).toBe(0);
+    expect(out).toMatch(/events-edge\.txt[^]*logs\/edge-[^]*pods\/edge-/);
+    const text = await unpacked();
+    expect(text).toContain("DB_PASSWORD");
+    expect(text).toContain("dispatcher.list");
+    expect(text).toMatch(/Normal {2}\w+ {2}SipRouter\/edge/);
+    expect(text).not.toMatch(/planted-\w+/);
+    const secret = await server.kubectl([
+      "-n",
+      "voice",
+      "get",
+      "secret",
+      "edge-control",
+      "-o",
+      "jsonpath={.data.token}",
+    ]);
+    expect(text).not.toContain(Buffer.from(secret.stdout, "base64").toString());
+    // who may not read the operator's log is told who may
+    expect(text).toContain("kubectl logs --all-containers");
+  });
+
+  test("the operator's log, and that of a run that crashed", async () => {
+    const { kubectl } = server;
+    const address = { addresses: [{ type: "InternalIP", address: "127.0.0.1" }] };
+    const status = { ...address, daemonEndpoints: { kubeletEndpoint: { Port: kubelet.port } } };
+    await kubectl(["apply", "-f", "-"], { input: '{"apiVersion":"v1","kind":"Node","metadata":{"name":"node-2"}}' });
+    await kubectl([
+      "patch",
+      "node",
+      "node-2",
+      "--subresource=status",
+      "--type=merge",
+      "-p",
+      JSON.stringify({ status }),
+    ]);
+    const pod = `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: the-operator
+  namespace: default
+  labels: {app.kubernetes.io/name: sip-router-operator, app.kubernetes.io/component: operator}
+spec: {nodeName: node-2, automountServiceAccountToken: false, containers: [{name: operator, image: x}]}
+`;
+    await kubectl(["apply", "-f", "-"], { input: pod });
+    const run = { name: "operator", image: "x", imageID: "x", ready: true, restartCount: 1, state: { running: {} } };
+    const crashed = { status: { phase: "Running", containerStatuses: [run] } };
+    await kubectl([
+      "patch",
+      "pod",
+      "the-operator",
+      "--subresource=status",
+      "--type=merge",
+      "-p",
+      JSON.stringify(crashed),
+    ]);
+    const { code, err } = await sip("admin", "diagnose", "-n", "voice", "--to", report);
+    expect(code, err).toBe(0);
+    const text = await unpacked();
+    expect(text).toContain("the run before");
+    expect(text).not.toMatch(/planted-\w+/);
   });
 });
 
