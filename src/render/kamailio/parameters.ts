@@ -2,6 +2,7 @@
 import { isIP } from "node:net";
 import type { StructurePlan } from "../../ir/types.ts";
 import { advertisedHost, integer } from "./quote.ts";
+import { renderConnections } from "./connections.ts";
 import { replicationListeners } from "./replication.ts";
 import { CONTROL_FILE } from "./tokens.ts";
 
@@ -24,8 +25,7 @@ export const renderParameters = (structure: StructurePlan): readonly string[] =>
   "disable_core_dump=yes",
   "# HTTP requests without a body have no Content-Length",
   "tcp_accept_no_cl=yes",
-  "# a phone behind NAT is reached through the connection that it opened",
-  "tcp_connection_lifetime=3605",
+  ...renderConnections(structure),
   `tcp_connect_timeout=${integer("failover.timeoutSeconds", structure.failover.timeoutSeconds, 1, 30)}`,
   `tcp_send_timeout=${integer("failover.timeoutSeconds", structure.failover.timeoutSeconds, 1, 30)}`,
   "",
