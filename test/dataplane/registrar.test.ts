@@ -120,6 +120,11 @@ withKamailio(
       expect(pbx.calls).toContain(callIdOf(reply));
     });
 
+    test("a call of the PBX to a number that is no user does not come back to it", async () => {
+      expect((await dial("1999")).status).toBe(404);
+      expect(pbx.calls).toEqual([]);
+    });
+
     test("a phone calls a registered phone", async () => {
       await register(second, "1002");
       const reply = await authenticated(phone, at(1), "1001", { method: "INVITE", uri: `sip:1002@${bench.host(1)}` });

@@ -1,9 +1,10 @@
 /** From the called number to a dispatcher set: lookup, trust, selection, failover. */
+import { DRAIN_TIER } from "../../ir/setId.ts";
 import type { StructurePlan } from "../../ir/types.ts";
 import { admitFirst, admitNext, countsCalls, readRule, releaseFailed, selectLeast } from "./balance.ts";
 import { answerMedia, endMedia, exitMedia, offerMedia } from "./media.ts";
 import { integer, refuse } from "./quote.ts";
-import { locationFirst } from "./registrar.ts";
+import { isRegistrar, locationFirst } from "./registrar.ts";
 import { RETRY_AFTER } from "./replies.ts";
 import { answerTrunk, forgetTrunk, trunkRefused } from "./trunks.ts";
 import { hideIn } from "./topology.ts";
@@ -60,10 +61,31 @@ route[DIALPLAN] {${locationFirst(structure)}
     sl_send_reply("403", "Forbidden");
     exit;
   }
+  $var(rule) = $(var(found){s.select,3,|});
+  if ($var(backend) == 1${isRegistrar(structure) ? "" : ' && $(var(found){s.substr,1,1}) == "T"'}) route(NOT_BACK);
   if ($var(backend) == 0 && is_method("INVITE|SUBSCRIBE")) add_contact_alias();
   if ($(var(found){s.substr,2,4}) != "|0||") route(REWRITE);${hideIn(structure, "HIDE_CALL")}
-  $var(rule) = $(var(found){s.select,3,|});
   route(TO_SET);
+}
+
+# What comes from a destination of the set has no business there: a trunk's call to a number of nobody would go back to the
+# telephone network, at your expense. Backends that share an address are told apart by their port.
+route[NOT_BACK] {
+  $var(known) = 0;
+  if (ds_is_from_list("-1", "2")) $var(known) = 1;
+  $var(i) = 0;
+  $var(group) = $(var(rule){s.select,0,=}{s.int});
+  $var(draining) = $var(group) / 100 * 100 + ${DRAIN_TIER};
+  while ($var(group) != 0) {
+    if (ds_is_from_list("$var(group)", "2") || ($var(known) == 0 && ds_is_from_list("$var(group)", "3"))) {
+      sl_send_reply("404", "Not Found");
+      exit;
+    }
+    if ($var(group) == $var(draining)) return;
+    $var(i) = $var(i) + 1;
+    $var(group) = $(var(rule){s.select,$var(i),;}{s.select,0,=}{s.int});
+    if ($var(group) == 0) $var(group) = $var(draining);
+  }
 }
 
 # columns 1 and 2: digits to strip, digits to put in front
