@@ -207,7 +207,11 @@ withKamailio(
     const register = (user: string, login: Login): Promise<SipMessage[]> =>
       authenticated(phone, bench.router, login, registering(bench, user));
     const invite = (number: string, login: Login): Promise<SipMessage[]> =>
-      authenticated(phone, bench.router, login, { method: "INVITE", uri: `sip:${number}@${bench.router.host}` });
+      authenticated(phone, bench.router, login, {
+        method: "INVITE",
+        uri: `sip:${number}@${bench.router.host}`,
+        from: `<sip:1000@${REALM}>;tag=1`,
+      });
 
     test("a registration is challenged with 401 and forwarded without the credentials", async () => {
       const replies = await register("1000", right);

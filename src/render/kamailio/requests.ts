@@ -83,6 +83,7 @@ route[DRAINING] {
 # What belongs to a call that this router knows goes on. Anything else may only go to or come from a backend: a To tag
 # and a Route are easily forged, and would make the router an open relay.
 route[WITHIN_DIALOG] {${hideWithin(structure)}
+  route(STRIP_IDENTITY);
   if (!loose_route()) {
     if (is_method("ACK")) {
       if (t_check_trans()) t_relay();

@@ -48,6 +48,7 @@ export const renderSecurity = (structure: StructurePlan): readonly string[] =>
     ...(structure.authentication === undefined ? [] : [credentials]),
     ...(asks(structure) ? authModules : []),
     admission(structure),
+    stripIdentity(structure),
     smallOptions(structure),
     ...(structure.accessControl ? [refuseSource] : []),
     ...(structure.rateLimit === true ? [rateLimit(structure)] : []),
@@ -121,6 +122,7 @@ route[ADMIT] {
       : ""
   }
   if ($var(backend) == 1) return;
+  route(STRIP_IDENTITY);
   # RFC 3261 16.3: nothing that it asks of a proxy is known here
   if ($hdr(Proxy-Require) != $null) {
     append_to_reply("Unsupported: $hdr(Proxy-Require)\\r\\n");
@@ -147,6 +149,26 @@ route[ADMIT] {
   }
 }
 `;
+
+/**
+ * RFC 3325 5: who calls and who pays is said by those whom the network trusts: backends, and sources of an access list.
+ * Applied at once: two changes of one header, such as that of topology hiding, take the next one along.
+ */
+const stripIdentity = ({ accessControl }: StructurePlan): string => `
+route[STRIP_IDENTITY] {
+  if (!(${assertions.map((name) => `is_present_hf("${name}")`).join(" || ")})) return;
+  if (ds_is_from_list("-1", "3")) return;${
+    accessControl
+      ? `
+  if (allow_source_address("${groups.allow}")) return;`
+      : ""
+  }
+${assertions.map((name) => `  remove_hf("${name}");`).join("\n")}
+  msg_apply_changes();
+}
+`;
+
+const assertions = ["P-Asserted-Identity", "Remote-Party-ID", "P-Charging-Vector", "P-Charging-Function-Addresses"];
 
 /**
  * An answer that is longer than its request makes the router an amplifier for who forges the source. What an answer does
@@ -256,6 +278,10 @@ route[AUTHENTICATE] {
   } else if (!pv_proxy_authenticate("${realm}", "$var(ha1)", "1") || $var(known) == 0) {
     if ($hdr(Proxy-Authorization) != $null) cnt_inc("sipr.authentication_failed");
     proxy_challenge("${realm}", "1");
+    exit;
+  } else if (!has_totag() && $au != $fU && $fU != "anonymous") {
+    # he is who answered the challenge, not whom he says; RFC 3323 4.1.1.3
+    sl_send_reply("403", "Forbidden");
     exit;
   }
   consume_credentials();

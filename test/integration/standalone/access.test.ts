@@ -1,5 +1,5 @@
 /** Access lists, passwords and limits as a user changes them: by editing files, without a restart. */
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { readdirSync, readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -51,9 +51,10 @@ afterEach(async () => {
 /** INVITE with a password, through one replica; the final status. */
 async function callAs(user: string, password: string, host: string): Promise<number> {
   const uri = `sip:1000@${host}`;
-  const first = await (await request(phone, { host, port: 5060 }, { method: "INVITE", uri })).final();
+  const own = { from: `<sip:${user}@example.com>;tag=1`, callId: `${user}-${randomUUID()}` };
+  const first = await (await request(phone, { host, port: 5060 }, { method: "INVITE", uri, ...own })).final();
   const fields = [credentialsFor(407, challengeIn(first), { user, password }, "INVITE", uri)];
-  const { status } = await callOnce(phone, { host, port: 5060 }, "1000", { uri, fields });
+  const { status } = await callOnce(phone, { host, port: 5060 }, "1000", { uri, fields, ...own, cseq: 2 });
   return status;
 }
 
