@@ -94,8 +94,10 @@ async function sendFiles(
     await context.cluster.touchPod(pod, times === 1 ? desired.revision : `${desired.revision}-${times}`);
     progress.touches = times;
     progress.touchedAt = now;
+    progress.untold = "";
   } catch (error) {
     // nothing is wrong with the pod: the kubelet brings the files in its own time, and it is told with the next try
+    progress.untold = error instanceof Error ? error.message : String(error);
     context.log.warn({ router: state.key, pod: pod.name, err: error }, "the pod could not be told to fetch its files");
   }
   return true;

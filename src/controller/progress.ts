@@ -20,6 +20,7 @@ export function retarget(progress: PodProgress, revision: string): void {
   progress.dueAt = 0;
   progress.staleSince = undefined;
   progress.touches = 0;
+  progress.untold = "";
   progress.message = "";
 }
 

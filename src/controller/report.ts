@@ -97,6 +97,7 @@ function podInput(context: Context, state: RouterState, pod: PodView): PodInput 
           : lag === "Pending"
             ? ""
             : ((stopped ? state.halt?.message : progress?.message) ?? ""),
+    ...(lag === "InSync" || !progress?.untold ? {} : { untold: progress.untold }),
     ...(reading === undefined ? {} : { destinations: reading.destinations }),
     ...(reading?.mediaProxies === undefined ? {} : { mediaProxies: reading.mediaProxies }),
   };

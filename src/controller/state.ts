@@ -24,6 +24,8 @@ export interface PodProgress {
   /** how often it was told to fetch its files, and when last */
   touches: number;
   touchedAt: number;
+  /** why it could not be told so the last time, or empty */
+  untold: string;
   message: string;
 }
 
@@ -210,6 +212,7 @@ export const newProgress = (uid: string, name: string, target: string): PodProgr
   staleSince: undefined,
   touches: 0,
   touchedAt: 0,
+  untold: "",
   message: "",
 });
 

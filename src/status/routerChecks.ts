@@ -114,7 +114,9 @@ const programmed: readonly Check<ProgrammedInput>[] = [
     if (behind.length === 0 && input.stored) return undefined;
     if (behind.length === 0) return no("Progressing", `Revision ${input.revision} runs but is not stored yet.`);
     const names = listNames(behind.map((pod) => pod.name));
-    return no("Progressing", `Not yet at revision ${input.revision}: ${names}.`);
+    const untold = behind.find((pod) => pod.untold !== undefined)?.untold;
+    const late = untold === undefined ? "" : ` It takes a minute or two, as the files come unasked: ${untold}`;
+    return no("Progressing", `Not yet at revision ${input.revision}: ${names}.${late}`);
   },
 ];
 

@@ -21,6 +21,8 @@ export interface PodInput {
   readonly revision?: string;
   /** what is wrong with it; "" when nothing */
   readonly message: string;
+  /** why it cannot be told to fetch its files: it gets them later */
+  readonly untold?: string;
   /** of the last reading; undefined when it has not been read, or not for a while */
   readonly destinations?: readonly ObservedDestination[];
   readonly mediaProxies?: PodReading["mediaProxies"];

@@ -1,6 +1,7 @@
 /** One pod that ends by a change, hangs, or is not ready: what the others get meanwhile. */
 import { afterEach, expect, test } from "vitest";
 import type { PodView } from "../../../src/cluster/index.ts";
+import { conditionOf } from "../../../src/status/index.ts";
 import { backend, createBench, router, setOf, type Bench } from "../../support/controllerBench.ts";
 
 let bench: Bench;
@@ -112,9 +113,13 @@ test("a pod that cannot be told to fetch its files is right when they come; no c
   };
   bench.cluster.put(router({ routes: [{ name: "all", match: { extensions: ["2000-2999"] }, set: "pbx" }] }));
   const said = new Set<string>();
+  const messages = new Set<string>();
   await bench.clock.until(() => {
     said.add(bench.condition("Programmed"));
+    messages.add(conditionOf(bench.cluster.get("SipRouter", "default", "edge")?.status, "Programmed")?.message ?? "");
     return bench.inSync() && bench.condition("Ready") === "True Ready";
   });
   expect([...said].filter((one) => one.includes("ReloadFailed"))).toEqual([]);
+  expect([...messages].filter((one) => one.includes("pods is forbidden"))).toHaveLength(1);
+  expect(bench.condition("Programmed")).toBe("True Programmed");
 });
