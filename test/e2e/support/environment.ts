@@ -22,5 +22,8 @@ export const imageOf = (image: Image): string => {
   );
 };
 
+/** The chart of the older operator, a folder; when none is named, that of this tree is taken for both. */
+export const chartBefore = (): string | undefined => process.env["E2E_OPERATOR_BEFORE_CHART"];
+
 /** E2E_KEEP=1: what was made is left in the cluster, to look at. */
 export const keeps = (): boolean => process.env["E2E_KEEP"] === "1";

@@ -16,12 +16,17 @@ export const helm = (namespace: string, args: readonly string[]): Promise<string
 
 export interface Release {
   readonly image: string;
+  /** folder of another chart than this tree's */
+  readonly chart?: string;
   /** false: the custom resource definitions are there already and not this release's */
   readonly crds: boolean;
 }
 
 /** Installs or upgrades, and waits until the operator is ready. */
-export const applyRelease = async (namespace: string, { image, crds }: Release): Promise<void> => {
+export const applyRelease = async (
+  namespace: string,
+  { image, crds, chart = join(root, "charts/sip-router-operator") }: Release,
+): Promise<void> => {
   const at = image.lastIndexOf(":");
   const values = {
     "image.repository": image.slice(0, at),
@@ -31,6 +36,5 @@ export const applyRelease = async (namespace: string, { image, crds }: Release):
     "watchNamespaces[0]": namespace,
   };
   const set = Object.entries(values).flatMap(([name, value]) => ["--set", `${name}=${value}`]);
-  const chart = join(root, "charts/sip-router-operator");
   await helm(namespace, ["upgrade", RELEASE, chart, "--install", ...set, "--wait", "--timeout", "120s"]);
 };

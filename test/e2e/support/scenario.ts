@@ -9,7 +9,8 @@ import { addressOf, isReady, Kubectl, podStatus } from "./kubectl.ts";
 import { Phone, type PhoneOptions, phoneObjects } from "./phone.ts";
 
 const LABEL = "e2e-scenario";
-const kinds = "siprouters,pbxbackends,deployments,pods,services,secrets,configmaps,serviceaccounts,rolebindings,roles";
+const kinds =
+  "siprouters,pbxbackends,deployments,pods,services,secrets,configmaps,serviceaccounts,rolebindings,roles,networkpolicies";
 const results = join(import.meta.dirname, "../../../.cache/e2e");
 
 export interface Router {
@@ -22,10 +23,13 @@ export class Scenario {
   readonly kube: Kubectl;
   readonly #phones: Phone[] = [];
 
-  /** @param name of the scenario: of its router too, unless it names another */
-  constructor(name: string) {
+  /**
+   * @param name of the scenario: of its router too, unless it names another
+   * @param namespace another one than that of the operator under test
+   */
+  constructor(name: string, namespace = inject("namespace")) {
     this.name = name;
-    this.kube = new Kubectl(inject("namespace"));
+    this.kube = new Kubectl(namespace);
     afterAll(() => this.#end());
   }
 

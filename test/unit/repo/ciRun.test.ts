@@ -72,16 +72,24 @@ const kit = (start: string): void => {
   program("shared/cluster/env.sh", `IMG=${folder}/images`);
   for (const name of ["kamailio61", "asterisk", "phone", "rtpengine"]) program(`images/${name}.tar`);
   program("tree/hack/image/rootfs", "exit 0");
+  program("tree/hack/e2e/before", 'mkdir -p "$1/charts" "$1/hack/image"', 'cp hack/image/rootfs "$1/hack/image/"');
 };
 
 test("on a cluster the sums are added; one that starts at the second try is as good", () => {
   kit('[ -e "$TMPDIR/downs" ] && echo "export KUBECONFIG=/somewhere"');
   targets({
-    e2e: 'test "$$KUBECONFIG" = /somewhere && echo "3 passed, 0 failed"',
+    e2e: 'test "$$KUBECONFIG" = /somewhere && test -d "$$(dirname $$E2E_OPERATOR_BEFORE_CHART)" && echo "3 passed, 0 failed"',
   });
   expect(ci()).toMatchObject({ last: "10 passed, 0 failed", code: 0 });
   targets({ e2e: 'echo "2 passed, 1 failed"; false' });
   expect(ci()).toMatchObject({ last: "9 passed, 1 failed", code: 1 });
+});
+
+test("a clone without history upgrades from the same version under another name", () => {
+  kit("echo export KUBECONFIG=/somewhere");
+  program("tree/hack/e2e/before", "exit 1");
+  targets({ e2e: 'test -z "$$E2E_OPERATOR_BEFORE_CHART" && echo "3 passed, 0 failed"' });
+  expect(ci()).toMatchObject({ last: "10 passed, 0 failed", code: 0 });
 });
 
 test("a cluster that does not start, and images that cannot be made, are failures", () => {

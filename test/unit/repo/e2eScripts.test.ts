@@ -1,4 +1,4 @@
-/** The end-to-end suite touches the cluster that is meant, with the images that were built. */
+/** The end-to-end suite touches the cluster that is meant, with the images that were built, and upgrades from something older. */
 import { spawnSync } from "node:child_process";
 import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -37,14 +37,26 @@ describe("hack/e2e/kind", () => {
     // podman adds nothing to an archive that is there
     program("bin/podman", note, '[ "$1" = save ] || exit 0', '[ ! -e "$4" ] || exit 125', 'echo "$2" >"$4"');
     program("hack/image/build", `echo "build $*" >>${tree}/done`);
+    program("hack/e2e/before", 'mkdir -p "$1/charts"');
   });
 
-  test("every image is loaded, and the exports name them", () => {
+  test("every image is loaded, and the exports name them and a chart to upgrade from", () => {
     const { stdout, code } = run("hack/e2e/kind");
     expect(code).toBe(0);
     expect(done().filter((line) => line.startsWith("kind load"))).toHaveLength(6);
-    const shown = run(`${stdout}\necho "$KUBECONFIG $E2E_OPERATOR_BEFORE_IMAGE"`).stdout;
-    expect(shown).toBe(`${tree}/.cache/e2e.kubeconfig localhost/sip-router-operator:e2e-before\n`);
+    expect(done()).toContain(
+      "podman build --file .cache/e2e-before/Dockerfile --tag localhost/sip-router-operator:e2e-before .cache/e2e-before",
+    );
+    const shown = run(`${stdout}\necho "$KUBECONFIG $E2E_OPERATOR_BEFORE_CHART"`).stdout;
+    expect(shown).toBe(`${tree}/.cache/e2e.kubeconfig ${tree}/.cache/e2e-before/charts/sip-router-operator\n`);
+  });
+
+  test("without a history the same operator has two names", () => {
+    program("hack/e2e/before", "exit 1");
+    const { stdout, code } = run("hack/e2e/kind");
+    expect(code).toBe(0);
+    expect(done()).toContain("podman tag localhost/sip-router-operator:e2e localhost/sip-router-operator:e2e-before");
+    expect(stdout).not.toContain("BEFORE_CHART");
   });
 
   test("when it fails, the documented command does not go on with the cluster that was named before", () => {
@@ -63,4 +75,31 @@ test("the suite refuses a cluster that KUBECONFIG does not name", () => {
   expect(code).toBe(1);
   expect(stderr).toContain("error: KUBECONFIG is not set");
   expect(done()).toEqual([]);
+});
+
+describe("hack/e2e/before", () => {
+  const commit = (version: string): void => {
+    writeFileSync(join(tree, "version"), version);
+    const { code } = run(
+      `git init -q . && git add version && git -c user.name=a -c user.email=a@example.org commit -qm "version ${version}"`,
+    );
+    expect(code).toBe(0);
+  };
+
+  test("is the last release before this commit", () => {
+    for (const version of ["0.1.0", "0.2.0"]) {
+      commit(version);
+      run(`git tag v${version}`);
+    }
+    expect(run("hack/e2e/before older")).toMatchObject({ code: 0, stderr: expect.stringContaining("version 0.1.0") });
+    expect(readFileSync(join(tree, "older/version"), "utf8")).toBe("0.1.0");
+  });
+
+  test("says so when the history does not reach that far", () => {
+    commit("0.1.0");
+    const { code, stderr } = run("hack/e2e/before older");
+    expect(code).toBe(1);
+    expect(stderr).toContain("this clone has no full history");
+    expect(existsSync(join(tree, "older"))).toBe(false);
+  });
 });
