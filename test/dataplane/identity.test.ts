@@ -164,6 +164,11 @@ withKamailio(
 
 const REALM = "example.com";
 
+const failures = async (bench: Bench): Promise<number> => {
+  const text = await (await fetch(`http://${bench.router.host}:9060/metrics`)).text();
+  return Number(/^kamailio_sipr_authentication_failed(?:{[^}]*})? ([0-9]+)/m.exec(text)?.[1]);
+};
+
 withKamailio(
   "the name of who has a password",
   async (bench) => {
@@ -222,6 +227,29 @@ withKamailio(
       const renamed = { ...dialog, local: dialog.local.replace("1000@", "renamed@") };
       expect((await (await within(phone, bench.router, renamed, "INVITE", 3)).final()).status).toBe(200);
       expect((await (await within(phone, bench.router, dialog, "BYE", 4)).final()).status).toBe(200);
+    });
+
+    test("is proved for one call and one number: the answer is good for no other", async () => {
+      const first = await answered(starting("INVITE", "1000", "<sip:1000@example.com>"));
+      expect(await status(first)).toBe(200);
+      const failed = await failures(bench);
+      const reached = pbx.calls.length;
+      // as overheard
+      const again = await (await request(phone, bench.router, { ...first, callId: "another", cseq: 3 })).final();
+      expect([again.status, header(again, "proxy-authenticate").includes("stale=true")]).toEqual([407, true]);
+      expect(await status({ ...first, uri: `sip:0900@${bench.router.host}`, cseq: 4 })).toBe(407);
+      expect([pbx.calls.length, trunk.calls.length]).toEqual([reached, 0]);
+      // phones do so with every call: it is no guess of a password
+      expect(await failures(bench)).toBe(failed);
+    });
+
+    test("is proved for all registrations of a phone", async () => {
+      const own = "<sip:1000@example.com>";
+      const uri = `sip:${bench.router.host}`;
+      const first = await answered({ method: "REGISTER", uri, from: `${own};tag=1`, to: own });
+      expect(await status(first)).toBe(200);
+      expect(await status({ ...first, cseq: 3 })).toBe(200);
+      expect(await status({ ...first, callId: "another-phone", cseq: 4 })).toBe(401);
     });
   },
 );

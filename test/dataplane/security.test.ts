@@ -279,16 +279,17 @@ withKamailio(
         bench.host(2),
       );
       try {
-        const challenge = challengeIn(await (await request(phone, bench.router, registering(bench, "1000"))).final());
+        const registered = { ...registering(bench, "1000"), callId: "registered" };
+        const challenge = challengeIn(await (await request(phone, bench.router, registered)).final());
         const fields = [credentialsFor(401, challenge, right, "REGISTER", `sip:${bench.router.host}`)];
-        const stolen = await request(stranger, bench.router, { ...registering(bench, "1000"), fields });
+        const stolen = await request(stranger, bench.router, { ...registered, fields });
         expect((await stolen.final()).status).toBe(401);
         const uri = `sip:${other.ip}`;
         const again = [credentialsFor(401, challenge, right, "REGISTER", uri)];
         const sent = await request(
           phone,
           { host: other.ip, port: 5060 },
-          { ...registering(bench, "1000"), uri, fields: again },
+          { ...registered, uri, cseq: 2, fields: again },
         );
         expect((await sent.final()).status).toBe(200);
       } finally {

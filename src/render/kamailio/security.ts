@@ -74,15 +74,16 @@ const rateModules = [
 
 /**
  * All replicas accept each other's nonces: the secret is made of the Secret that all have. A nonce is good for one
- * source address (flag 8 of `auth_checks_*`).
+ * source address (flag 8 of `auth_checks_*`), one Call-ID (2) and, where it does not register, one URI (1): an answer that
+ * somebody overhears is good for nothing else. A phone that uses it for its next call is told that it is stale.
  */
 const authModules = [
   'loadmodule "auth.so"',
   `modparam("auth", "secret", "${controlTokenInCfg}")`,
   'modparam("auth", "nonce_expire", 300)',
-  'modparam("auth", "auth_checks_register", 8)',
-  'modparam("auth", "auth_checks_no_dlg", 8)',
-  'modparam("auth", "auth_checks_in_dlg", 8)',
+  'modparam("auth", "auth_checks_register", 10)',
+  'modparam("auth", "auth_checks_no_dlg", 11)',
+  'modparam("auth", "auth_checks_in_dlg", 10)',
   'modparam("counters", "script_counter", "sipr.authentication_failed Requests with wrong credentials")',
 ];
 
@@ -252,6 +253,9 @@ route[BANNED] {
 }
 `;
 
+/** Module auth: an answer to a challenge of another time, call or address. It is told so (flag 16), and is no wrong password. */
+const STALE = -4;
+
 /**
  * RFC 3261 22. A user who does not exist is checked against a hash that nobody knows: same work, same answer. (The
  * generation of the table is no hash of 32 digits.)
@@ -267,6 +271,10 @@ route[AUTHENTICATE] {
   }
   if (is_method("REGISTER")) {
     if (!pv_www_authenticate("${realm}", "$var(ha1)", "1") || $var(known) == 0) {
+      if ($rc == ${STALE}) {
+        www_challenge("${realm}", "17");
+        exit;
+      }
       if ($hdr(Authorization) != $null) cnt_inc("sipr.authentication_failed");
       www_challenge("${realm}", "1");
       exit;
@@ -276,6 +284,10 @@ route[AUTHENTICATE] {
       exit;
     }
   } else if (!pv_proxy_authenticate("${realm}", "$var(ha1)", "1") || $var(known) == 0) {
+    if ($rc == ${STALE}) {
+      proxy_challenge("${realm}", "17");
+      exit;
+    }
     if ($hdr(Proxy-Authorization) != $null) cnt_inc("sipr.authentication_failed");
     proxy_challenge("${realm}", "1");
     exit;
