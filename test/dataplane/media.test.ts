@@ -84,6 +84,25 @@ withKamailio(
       expect(pbx.requests("BYE").map((bye) => callIdOf(bye))).toContain(sent.callId);
     });
 
+    test("ICE is taken out of both sides: it would lead past the proxy, and names addresses", async () => {
+      const withIce = (ear: RtpEnd): string =>
+        [
+          ...[ear.sdp().trimEnd(), "a=ice-ufrag:abcd", "a=ice-pwd:0123456789abcdef012345"],
+          `a=candidate:1 1 UDP 2130706431 ${ear.host} 40000 typ host\r\n`,
+        ].join("\r\n");
+      pbx.behaviour = (message, send, peer) => {
+        if (message.method === "ACK") return;
+        const media = message.method === "INVITE" ? { fields: [SDP], body: withIce(callee) } : {};
+        send(writeReply(message, 200, { contact: `<${peer.uri}>`, ...media }));
+      };
+      const { sent, reply, dialog } = await invite({ fields: [SDP], body: withIce(caller) });
+      for (const body of [inviteAt(pbx, sent.callId).body, reply.body]) {
+        expect(hosts()).toContain(streamOf(body).host);
+        expect(body).not.toMatch(/a=(candidate|ice)/);
+      }
+      await end(dialog);
+    });
+
     test("an offer that comes with the answer, answered in the ACK", async () => {
       pbx.behaviour = talking(callee);
       const sent = await request(phone, bench.router, { method: "INVITE", uri: "sip:1000@x" });

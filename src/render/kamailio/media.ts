@@ -9,8 +9,8 @@ import { whereAvailable } from "./versions.ts";
 import { cfgText, refuse } from "./quote.ts";
 import { RETRY_AFTER } from "./replies.ts";
 
-/** In what is sent to rtpengine beside the SDP. */
-const FLAGS = "replace-origin replace-session-connection";
+/** In what is sent to rtpengine beside the SDP: ICE would lead media past it, by candidates that name addresses. */
+const FLAGS = "replace-origin replace-session-connection ICE=remove";
 
 const relays = ({ rtpengine }: StructurePlan): boolean => rtpengine !== undefined && rtpengine.length > 0;
 const when = (structure: StructurePlan, text: string): string => (relays(structure) ? text : "");
