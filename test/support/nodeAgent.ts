@@ -40,11 +40,11 @@ export interface NodeAgentOptions {
   readonly log?: (message: string) => void;
 }
 
-/** The loopback of a pod's network here: 127.90.20.1 has 127.218.20.1. */
+/** The loopback of a pod's network here: 127.90.20.1 has 127.218.20.1, and 10.63.1.1, in a network of the test's own, 127.191.1.1. */
 export const loopbackOf = (podIp: string): string =>
   podIp
     .split(".")
-    .map((part, at) => (at === 1 ? String(Number(part) + 128) : part))
+    .map((part, at) => (at === 0 ? "127" : at === 1 ? String(Number(part) + 128) : part))
     .join(".");
 
 /** Pods are named by `name`, or by `namespace/name` outside the namespace default. */
