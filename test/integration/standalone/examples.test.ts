@@ -122,10 +122,17 @@ test("regions: each router prefers its own line, and a region that is down is se
 
 /** With a password, as a phone does it: the first try is refused. */
 async function loggedIn(phone: string, router: At, user: string, input: RequestInput): Promise<RequestInput> {
-  const refused = await (await request(peer(phone), router, input)).final();
+  const sent = await request(peer(phone), router, input);
+  const refused = await sent.final();
   const { status = 0 } = refused;
   const login = { user, password: `change-me-${user}` };
-  return { ...input, cseq: 2, fields: [credentialsFor(status, challengeIn(refused), login, input.method, input.uri)] };
+  // an answer is good for the call that it was asked for
+  return {
+    ...input,
+    callId: sent.callId,
+    cseq: 2,
+    fields: [credentialsFor(status, challengeIn(refused), login, input.method, input.uri)],
+  };
 }
 
 test("registrar-office: phones register with the router and stay reachable when a PBX dies", async () => {
