@@ -191,13 +191,18 @@ test("the API server takes every resource of the pages, and the examples", async
 
 test("kubectl has the options that the pages use", async () => {
   const commands = (await Promise.all(pages.map((page) => blocksIn(page)))).flat().filter(isShell).flatMap(commandsOf);
-  const plain = commands.filter((command) => /^kubectl (?!sip )/.test(command));
+  const plain = commands.filter((command) => /^kubectl (?!sip |krew )/.test(command));
   expect(plain.length).toBeGreaterThan(10);
   const helps = new Map<string, string>();
   const wrong: string[] = [];
   for (const command of plain) {
-    const words = command.split(/\s+/).slice(1);
-    const verb = words.slice(0, words[0] === "create" || words[0] === "rollout" ? 2 : 1).join(" ");
+    // the namespace may stand before the verb
+    const words = command
+      .replace(/ -n \S+/, "")
+      .split(/\s+/)
+      .slice(1);
+    const depth = words[1] === "secret" ? 3 : 2;
+    const verb = words.slice(0, words[0] === "create" || words[0] === "rollout" ? depth : 1).join(" ");
     const help = helps.get(verb) ?? (await run(`kubectl ${verb} --help; kubectl options`)).out;
     helps.set(verb, help);
     for (const [, flag = ""] of command.matchAll(/ (--?[a-z][a-z-]*)/g))
