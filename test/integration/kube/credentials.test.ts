@@ -48,9 +48,12 @@ afterAll(async () => {
 
 async function callAs(password: string, host: string): Promise<number> {
   const uri = `sip:1000@${host}`;
-  const first = await (await request(phone, { host, port: 5060 }, { method: "INVITE", uri })).final();
-  const fields = [credentialsFor(407, challengeIn(first), { user: "alice", password }, "INVITE", uri)];
-  return (await callOnce(phone, { host, port: 5060 }, "1000", { uri, fields })).status;
+  const from = "<sip:alice@example.com>;tag=1";
+  const sent = await request(phone, { host, port: 5060 }, { method: "INVITE", uri, from });
+  const challenge = challengeIn(await sent.final());
+  const fields = [credentialsFor(407, challenge, { user: "alice", password }, "INVITE", uri)];
+  return (await callOnce(phone, { host, port: 5060 }, "1000", { uri, from, callId: sent.callId, cseq: 2, fields }))
+    .status;
 }
 
 const isReady = async (): Promise<boolean> => {
