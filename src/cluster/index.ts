@@ -74,8 +74,8 @@ export interface Cluster {
   /** deletes the router's owned objects that are not in `keep`; pods are their Deployment's */
   prune(router: Key, keep: readonly ObjectRef[]): Promise<void>;
   /**
-   * Creates a Secret with generated values if it does not exist; never overwrites, never logs; returns its data decoded.
-   * A key that was lost is made again: `generate` is given the keys that are there, so that all fit together.
+   * Creates a Secret with generated values if it does not exist; never logs; returns its data decoded. `generate` is given
+   * the keys that are there, and says which of them stay: what was lost, or is of an older version, is made from these.
    */
   ensureSecret(
     secret: RawObject,

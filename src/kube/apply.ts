@@ -207,17 +207,17 @@ export class Applier {
     }
   }
 
-  /** Keys that are there stay as they are; a key that is missing is made, and an orphan gets its owner back. */
+  /** A key that is missing, or that follows from another one and is of an older version, is made; an orphan gets its owner back. */
   async #adopt(live: RawObject, wanted: RawObject, generate: Generate): Promise<Record<string, string>> {
     if (!isOurs(live, wanted)) throw notOwned(live, wanted);
     const data = decodeSecretData(live);
     const made = generate(data);
-    const missing = Object.keys(made).filter((key) => !data[key]);
-    if (missing.length === 0 && controllerOf(live)) return data;
+    const changed = Object.keys(made).filter((key) => data[key] !== made[key]);
+    if (changed.length === 0 && controllerOf(live)) return data;
     const { namespace, name } = live.metadata;
     const body = {
       metadata: { resourceVersion: live.metadata.resourceVersion, ownerReferences: wanted.metadata.ownerReferences },
-      data: encodeSecretData(Object.fromEntries(missing.map((key) => [key, made[key] ?? ""]))),
+      data: encodeSecretData(Object.fromEntries(changed.map((key) => [key, made[key] ?? ""]))),
     };
     const path = pathOf(kindInfo("Secret"), namespace, name);
     const answer = (await this.#connection.request("PATCH", path, {
@@ -226,7 +226,7 @@ export class Applier {
       contentType: MERGE,
     })) as RawObject;
     this.#caches.wrote(answer);
-    this.#log.info({ kind: "Secret", object: keyOf(live), action: "update", keys: missing }, "applied");
+    this.#log.info({ kind: "Secret", object: keyOf(live), action: "update", keys: changed }, "applied");
     return decodeSecretData(answer);
   }
 }

@@ -155,9 +155,9 @@ class FolderCluster implements LocalCluster {
     const existing = this.#owned.get(refOf(secret));
     const present = existing === undefined ? {} : decodeSecretData(existing);
     const made = generate(present);
-    const missing = Object.entries(made).filter(([key]) => !present[key]);
-    if (existing !== undefined && missing.length === 0) return present;
-    const data = { ...present, ...Object.fromEntries(missing) };
+    const changed = Object.entries(made).filter(([key, value]) => present[key] !== value);
+    if (existing !== undefined && changed.length === 0) return present;
+    const data = { ...present, ...made };
     await this.#store({ ...(existing ?? secret), data: encodeSecretData(data) });
     return data;
   }

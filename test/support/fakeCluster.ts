@@ -269,8 +269,8 @@ export function createFakeCluster(options: FakeClusterOptions): FakeCluster {
       const { namespace, name } = secret.metadata;
       const live = objects.get(idOf("Secret", namespace, name));
       const present = (live?.["stringData"] ?? {}) as Record<string, string>;
-      const stringData = { ...generate(present), ...present };
-      if (Object.keys(stringData).length === Object.keys(present).length) return present;
+      const stringData = { ...present, ...generate(present) };
+      if (Object.entries(stringData).every(([key, value]) => present[key] === value)) return present;
       write(`${live === undefined ? "create" : "mend"} Secret ${namespace}/${name}`);
       store({ ...secret, stringData });
       return stringData;

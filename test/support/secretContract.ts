@@ -23,9 +23,16 @@ export async function expectSecretIsKept(
   expect(await again.ensureSecret(secret, generate)).toEqual(first);
   const poorer = await lose("salt");
   expect(await poorer.ensureSecret(secret, generate)).toEqual(first);
+  // a newer version makes more of the same token
+  const newer = (present: Readonly<Record<string, string>> = {}) => {
+    const { token, salt } = generate(present);
+    return { token, salt: `${salt}, and pepper` };
+  };
+  const next = { token: "token-1", salt: "salt of token-1, and pepper" };
+  expect(await poorer.ensureSecret(secret, newer)).toEqual(next);
   // it was stored, not only returned
   const { kind, metadata } = secret;
   const stored = poorer.owned(kind, metadata.namespace, metadata.name)?.["data"] as Record<string, string>;
   const texts = Object.entries(stored).map(([key, value]) => [key, Buffer.from(value, "base64").toString()]);
-  expect(Object.fromEntries(texts)).toEqual(first);
+  expect(Object.fromEntries(texts)).toEqual(next);
 }
