@@ -11,6 +11,7 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { CAPTURE } from "../layout.ts";
 import { integer } from "./quote.ts";
+import { peerKeyInCfg } from "./tokens.ts";
 
 /** Bytes of a message that are looked at, which the transformation `re.subst` (8,191) takes. */
 const LOOKED_AT = 8000;
@@ -22,6 +23,8 @@ const headersOnly = "{re.subst,/[[:cntrl:]][[:cntrl:]][[:cntrl:]][[:cntrl:]].*$/
 const callId = "{re.subst,/^.*[[:cntrl:]](call-id|i)[[:space:]]*:[[:space:]]*([^[:space:]]+).*$/\\2/is}";
 const credentials = "{re.subst,/^((proxy-)?authorization[[:space:]]*:)(.|[[:cntrl:]][[:blank:]])*$/\\1 ***/ig}";
 const passwords = "{re.subst,/(sips?:[^][:space:]<>@:;?,[]+):[^][:space:]<>@,[]*@/\\1:***@/ig}";
+/** by which replicas know each other: in a Path of theirs */
+const peerKey = `{re.subst,/${peerKeyInCfg}/***/g}`;
 const mediaKeys = "{re.subst,/^(a=crypto:[0-9]+ [^ ]+).*$/\\1 ***/ig}";
 const otherKeys = "{re.subst,/^(k=|a=key-mgmt:|a=ice-pwd:).*$/\\1***/ig}";
 
@@ -56,7 +59,7 @@ event_route[sipdump:msg] {
   $var(captureText) = $(sipdump(buf){s.substr,0,${LOOKED_AT}});
   # a body that is no SDP is what somebody wrote to somebody
   if (!($var(captureText) =~ "application/sdp")) $var(captureText) = $(var(captureText)${headersOnly});
-  $var(captureText) = $(var(captureText)${credentials}${passwords}${mediaKeys}${otherKeys}{s.substr,0,${KEPT}}{s.encode.base64});
+  $var(captureText) = $(var(captureText)${credentials}${passwords}${peerKey}${mediaKeys}${otherKeys}{s.substr,0,${KEPT}}{s.encode.base64});
   $sht(${CAPTURE.table}=>$var(captureAt)) = "" + $sht(${CAPTURE.table}=>session) + " " + $TV(Sn) + " " + $sipdump(tag) + " " + $sipdump(proto) + " " + $sipdump(src_ip) + " " + $sipdump(src_port) + " " + $sipdump(dst_ip) + " " + $sipdump(dst_port) + " " + $sipdump(len) + " " + $var(captureText);
 }
 `.split("\n");

@@ -9,6 +9,7 @@ import { renderControl } from "./control.ts";
 import { renderDialplan } from "./dialplan.ts";
 import { renderMedia } from "./media.ts";
 import { renderModules } from "./modules.ts";
+import { renderNextHop } from "./nextHop.ts";
 import { renderListenerCheck, renderParameters } from "./parameters.ts";
 import { renderRegistration } from "./registration.ts";
 import { renderRequests } from "./requests.ts";
@@ -30,6 +31,7 @@ export const renderConfig = (structure: StructurePlan): string =>
     ...renderBalance(structure),
     ...renderMedia(structure),
     ...renderRequests(structure),
+    ...renderNextHop(structure),
     ...renderDialplan(structure),
     ...renderRegistration(structure),
     ...renderControl(structure),

@@ -3,6 +3,7 @@ import { DRAIN_TIER } from "../../ir/setId.ts";
 import type { StructurePlan } from "../../ir/types.ts";
 import { admitFirst, admitNext, countsCalls, readRule, releaseFailed, selectLeast } from "./balance.ts";
 import { answerMedia, endMedia, exitMedia, offerMedia } from "./media.ts";
+import { groupOfRule, keepCaller, recordRoute } from "./nextHop.ts";
 import { integer, refuse } from "./quote.ts";
 import { isRegistrar, locationFirst } from "./registrar.ts";
 import { RETRY_AFTER } from "./replies.ts";
@@ -111,9 +112,10 @@ route[TO_SET] {${readRule(structure)}
       route(TO_ASKED);
     }
   }
-  if (is_method("INVITE|SUBSCRIBE|REFER")) record_route();
+  if (is_method("INVITE|SUBSCRIBE|REFER")) {${recordRoute(groupOfRule, "    ")}
+  }
   if (is_method("INVITE")) {
-    dlg_manage();
+    dlg_manage();${keepCaller("backend")}
     $dlg_var(route) = $(var(found){s.select,4,|});${admitFirst(structure)}
   }${offerMedia(structure)}${answerMedia(structure)}
   t_on_failure("NEXT");

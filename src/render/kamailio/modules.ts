@@ -81,6 +81,8 @@ const dataParameters: readonly Parameter[] = [
 const dispatcherParameters = ({ healthCheck, advertise }: StructurePlan): readonly Parameter[] => [
   ["dispatcher", "list_file", "SIPR_DATA_DIR/dispatcher.list"],
   ["dispatcher", "flags", 2],
+  // of the destination that ds_is_from_list has found
+  ["dispatcher", "setid_pvname", "$var(set)"],
   ["dispatcher", "xavp_dst_mode", 1],
   ["dispatcher", "reload_delta", 0],
   ["dispatcher", "ds_probing_mode", 1],

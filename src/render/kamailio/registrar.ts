@@ -134,6 +134,8 @@ route[LOCATION] {
 # From another replica, for a phone whose connection is here: it has asked the caller who he is.
 route[FROM_PEER] {
   if ($(route_uri{uri.user}) != "${peerKeyInCfg}" || !dmq_is_from_node()) return;
+  $var(backend) = 0;
+  $var(set) = 0;
   loose_route();
   route(TO_PHONE);
   exit;

@@ -7,6 +7,7 @@ import { peerRequests, unlessPeer } from "./replication.ts";
 import { failMedia, mediaInReply, mediaWithin, offerMedia } from "./media.ts";
 import { RETRY_AFTER } from "./replies.ts";
 import { countReply } from "./messageCounters.ts";
+import { groupOfCaller, keepCaller, keepEarlyCallee, recordRoute, routeKey } from "./nextHop.ts";
 import { everyRequest } from "./security.ts";
 import { hideIn, hideInReply, hideWithin } from "./topology.ts";
 
@@ -80,10 +81,8 @@ route[DRAINING] {
   exit;
 }
 
-# What belongs to a call that this router knows goes on. Anything else may only go to or come from a backend: a To tag
-# and a Route are easily forged, and would make the router an open relay.
 route[WITHIN_DIALOG] {${hideWithin(structure)}
-  route(STRIP_IDENTITY);
+  route(STRIP_IDENTITY);${routeKey}
   if (!loose_route()) {
     if (is_method("ACK")) {
       if (t_check_trans()) t_relay();
@@ -98,30 +97,18 @@ route[WITHIN_DIALOG] {${hideWithin(structure)}
     $du = $null;
   }
   if ($du == $null) handle_ruri_alias();
-  if ($DLG_status == $null) route(CHECK_UNKNOWN_DIALOG);${mediaWithin(structure)}
+  route(CHECK_NEXT_HOP);${mediaWithin(structure)}
   # RFC 3261 17.1.2.2, timer F: nobody else can answer, and a 408 would end the call (12.2.1.2)
   if (!is_method("ACK")) t_set_fr("0", "32000");
   if (is_method("INVITE|UPDATE|SUBSCRIBE|REFER|NOTIFY")) {
     if (ds_is_from_list("-1", "3")) t_on_reply("FROM_PHONE");
     else ${unlessPeer(structure)}add_contact_alias();
-    if (is_method("SUBSCRIBE|NOTIFY|REFER")) record_route();
+    if (is_method("SUBSCRIBE|NOTIFY|REFER")) {
+      if ($var(k) == "") record_route();
+      else record_route(";k=$var(k)");
+    }
   }${structure.trunks === true ? "\n  route(TRUNK_WITHIN);" : ""}${hideIn(structure, "HIDE_HEADERS")}
   t_relay();
-}
-
-route[CHECK_UNKNOWN_DIALOG] {
-  if (ds_is_from_list("-1", "3")) return;
-  $var(next) = $du;
-  if ($du == $null) $var(next) = $ru;
-  # addresses only: a name would be looked up while this process waits
-  if ($(var(next){uri.host}) =~ "^(\\[[0-9a-fA-F:.]+\\]|[0-9.]+)$") {
-    if (ds_is_from_list("-1", "3", "$var(next)")) {
-      route(ADMIT);
-      return;
-    }
-  }
-  if (!is_method("ACK")) sl_send_reply("481", "Call/Transaction Does Not Exist");
-  exit;
 }
 
 # A Route in a first request. From a backend, with the user of our own Path, it is for a phone that registered through
@@ -136,8 +123,11 @@ route[PRELOADED_ROUTE] {
 }
 
 route[TO_PHONE] {
-  if (is_method("INVITE|SUBSCRIBE|REFER")) record_route();
-  if (is_method("INVITE")) dlg_manage();${offerMedia(structure)}${failMedia(structure)}
+  if (is_method("INVITE|SUBSCRIBE|REFER")) {${recordRoute(groupOfCaller, "    ")}
+  }
+  if (is_method("INVITE")) {
+    dlg_manage();${keepCaller("phone")}
+  }${offerMedia(structure)}${failMedia(structure)}
   # phones are slower than PBXes: give them RFC 3261's timer B at 16 times T1
   t_set_fr("0", "8000");
   t_on_reply("FROM_PHONE");${hideIn(structure, "HIDE_CALL")}
@@ -159,6 +149,6 @@ event_route[tm:local-request] {
 # is sent again for 32 s (RFC 3261 13.3.1.4), longer than its transaction lives.
 reply_route {
   if (dst_port == ${integer("the control port", structure.controlPort)}) drop;
-  if (!t_check_trans() && !is_known_dlg()) drop;${countReply}${hideInReply(structure)}
+  if (!t_check_trans() && !is_known_dlg()) drop;${keepEarlyCallee}${countReply}${hideInReply(structure)}
 }
 `.split("\n");

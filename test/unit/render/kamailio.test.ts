@@ -397,5 +397,5 @@ test("nothing in kamailio.cfg is of one pod, and a change of data leaves it as i
   expect(cfg).not.toMatch(/\/etc\/sip-router|\/run\/sip-router|192\.0\.2|127\.0|2001:db8/);
   const defined = new Set([...cfg.matchAll(/SIPR_[A-Z_]+/g)].map(([token]) => token));
   const given = new Set(renderProcess(plan()).args.flatMap((arg) => /^!(SIPR_[A-Z_]+)!/.exec(arg)?.[1] ?? []));
-  expect([...defined].filter((token) => !given.has(token))).toEqual(["SIPR_CONTROL_TOKEN"]);
+  expect([...defined].filter((token) => !given.has(token))).toEqual(["SIPR_PEER_KEY", "SIPR_CONTROL_TOKEN"]);
 });
