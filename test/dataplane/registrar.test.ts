@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, expect, test } from "vitest";
 import type { RouterPlan } from "../../src/ir/index.ts";
-import { call, request, within, type RequestInput } from "../support/sip/caller.ts";
+import { call, callerDialog, request, within, type RequestInput } from "../support/sip/caller.ts";
 import { challengeIn, credentialsFor, ha1Of } from "../support/sip/digestLogin.ts";
 import { countRegistrations, readRegistrations } from "../../src/kamailio/registrations.ts";
 import { LocalKamailio } from "../support/sip/kamailio.ts";
@@ -11,7 +11,7 @@ import { until } from "../support/until.ts";
 import { withKamailio } from "./fixture.ts";
 
 const REALM = "example.com";
-const users = ["1001", "1002", "1003", "1004", "1005", "1006", "1007"];
+const users = ["1001", "1002", "1003", "1004", "1005", "1006", "1007", "1008"];
 const PEER_PORT = 9061;
 
 let pbx: SipPeer, phone: SipPeer, second: SipPeer, third: SipPeer, phoneTcp: SipPeer, stranger: SipPeer;
@@ -259,12 +259,15 @@ withKamailio(
       expect(phone.calls.length).toBeGreaterThan(0);
     });
 
-    test("a stranger is no replica", async () => {
-      const body = JSON.stringify({
-        action: 1, aor: "1002", ruid: "uloc-1-1-1", c: `sip:1002@${stranger.host}`, received: "", path: "",
+    /** as replicas tell each other: that the user is at the stranger's address */
+    const registrationOf = (user: string): string =>
+      JSON.stringify({
+        action: 1, aor: user, ruid: `uloc-${user}`, c: `sip:${user}@${stranger.host}`, received: "", path: "",
         callid: "x", user_agent: "x", instance: "", expires: Math.floor(Date.now() / 1000) + 3600, cseq: 1, flags: 0,
         cflags: 0, q: -1, last_modified: Math.floor(Date.now() / 1000), methods: 4_294_967_295, reg_id: 0,
       }); // prettier-ignore
+
+    test("a stranger is no replica", async () => {
       for (const channel of ["usrloc", "notification_peer"])
         await stranger.send(
           { host: bench.host(1), port: PEER_PORT },
@@ -279,7 +282,7 @@ withKamailio(
               ["Max-Forwards", "1"],
               ["Content-Type", channel === "usrloc" ? "application/json" : "text/plain"],
             ],
-            body: channel === "usrloc" ? body : `sip:${stranger.host}:5060;status=active\r\n`,
+            body: channel === "usrloc" ? registrationOf("1002") : `sip:${stranger.host}:5060;status=active\r\n`,
           }),
         );
       // what is sent afterwards is answered: both were read
@@ -287,6 +290,21 @@ withKamailio(
       expect((await dial("1002")).status).toBe(200);
       expect(stranger.calls).toEqual([]);
       expect(stranger.received.filter(({ fields }) => fields.some(([, value]) => value.includes("KDMQ")))).toEqual([]);
+    });
+
+    test("what a caller sends within a call is told to no other replica in this one's name", async () => {
+      const number = `sip:1002@${bench.host(1)}`;
+      await register(second, "1002");
+      const reply = await authenticated(phone, at(1), "1001", { method: "INVITE", uri: number });
+      expect(reply.status).toBe(200);
+      const dialog = callerDialog(reply);
+      const target = `sip:usrloc@${bench.host(2)}:${PEER_PORT}`;
+      await within(phone, at(1), { ...dialog, target }, "KDMQ", 3, { body: registrationOf("1008") });
+      await within(phone, at(1), dialog, "KDMQ", 4);
+      expect((await (await within(phone, at(1), dialog, "BYE", 5)).final()).status).toBe(200);
+      expect((await dial("1008", 2)).status).toBe(480);
+      expect(stranger.calls).toEqual([]);
+      expect(second.requests("KDMQ")).toEqual([]);
     });
   },
 );

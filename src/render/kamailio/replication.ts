@@ -60,5 +60,7 @@ export const peerRequests = (structure: StructurePlan): string =>
       dmq_handle_message();
     }
     exit;
-  }`
+  }
+  # relayed to another replica it would be this one's word
+  if (is_method("KDMQ")) exit;`
     : "";
