@@ -31,8 +31,13 @@ modparam("uac", "auth_password_avp", "$var(trunk_password)")
 modparam("dialog", "track_cseq_updates", 1)
 modparam("htable", "htable", "trunks=>size=8;dbtable=trunks;")
 
-# A request within a call that a trunk has challenged: it may challenge again.
+# A request within a call that a trunk has challenged: it may challenge again. RFC 3262 7.2: RAck has the number of the
+# request that is answered, as the trunk knows it.
 route[TRUNK_WITHIN] {
+  if (is_method("PRACK") && $ft == $dlg(from_tag) && $dlg_var(cseq_diff) != $null) {
+    $var(number) = $(hdr(RAck){re.subst,/^[0-9]+[[:space:]]+([0-9]+).*$/\\1/}{s.int}) + $(dlg_var(cseq_diff){s.int});
+    subst_hf("RAck", "/^([0-9]+[ \\t]+)[0-9]+/\\1$var(number)/", "a");
+  }
   if ($dlg_var(trunk) != $null && $ft == $dlg(from_tag) && !is_method("ACK")) t_on_failure("TRUNK_WITHIN");
 }
 
