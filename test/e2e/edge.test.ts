@@ -4,7 +4,7 @@ import { until } from "./support/until.ts";
 import { Authority } from "../support/sip/certificates.ts";
 import { pbxObjects, secretOf, soundFlows } from "./support/asterisk.ts";
 import { type Phone, talk } from "./support/phone.ts";
-import { Scenario } from "./support/scenario.ts";
+import { inOrder, Scenario } from "./support/scenario.ts";
 
 const at = new Scenario("edge");
 const name = `edge.${at.kube.namespace}.svc.cluster.local`;
@@ -44,6 +44,7 @@ describe("a router with TLS and topology hiding", () => {
       ...pbxObjects({ name: "edge-pbx", extensions: ["1001", "1002", "1003"] }),
       at.backend("edge-pbx", { service: { name: "edge-pbx" } }),
       at.router({
+        ...inOrder,
         listeners: [
           { name: "udp", transport: "UDP", port: 5060 },
           { name: "tcp", transport: "TCP", port: 5060 },

@@ -2,7 +2,7 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { consoleOf, contactsOf, mediaOf, pbxObjects, secretOf, soundFlows } from "./support/asterisk.ts";
 import { type Phone, talk } from "./support/phone.ts";
-import { Scenario } from "./support/scenario.ts";
+import { inOrder, Scenario } from "./support/scenario.ts";
 import { until } from "./support/until.ts";
 
 const at = new Scenario("forward");
@@ -23,6 +23,7 @@ describe("phones of a PBX", () => {
       ...pbxObjects({ name: "forward-pbx", extensions: ["1001", "1002", "1003"] }),
       at.backend("forward-pbx", { service: { name: "forward-pbx" } }),
       at.router({
+        ...inOrder,
         dispatcherSets: [{ name: "pbx", backends: [{ name: "forward-pbx" }] }],
         routes: [{ name: "phones", match: { extensions: ["1000-1999"] }, set: "pbx" }],
       }),

@@ -21,6 +21,17 @@ const olderRelease = (crds = inject("ownsCrds")) => {
   const image = imageOf("operatorBefore");
   return applyRelease(at.kube.namespace, { image, crds, ...(chart === undefined ? {} : { chart }) });
 };
+/** Routes to the other set, and waits until every pod does; what a call is answered then. */
+const change = async (meanwhile = async (): Promise<unknown> => undefined): Promise<string> => {
+  const set = (await answers()) === "200 one" ? "two" : "one";
+  await at.effectOf(() => routeTo(set).then(meanwhile), 120_000);
+  return `200 ${set}`;
+};
+/** Waits until this release's operator serves: when a change of its own has arrived, what it renders anew is rolled out. */
+const served = async (): Promise<void> => {
+  await change();
+  await at.ready();
+};
 const definitions = async (): Promise<string> =>
   JSON.stringify((await at.kube.get("crd", "pbxbackends.siprouter.dev"))["spec"]);
 /** Calls without a pause while something is done; those that were not answered. */
@@ -66,14 +77,12 @@ describe("the operator's life", () => {
 
   test("killed while it brings a change to the pods, it finishes the change when it is back", async () => {
     const before = await at.identities();
-    const failed = await failedDuring(() =>
-      at.effectOf(async () => {
-        await routeTo("two");
-        await at.kube.run(["delete", "pods", "-l", OPERATOR, "--grace-period=0", "--force"]);
-      }, 120_000),
-    );
+    let changed = "";
+    const failed = await failedDuring(async () => {
+      changed = await change(() => at.kube.run(["delete", "pods", "-l", OPERATOR, "--grace-period=0", "--force"]));
+    });
     expect(failed).toEqual([]);
-    expect(await answers()).toBe("200 two");
+    expect(await answers()).toBe(changed);
     expect(await at.identities()).toEqual(before);
   });
 
@@ -86,7 +95,8 @@ describe("the operator's life", () => {
     );
     const verbs = role?.rules[index ?? 0]?.verbs.filter((verb) => verb !== "patch");
     await at.kube.patch("role", RELEASE, [{ op: "replace", path: `/rules/${index}/verbs`, value: verbs }]);
-    await routeTo("one");
+    const set = (await answers()) === "200 one" ? "two" : "one";
+    await routeTo(set);
     const said = await until(
       "it says what it may not do",
       async () => (await conditionOf("Programmed"))?.message.includes("cannot patch") && conditionOf("Programmed"),
@@ -96,44 +106,47 @@ describe("the operator's life", () => {
     // before the files come unasked, or after
     expect(await answers()).toMatch(/^200 (one|two)$/);
     await release();
-    await until("the change has arrived", async () => (await answers()) === "200 one", 60_000);
+    await until("the change has arrived", async () => (await answers()) === `200 ${set}`, 60_000);
     await at.ready();
   });
 
   test("upgrade from an older version, rollback and upgrade again: every call is answered", async () => {
     const before = await at.identities();
+    let changed = "";
     const failed = await failedDuring(async () => {
       await olderRelease();
-      await at.ready();
+      await served();
       await release();
-      await at.ready();
+      await served();
       const newer = await definitions();
       // back as docs/upgrade.md says: the newer definitions stay
       await olderRelease(false);
-      await at.ready();
+      await served();
       expect(await definitions()).toBe(newer);
-      await at.effectOf(() => routeTo("two"), 120_000);
       await release();
+      changed = await change();
       await at.ready();
     });
     // pods that are replaced, as another version renders another configuration, refuse new calls while they drain
     const rolled = (await at.identities()).join() !== before.join();
     expect(failed.filter((answer) => !rolled || answer !== "503 router")).toEqual([]);
-    expect(await answers()).toBe("200 two");
+    expect(await answers()).toBe(changed);
   });
 
   test("uninstalled, it leaves the resources and the routers serve; installed again, it takes over without a restart", async () => {
+    await at.ready();
     const before = await at.identities();
+    let changed = "";
     const failed = await failedDuring(async () => {
       await helm(at.kube.namespace, ["uninstall", RELEASE, "--wait", "--timeout", "120s"]);
       expect(await at.kube.pods(OPERATOR)).toEqual([]);
       expect((await at.kube.list("siprouters")).map(({ metadata }) => metadata.name)).toContain(at.name);
       await release();
       await until("it is ready", async () => (await at.kube.pods(OPERATOR)).every(isReady));
-      await at.effectOf(() => routeTo("one"), 120_000);
+      changed = await change();
     });
     expect(failed).toEqual([]);
-    expect(await answers()).toBe("200 one");
+    expect(await answers()).toBe(changed);
     expect(await at.identities()).toEqual(before);
   });
 });

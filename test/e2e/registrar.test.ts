@@ -4,7 +4,7 @@ import { until } from "./support/until.ts";
 import { consoleOf, pbxObjects, secretOf } from "./support/asterisk.ts";
 import { addressOf } from "./support/kubectl.ts";
 import { type Phone, talk } from "./support/phone.ts";
-import { Scenario } from "./support/scenario.ts";
+import { inOrder, Scenario } from "./support/scenario.ts";
 
 const at = new Scenario("registrar");
 const users = ["1001", "1002", "1003", "1004"];
@@ -27,6 +27,7 @@ describe("a registrar with two replicas", () => {
       }),
       at.backend("registrar-pbx", { service: { name: "registrar-pbx" } }),
       at.router({
+        ...inOrder,
         replicas: 2,
         authentication: { mode: "Digest", realm: "pbx.example", credentialsSecretName: "registrar-users" },
         registration: { mode: "Registrar", maxExpiresSeconds: 300 },

@@ -13,6 +13,9 @@ const kinds =
   "siprouters,pbxbackends,deployments,pods,services,secrets,configmaps,serviceaccounts,rolebindings,roles,networkpolicies";
 const results = join(import.meta.dirname, "../../../.cache/e2e");
 
+/** One worker keeps the order of requests over UDP: phones end a transfer whose NOTIFY requests come swapped (docs/sizing.md). */
+export const inOrder = { kamailio: { shmMemoryMiB: 64, workers: 1 } };
+
 export interface Router {
   readonly name: string;
   readonly [field: string]: unknown;
@@ -84,7 +87,7 @@ export class Scenario {
   routerPods(router = this.name): Promise<RawObject[]> {
     return this.kube.pods(`siprouter.dev/router=${router}`);
   }
-  /** Waits until the router is Ready in its present form, and every destination takes calls. */
+  /** Waits until the router is Ready in its present form, every destination takes calls, and no pod of a former form is left. */
   async ready(router = this.name, ms = 120_000): Promise<void> {
     await until(
       `${router} is ready`,
@@ -93,12 +96,21 @@ export class Scenario {
         const { observedGeneration, conditions = [], active = "" } = await this.status(router);
         const holds = (type: string) => conditions.some((one) => one.type === type && one.status === "True");
         const [up, all] = active.split("/");
-        return observedGeneration === metadata.generation && holds("Ready") && holds("Available") && up === all;
+        const served = observedGeneration === metadata.generation && holds("Ready") && holds("Available") && up === all;
+        return served && (await this.#rolledOut(router));
       },
       ms,
     ).catch(async (error: unknown) => {
       throw new Error(`${String(error)}\n${JSON.stringify(await this.status(router).catch(String), undefined, 1)}`);
     });
+  }
+  /** Whether all pods of a router are of its Deployment's present template. */
+  async #rolledOut(router: string): Promise<boolean> {
+    const { metadata, spec, status } = await this.kube.get("deployment", router);
+    const { replicas: wanted } = spec as { replicas?: number };
+    const { observedGeneration, replicas, updatedReplicas } = (status ?? {}) as Record<string, unknown>;
+    const counted = observedGeneration === metadata.generation && updatedReplicas === wanted && replicas === wanted;
+    return counted && (await this.routerPods(router)).length === wanted;
   }
   /** Waits until so many pods of a selector are ready; their addresses. */
   async podsReady(selector: string, count: number): Promise<string[]> {
