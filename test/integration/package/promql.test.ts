@@ -4,8 +4,11 @@ import path from "node:path";
 import { expect, test } from "vitest";
 import { helmTemplate, root, tool } from "../../support/package/tools.ts";
 
-const problemsOf = async (expressions: readonly string[]): Promise<(string | null)[]> =>
-  JSON.parse((await tool("promql", [], { input: JSON.stringify(expressions) })).stdout);
+const problemsOf = async (expressions: readonly string[]): Promise<(string | null)[]> => {
+  const input = JSON.stringify(expressions.map((expression) => ({ expression })));
+  const results = JSON.parse((await tool("promql", [], { input })).stdout) as { problem: string | null }[];
+  return results.map(({ problem }) => problem);
+};
 
 test("what is no PromQL is refused", async () => {
   const [right, wrong] = await problemsOf(["up == 0 unless on (pod) b == 1", "sum by (a (b)"]);
