@@ -2,47 +2,17 @@
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { until } from "./support/until.ts";
 import { pbxObjects, secretOf, soundFlows } from "./support/asterisk.ts";
-import { imageOf } from "./support/environment.ts";
 import { type Phone, talk } from "./support/phone.ts";
+import { rtpengine } from "./support/rtpengine.ts";
 import { Scenario } from "./support/scenario.ts";
 
 const at = new Scenario("media");
 let ann: Phone, bob: Phone, proxy: string;
 
-const rtpengine = (): object => ({
-  apiVersion: "v1",
-  kind: "Pod",
-  metadata: { name: "media-rtpengine", labels: { media: "rtpengine" } },
-  spec: {
-    terminationGracePeriodSeconds: 0,
-    containers: [
-      {
-        name: "rtpengine",
-        image: imageOf("rtpengine"),
-        imagePullPolicy: "IfNotPresent",
-        command: ["rtpengine"],
-        args: [
-          ..."--config-file=none --foreground --log-stderr --table=-1 --interface=any --listen-ng=0.0.0.0:2223".split(
-            " ",
-          ),
-          ..."--port-min=30000 --port-max=30999".split(" "),
-        ],
-      },
-    ],
-  },
-});
-/** Where the media of the SDP bodies that a phone received is sent. */
-const mediaAddresses = async (phone: Phone): Promise<Set<string>> => {
-  const received = (await phone.trace()).split("#\n").filter((text) => text.includes(`-> ${phone.address}:`));
-  return new Set(
-    received.flatMap((text) => [...text.matchAll(/^c=IN IP4 (\S+)/gm)].map(([, address]) => address ?? "")),
-  );
-};
-
 describe("a router with a media proxy", () => {
   beforeAll(async () => {
-    await at.apply(rtpengine(), ...pbxObjects({ name: "media-pbx", extensions: ["1001", "1002"] }));
-    [proxy = ""] = await at.podsReady("media=rtpengine", 1);
+    await at.apply(rtpengine("media-rtpengine"), ...pbxObjects({ name: "media-pbx", extensions: ["1001", "1002"] }));
+    [proxy = ""] = await at.podsReady("rtpengine=media-rtpengine", 1);
     await at.apply(
       at.backend("media-pbx", { service: { name: "media-pbx" } }),
       at.router({
@@ -68,7 +38,7 @@ describe("a router with a media proxy", () => {
     await ann.resume();
     expect(await bob.hears(ann)).toBe(true);
     await until("sound flows both ways on both legs", () => soundFlows(at.kube, "media-pbx"));
-    for (const phone of [ann, bob]) expect([...(await mediaAddresses(phone))]).toEqual([proxy]);
+    for (const phone of [ann, bob]) expect([...(await phone.mediaAddresses())]).toEqual([proxy]);
     await ann.command("hangup");
     await bob.event("CALL_CLOSED");
   });

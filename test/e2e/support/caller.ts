@@ -13,10 +13,28 @@ export interface Calls {
   readonly talkMs?: number;
   /** address of the router; default: that of the scenario's router's Service */
   readonly to?: string;
+  /** in the called URI; default: the router's address */
+  readonly domain?: string;
+}
+/** How a PBX is played: at this port, by a file of /scenarios, with more arguments for SIPp. */
+export interface Part {
+  readonly port: number;
+  readonly scenario?: "pbx" | "trunk";
+  readonly options?: string;
 }
 
-const scenario = (name: string): string =>
-  readFileSync(fileURLToPath(new URL(`../../../hack/demo/scenarios/${name}.xml`, import.meta.url)), "utf8");
+const read = (file: string): string => readFileSync(fileURLToPath(new URL(file, import.meta.url)), "utf8");
+const scenarios = {
+  // the number is called in a domain that is told
+  "call.xml": read("../../../hack/demo/scenarios/call.xml").replaceAll("[remote_ip]:[remote_port]", "[domain]"),
+  "pbx.xml": read("../../../hack/demo/scenarios/pbx.xml"),
+  "trunk.xml": read("trunk.xml"),
+};
+/** Is started again when it ended, unless it is down. */
+const play = (name: string, { port, scenario = "pbx", options = "" }: Part): string =>
+  `while :; do if [ -e /tmp/down-${name} ]; then sleep 0.2; else
+     sipp -sf /scenarios/${scenario}.xml -i $IP -p ${port} -key who ${name} ${options} \
+       -trace_logs -log_file /tmp/${name}.log -nostdin >/dev/null 2>&1; fi; done &`;
 
 export class Caller {
   readonly #at: Scenario;
@@ -29,18 +47,13 @@ export class Caller {
   }
 
   /** Starts the pod, with PBXes that answer as these names at these ports; its address. */
-  async start(pbxes: Readonly<Record<string, number>> = {}): Promise<string> {
-    const serve = Object.entries(pbxes).map(
-      ([name, port]) => `sipp -sf /scenarios/pbx.xml -i $IP -p ${port} -key who ${name} -nostdin >/dev/null 2>&1 &`,
+  async start(pbxes: Readonly<Record<string, number | Part>> = {}): Promise<string> {
+    const serve = Object.entries(pbxes).map(([name, part]) =>
+      play(name, typeof part === "number" ? { port: part } : part),
     );
     const name = this.#pod;
     await this.#at.apply(
-      {
-        apiVersion: "v1",
-        kind: "ConfigMap",
-        metadata: { name },
-        data: { "call.xml": scenario("call"), "pbx.xml": scenario("pbx") },
-      },
+      { apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data: scenarios },
       {
         apiVersion: "v1",
         kind: "Pod",
@@ -72,16 +85,31 @@ export class Caller {
     );
   }
 
+  /** A PBX ends, and nobody is at its port until {@link comeBack}. */
+  async dies(name: string): Promise<void> {
+    await this.#run(`touch /tmp/down-${name}; pkill -KILL -f '^sipp .*-key who ${name} '`);
+  }
+  /** Every PBX that died. */
+  async comeBack(): Promise<void> {
+    await this.#run("rm -f /tmp/down-*");
+  }
+  /** What a PBX logged: its registrations. */
+  logOf(name: string): Promise<string> {
+    return this.#run(`cat /tmp/${name}.log`);
+  }
+  #run(command: string): Promise<string> {
+    return this.#at.kube.exec(this.#pod, ["sh", "-c", command]);
+  }
+
   /** Calls a number; for each call "200 NAME-OF-THE-PBX", "503 router" and such, or "none". */
-  async calls({ number, calls = 1, perSecond = 10, talkMs = 50, to }: Calls): Promise<string[]> {
+  async calls({ number, calls = 1, perSecond = 10, talkMs = 50, to, domain }: Calls): Promise<string[]> {
     const router = to ?? (await this.#at.serviceAddress());
     const port = (this.#port += 1);
     const file = `/tmp/calls-${port}`;
     const command = `sipp -sf /scenarios/call.xml -i $IP -p ${port} -s ${number} -m ${calls} -r ${perSecond} -d ${talkMs} \\
-      -recv_timeout 12000 -key from caller -trace_logs -log_file ${file} -nostdin -default_behaviors all,-abortunexp \\
+      -recv_timeout 12000 -key from caller -key domain ${domain ?? `${router}:5060`} -trace_logs -log_file ${file} -nostdin -default_behaviors all,-abortunexp \\
       ${router}:5060 >${file}.out 2>&1; cat ${file}`;
-    const text = await this.#at.kube.exec(this.#pod, ["sh", "-c", command]);
-    const answers = text.split("\n").filter((line) => line !== "");
+    const answers = (await this.#run(command)).split("\n").filter((line) => line !== "");
     return [...answers, ...Array<string>(Math.max(0, calls - answers.length)).fill("none")];
   }
 }

@@ -62,7 +62,7 @@ const config = (options: PhoneOptions): string =>
 
 const account = (options: PhoneOptions): string => {
   const { extension, secret, router, domain = DOMAIN, transport = "udp", answer = "auto", interval = 30 } = options;
-  return `<sip:${extension}@${domain};transport=${transport}>;auth_user=${extension};auth_pass=${secret};outbound="sip:${router};transport=${transport}";regint=${interval};answermode=${answer};audio_codecs=pcmu\n`;
+  return `<sip:${extension}@${domain};transport=${transport}>;auth_user=${extension};auth_pass=${secret};outbound="sip:${router};transport=${transport}";regint=${interval};answermode=${answer};audio_codecs=pcmu,pcma\n`;
 };
 
 const podName = (extension: string): string => `phone-${extension}`;
@@ -100,6 +100,7 @@ export class Phone {
   /** Hz */
   readonly tone: number;
   readonly events: PhoneEvent[] = [];
+  readonly #domain: string;
   readonly #kube: Kubectl;
   readonly #line: ChildProcessWithoutNullStreams;
   readonly #replies = new Map<string, (reply: PhoneEvent) => void>();
@@ -107,7 +108,7 @@ export class Phone {
   #count = 0;
 
   /** The phone of a pod that was applied; waits until it takes commands. */
-  static async of(kube: Kubectl, { extension, tone }: PhoneOptions): Promise<Phone> {
+  static async of(kube: Kubectl, { extension, tone, domain = DOMAIN }: PhoneOptions): Promise<Phone> {
     const pod = podName(extension);
     const address = await until(
       `${pod} runs`,
@@ -122,10 +123,11 @@ export class Phone {
       () => kube.exec(pod, ["sh", "-c", "nc -z 127.0.0.1 4444 && echo yes"]),
       30_000,
     );
-    return new Phone(kube, pod, address, tone);
+    return new Phone(kube, pod, address, tone, domain);
   }
 
-  private constructor(kube: Kubectl, pod: string, address: string, tone: number) {
+  private constructor(kube: Kubectl, pod: string, address: string, tone: number, domain: string) {
+    this.#domain = domain;
     this.tone = tone;
     this.#kube = kube;
     this.pod = pod;
@@ -155,7 +157,7 @@ export class Phone {
 
   /** Calls a number, in the domain of the phone. */
   dial(number: string): Promise<string> {
-    return this.after(() => this.command("dial", `sip:${number}@${DOMAIN}`));
+    return this.after(() => this.command("dial", `sip:${number}@${this.#domain}`));
   }
 
   /** baresip 1.1 resumes a call and says "Invalid argument" nevertheless; what it hears afterwards it does not record. */
@@ -173,7 +175,7 @@ export class Phone {
     const tag = (field: string): string =>
       new RegExp(`^${field}: .*;tag=(.*?)\\r?$`, "m").exec(answer ?? "")?.[1] ?? "";
     const replaces = encodeURIComponent(`${held};to-tag=${tag("To")};from-tag=${tag("From")}`);
-    return this.command("transfer", `<sip:${number}@${DOMAIN}?Replaces=${replaces}>`);
+    return this.command("transfer", `<sip:${number}@${this.#domain}?Replaces=${replaces}>`);
   }
   /** The Call-ID of the call that was set up last. */
   async callId(): Promise<string> {
@@ -220,6 +222,14 @@ export class Phone {
   /** SIP messages that were sent and received so far, as baresip prints them. */
   trace(): Promise<string> {
     return this.#kube.run(["logs", this.pod]);
+  }
+
+  /** Where the media of the SDP bodies that it received is sent. */
+  async mediaAddresses(): Promise<Set<string>> {
+    const received = (await this.trace()).split("#\n").filter((text) => text.includes(`-> ${this.address}:`));
+    return new Set(
+      received.flatMap((text) => [...text.matchAll(/^c=IN IP4 (\S+)/gm)].map(([, address]) => address ?? "")),
+    );
   }
 
   #take(data: Buffer): void {

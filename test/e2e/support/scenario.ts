@@ -8,7 +8,7 @@ import { keeps } from "./environment.ts";
 import { addressOf, isReady, Kubectl, podStatus } from "./kubectl.ts";
 import { Phone, type PhoneOptions, phoneObjects } from "./phone.ts";
 
-const LABEL = "e2e-scenario";
+export const LABEL = "e2e-scenario";
 const kinds =
   "siprouters,pbxbackends,deployments,pods,services,secrets,configmaps,serviceaccounts,rolebindings,roles,networkpolicies";
 const results = join(import.meta.dirname, "../../../.cache/e2e");
@@ -74,6 +74,14 @@ export class Scenario {
     ...options: Options
   ): Promise<{ [Index in keyof Options]: Phone }> {
     return Promise.all(options.map((one) => this.phone(one))) as Promise<{ [Index in keyof Options]: Phone }>;
+  }
+
+  /** Takes all phones away. */
+  async removePhones(): Promise<void> {
+    for (const phone of this.#phones.splice(0)) {
+      phone.close();
+      await this.kube.run(["delete", "pod", phone.pod, "--now"]);
+    }
   }
 
   async status(router = this.name): Promise<SipRouterStatus> {
