@@ -1,12 +1,13 @@
 /**
- * Who takes part in the calls of one Kamailio: all are counted by `dlg.briefing`, and each is asked for its contacts once
- * (`dlg.dlg_list`): a target refresh may change a contact's port or user, hardly ever its host.
+ * Who takes part in the calls of one Kamailio: all are counted by `dlg.briefing`, and each is asked once (`dlg.dlg_list`) for
+ * its contacts, where it was sent and, from a backend, where it came from. A target refresh may change a contact's port or user,
+ * hardly ever its host.
  */
 import { OperatorError } from "../errors.ts";
 import { NOT_THERE, orWhen, type Call } from "./ask.ts";
 
 export interface CallPeers {
-  /** hosts of the contacts of caller and callee; undefined while it rings, and when Kamailio did not tell them (yet) */
+  /** hosts of both sides and of their contacts; undefined while it rings, and when Kamailio did not tell them (yet) */
   readonly hosts: readonly string[] | undefined;
   /** nobody has answered it */
   readonly rings: boolean;
@@ -95,10 +96,17 @@ const isAskable = (id: string): boolean => /^[\x20-\x7E]+$/.test(id) && !/["\\]/
 export function hostsOf(result: unknown): readonly string[] | undefined {
   const dialog = (Array.isArray(result) ? (result as unknown[])[0] : result) as Fields | undefined;
   if (typeof dialog !== "object" || dialog === null || Number(dialog["state"]) < CONFIRMED) return undefined;
-  return [dialog["caller"], dialog["callee"]].flatMap((side) => {
-    const host = /^<?sips?:(?:[^@>]*@)?(\[[0-9A-Fa-f:.]+\]|[^:;>?]+)/.exec(
-      text((side as Fields | undefined)?.["contact"]),
-    );
-    return host?.[1] === undefined ? [] : [host[1].replaceAll(/[[\]]/g, "")];
-  });
+  const sides = [dialog["caller"], dialog["callee"]].map((side) => (side as Fields | undefined)?.["contact"]);
+  return [...new Set([...sides, callVariable(dialog, "target"), callVariable(dialog, "source")].flatMap(hostOf))];
+}
+
+const hostOf = (uri: unknown): readonly string[] => {
+  const host = /^<?sips?:(?:[^@>]*@)?(\[[0-9A-Fa-f:.]+\]|[^:;>?]+)/.exec(text(uri))?.[1];
+  return host === undefined ? [] : [host.replaceAll(/[[\]]/g, "")];
+};
+
+/** What the router noted of a call: `target` and, when a backend began it, `source` are URIs. */
+export function callVariable(dialog: Fields, name: "route" | "source" | "target"): string {
+  const variables = Array.isArray(dialog["variables"]) ? (dialog["variables"] as Fields[]) : [];
+  return text(variables.find((one) => Object.hasOwn(one, name))?.[name]);
 }

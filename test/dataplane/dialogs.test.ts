@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { readCallPeers } from "../../src/kamailio/callPeers.ts";
 import { call, calleeDialog, request, within, type Dialog } from "../support/sip/caller.ts";
 import { callIdOf, header, headers, writeReply } from "../support/sip/message.ts";
 import { answering, silent, type SipPeer } from "../support/sip/peer.ts";
@@ -24,10 +25,16 @@ withKamailio(
         sets: [
           { name: "udp", id: 1, destinations: [pbx] },
           { name: "tcp", id: 2, destinations: [pbxTcp] },
+          {
+            name: "both",
+            id: 3,
+            destinations: [pbx, { host: pbxTcp.host, port: pbxTcp.port, transport: "TCP", priority: 1 }],
+          },
         ],
         routes: [
           { name: "udp", set: "udp", digits: "1", length: 4 },
           { name: "tcp", set: "tcp", digits: "2", length: 4 },
+          { name: "both", set: "both", digits: "3", length: 4 },
         ],
       }),
     );
@@ -114,6 +121,29 @@ withKamailio(
       );
       expect(received.uri).toBe("sip:caller@192.168.77.7:5060");
       expect(dialog.remote).toContain(";tag=");
+    });
+
+    test("a call counts where it was sent and came from, whatever name is in Contact", async () => {
+      pbx.behaviour = answering(503);
+      pbxTcp.behaviour = answering(200, { contact: "<sip:x@pbx.example>" });
+      const hosts = () =>
+        until("the call is answered", async () => {
+          const [one] = await readCallPeers((method, ...params) => bench.call(method, ...params), 1, new Map());
+          return one?.hosts;
+        });
+      const end = async (callId: string) => {
+        expect((await (await within(pbxTcp, bench.router, invited(pbxTcp, callId), "BYE", 9)).final()).status).toBe(
+          200,
+        );
+        await until("the call is over", async () => (await bench.read()).calls === 0);
+      };
+      const { sent } = await call(phone, bench.router, "3000");
+      expect(await hosts()).toEqual([phone.host, "pbx.example", pbxTcp.host]);
+      await end(sent.callId);
+      const out = await call(pbx, bench.router, "2000", { contact: `<${phone.uri}>` });
+      expect(await hosts()).toEqual([phone.host, "pbx.example", pbxTcp.host, pbx.host]);
+      await end(out.sent.callId);
+      for (const peer of [pbx, pbxTcp]) peer.behaviour = answering(200);
     });
 
     test("a reply to nothing is not passed on", async () => {

@@ -4,6 +4,7 @@
  */
 import { OperatorError } from "../../errors.ts";
 import { keyOf, type SipRouter } from "../../api/index.ts";
+import { callVariable } from "../../kamailio/callPeers.ts";
 import type { FleetPod } from "../fleet/index.ts";
 import { userOf, type Naming } from "./naming.ts";
 import { answered, notAnswering, podCount, type Answer } from "../print/output.ts";
@@ -63,14 +64,13 @@ export function parseBriefing(result: unknown, pod: FleetPod, now: number): read
     .filter((call) => call.state !== "Ended");
 }
 
-/** What `dlg.dlg_list` adds: where the call went, by the callee's contact and the route that the router noted. */
+/** What `dlg.dlg_list` adds: where the call went, by the destination and the route that the router noted, else by the callee's contact. */
 export function addDetail(call: Call, result: unknown, naming: Naming): Call {
   const dialog = (Array.isArray(result) ? result[0] : result) as Fields | undefined;
   if (typeof dialog !== "object" || dialog === null) return call;
   const callee = dialog["callee"] as Fields | undefined;
-  const backend = naming.backend(text(callee?.["contact"]));
-  const variables = Array.isArray(dialog["variables"]) ? (dialog["variables"] as Fields[]) : [];
-  const taken = text(variables.find((one) => Object.hasOwn(one, "route"))?.["route"]);
+  const backend = naming.backend(callVariable(dialog, "target")) || naming.backend(text(callee?.["contact"]));
+  const taken = callVariable(dialog, "route");
   const [set, route] = taken.includes("/") ? taken.split("/", 2) : ["", taken];
   return { ...call, ...(backend ? { backend } : {}), ...(set ? { set } : {}), ...(route ? { route } : {}) };
 }

@@ -117,6 +117,7 @@ route[TO_SET] {${readRule(structure)}
   if (is_method("INVITE")) {
     dlg_manage();${keepCaller("backend")}
     $dlg_var(route) = $(var(found){s.select,4,|});${admitFirst(structure)}
+    $dlg_var(target) = $ru;
   }${offerMedia(structure)}${answerMedia(structure)}
   t_on_failure("NEXT");
   t_relay();
@@ -156,7 +157,8 @@ failure_route[NEXT] {
   $var(attempts) = 1;
   if ($avp(attempts) != $null) $var(attempts) = $avp(attempts);
   if ($var(attempts) < ${integer("failover.maxAttempts", structure.failover.maxAttempts, 1, 16)} && ds_next_domain()) {
-    $(avp(attempts)[*]) = $var(attempts) + 1;${forgetTrunk(structure)}${admitNext(structure)}${answerMedia(structure)}
+    $(avp(attempts)[*]) = $var(attempts) + 1;${forgetTrunk(structure)}${admitNext(structure)}
+    if (is_method("INVITE")) $dlg_var(target) = $ru;${answerMedia(structure)}
     t_on_failure("NEXT");
     t_relay();
     exit;

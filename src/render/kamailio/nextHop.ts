@@ -38,6 +38,7 @@ export const routeKey = `
 export const keepCaller = (called: "backend" | "phone"): string => `
     $dlg_var(caller) = $su;
     if ($var(backend) == 1) {
+      $dlg_var(source) = $su;
       $dlg_var(caller) = $(ct{nameaddr.uri});
       dlg_setflag("${CALLED_BY_BACKEND}");
     }${called === "phone" ? `\n    dlg_setflag("${PHONE_CALLED}");` : ""}`;
