@@ -29,6 +29,8 @@ export interface Controller {
   stop(): Promise<void>;
 }
 
+/** statuses written at once while routers wait for their objects */
+const BESIDE_OBJECTS = 2;
 /** Everything is looked at again after this time, whatever was missed: it writes nothing when nothing changed. */
 const RESYNC_MS = 10 * 60_000;
 
@@ -178,7 +180,7 @@ function createContext(options: ControllerOptions, onName: (name: string) => voi
 
 function startQueues(context: Context, afterRun: () => void): void {
   const { clock, random, metrics, tuning, log } = context;
-  const make = (name: QueueName, parallel: number, run: QueueOptions["run"]): Queue =>
+  const make = (name: QueueName, parallel: QueueOptions["parallel"], run: QueueOptions["run"]): Queue =>
     createQueue({
       clock,
       random,
@@ -197,13 +199,21 @@ function startQueues(context: Context, afterRun: () => void): void {
         afterRun();
       },
     });
-  context.queues.reconcile = make("reconcile", tuning.parallel, (key, info) => reconcileRouter(context, key, info));
-  context.queues.reload = make("reload", Math.max(64, tuning.parallel), async (key, info) => {
+  context.queues.reconcile = make(
+    "reconcile",
+    () => tuning.parallel,
+    (key, info) => reconcileRouter(context, key, info),
+  );
+  const manyPods = (): number => Math.max(64, tuning.parallel);
+  context.queues.reload = make("reload", manyPods, async (key, info) => {
     const asked = await readAsked(context, key);
     const result = await reloadRouter(context, key, info);
     handled(context, key, asked);
     return result;
   });
-  context.queues.apart = make("apart", Math.max(64, tuning.parallel), (key, info) => reloadApart(context, key, info));
-  context.queues.status = make("status", tuning.parallel, (key) => reportStatus(context, key));
+  context.queues.apart = make("apart", manyPods, (key, info) => reloadApart(context, key, info));
+  // while many routers wait for their objects, as after a start, the API server is asked for those first
+  const afterObjects = (): number =>
+    context.queues.reconcile.isFull() ? Math.min(BESIDE_OBJECTS, tuning.parallel) : tuning.parallel;
+  context.queues.status = make("status", afterObjects, (key) => reportStatus(context, key));
 }

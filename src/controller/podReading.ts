@@ -1,6 +1,6 @@
 /** One pod is read, and whoever has to do with what it says is told. */
 import type { PodView } from "../cluster/index.ts";
-import type { ControlAddress, PodReading } from "../kamailio/types.ts";
+import type { Control, ControlAddress, PodReading } from "../kamailio/types.ts";
 import { CONTROL_PORT } from "../render/layout.ts";
 import { backendStatusKey, routerStatusKey, tellBackends, usablePods, type Context } from "./context.ts";
 import { FAILED_POLLS, isRight } from "./observations.ts";
@@ -17,14 +17,19 @@ export async function readUnknown(context: Context, state: RouterState): Promise
   await Promise.all(unknown.map((pod) => readOnce(context, state, pod)));
 }
 
-export async function readOnce(context: Context, state: RouterState, pod: PodView): Promise<void> {
+export async function readOnce(
+  context: Context,
+  state: RouterState,
+  pod: PodView,
+  control: Control = context.control,
+): Promise<void> {
   const { token } = state;
   const desired = targetOf(state);
   if (desired === undefined || token === undefined) return;
   const epoch = context.observations.epoch(pod.uid);
   try {
     const before = context.observations.last(pod.uid);
-    const reading = await context.pipeline.readPod(context.control, addressOf(pod, token), desired);
+    const reading = await context.pipeline.readPod(control, addressOf(pod, token), desired);
     // nothing may be remembered of a pod that has gone meanwhile
     if (!isThere(context, state, pod)) return;
     if (context.observations.put(pod.uid, reading, epoch, context.clock.now())) {

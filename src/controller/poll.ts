@@ -1,5 +1,6 @@
 /** Every pod read at a steady, bounded rate: what Kamailio says of its destinations, and whether it still runs what it must. */
 import type { Key } from "../api/index.ts";
+import type { Control } from "../kamailio/types.ts";
 import type { PodView } from "../cluster/index.ts";
 import { routerStatusKey, findIn, usablePods, type Context } from "./context.ts";
 import { readOnce } from "./podReading.ts";
@@ -14,6 +15,22 @@ interface Polled {
   readonly router: Key;
   pod: PodView;
   timer: unknown;
+  /** that its last reading took */
+  requests: number;
+}
+
+/** of a reading that nobody has seen yet */
+const USUAL_REQUESTS = 8;
+
+function counting(control: Control): Control & { calls(): number } {
+  let calls = 0;
+  return {
+    call(...request) {
+      calls += 1;
+      return control.call(...request);
+    },
+    calls: () => calls,
+  };
 }
 
 export function createObserver(context: Context): Observer {
@@ -31,22 +48,26 @@ export function createObserver(context: Context): Observer {
     if (uids?.size === 0) ofRouter.delete(router);
   };
 
-  const interval = (): number => {
-    const { pollMs, pollsPerSecond } = context.tuning;
-    return Math.max(pollMs, (polled.size / pollsPerSecond) * 1000) * (0.9 + context.random() / 5);
-  };
-
+  /** when the next reading may begin, milliseconds since the epoch: one after the other, as far apart as its requests take */
+  let free = 0;
   const schedule = (uid: string, entry: Polled): void => {
     if (stopped || polled.get(uid) !== entry) return;
-    entry.timer = context.clock.setTimeout(() => void poll(uid, entry), interval());
+    const { pollMs, requestsPerSecond } = context.tuning;
+    const now = context.clock.now();
+    const at = Math.max(now + pollMs, free);
+    free = at + (entry.requests / requestsPerSecond) * 1000;
+    entry.timer = context.clock.setTimeout(() => void poll(uid, entry), at - now);
   };
 
   const poll = async (uid: string, entry: Polled): Promise<void> => {
     const state = context.states.get(entry.router);
     // it waits for its first turn, or is gone
     if (state === undefined && findIn(context.snapshot().routers, entry.router) === undefined) return drop(uid, entry);
-    if (state?.desired !== undefined && state.token !== undefined && !context.observations.isBusy(uid))
-      await readOnce(context, state, entry.pod);
+    if (state?.desired !== undefined && state.token !== undefined && !context.observations.isBusy(uid)) {
+      const counted = counting(context.control);
+      await readOnce(context, state, entry.pod, counted);
+      entry.requests = Math.max(1, counted.calls());
+    }
     schedule(uid, entry);
   };
 
@@ -71,7 +92,7 @@ export function createObserver(context: Context): Observer {
         there.delete(uid);
       }
       for (const [uid, pod] of there) {
-        const entry: Polled = { router, pod, timer: undefined };
+        const entry: Polled = { router, pod, timer: undefined, requests: USUAL_REQUESTS };
         polled.set(uid, entry);
         ofRouter.set(router, (ofRouter.get(router) ?? new Set()).add(uid));
         schedule(uid, entry);

@@ -26,7 +26,8 @@ export interface QueueRun {
 export interface QueueOptions {
   readonly clock: Clock;
   readonly run: (key: Key, info: RunInfo) => Promise<RunResult>;
-  readonly parallel: number;
+  /** keys that run at once; asked whenever one could begin, at least 1 */
+  readonly parallel: () => number;
   /** 0 to 1 */
   readonly random: () => number;
   readonly backoff?: { readonly firstMs: number; readonly maxMs: number };
@@ -45,6 +46,8 @@ export interface Queue {
   forget(key: Key): void;
   /** no key waits to run or runs (delayed ones may be there) */
   idle(): boolean;
+  /** keys wait because as many as may run at once do */
+  isFull(): boolean;
   /** resolves when runs under way have ended; nothing runs after */
   stop(): Promise<void>;
 }
@@ -95,7 +98,7 @@ export function createQueue(options: QueueOptions): Queue {
 
   const pump = (): void => {
     for (const [key, addedAt] of waiting) {
-      if (stopped || running.size >= options.parallel) return;
+      if (stopped || running.size >= options.parallel()) return;
       if (running.has(key)) continue;
       waiting.delete(key);
       cancelDelay(key);
@@ -137,6 +140,7 @@ export function createQueue(options: QueueOptions): Queue {
       failures.delete(key);
     },
     idle: () => waiting.size === 0 && running.size === 0,
+    isFull: () => waiting.size > 0 && running.size >= options.parallel(),
     async stop() {
       stopped = true;
       for (const key of delayed.keys()) cancelDelay(key);

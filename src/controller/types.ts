@@ -87,8 +87,8 @@ export type ResolveName = (name: string) => Promise<NameAnswer>;
 export interface Tuning {
   /** between two readings of one pod */
   readonly pollMs: number;
-  /** readings of all pods together, per second */
-  readonly pollsPerSecond: number;
+  /** requests to the pods per second, all together, by which they are read in turn; a reading is about eight */
+  readonly requestsPerSecond: number;
   /** a reading no older than this is not repeated before a change */
   readonly freshMs: number;
   /** how long a pod may wait for its files */
@@ -100,7 +100,7 @@ export interface Tuning {
 }
 export const defaultTuning: Tuning = {
   pollMs: 1000,
-  pollsPerSecond: 200,
+  requestsPerSecond: 1600,
   freshMs: 2500,
   fileDeadlineMs: 120_000,
   tableSpacingMs: 1100,

@@ -6,6 +6,7 @@
 import { keyOf, splitKey, type Key, type RawObject } from "../api/index.ts";
 import { labels, MANAGED_BY } from "../render/layout.ts";
 import type { Snapshot } from "../model/types.ts";
+import { copyOf } from "./copies.ts";
 import type { OperatorShell } from "./operator.ts";
 
 /** Resource versions grow; compared as numbers (Kubernetes 1.35 documents that, etcd always did it). */
@@ -101,10 +102,9 @@ export class Caches {
   }
 
   wrote(answer: RawObject): void {
-    const { managedFields: _, ...metadata } = answer.metadata as RawObject["metadata"] & { managedFields?: unknown };
-    const object = { ...answer, metadata };
+    const object = copyOf(answer);
     const key = keyOf(object);
-    this.#made.set(`${object.kind}/${key}`, metadata.resourceVersion ?? "");
+    this.#made.set(`${object.kind}/${key}`, object.metadata.resourceVersion ?? "");
     const cached = this.#cached(object.kind, key);
     if (cached && !isNewer(object, cached)) return;
     this.#written.set(`${object.kind}/${key}`, object);

@@ -9,6 +9,7 @@
 import type { RawObject } from "../api/index.ts";
 import { backoffMs, pause } from "./backoff.ts";
 import type { Connection, WatchEvent } from "./connection.ts";
+import { copyOf } from "./copies.ts";
 import { ApiError, apiError, isStatus, parseRequest } from "./failure.ts";
 import type { KindInfo } from "./kinds.ts";
 import { apiVersionOf, pathOf } from "./kinds.ts";
@@ -45,6 +46,7 @@ interface List {
 export class Reflector {
   readonly #options: ReflectorOptions;
   readonly #path: string;
+  readonly #apiVersion: string;
   readonly #stopping = new AbortController();
   readonly #synced = Promise.withResolvers<void>();
   #objects = new Map<string, RawObject>();
@@ -57,6 +59,7 @@ export class Reflector {
   constructor(options: ReflectorOptions) {
     this.#options = options;
     this.#path = pathOf(options.info, options.namespace);
+    this.#apiVersion = apiVersionOf(options.info);
   }
 
   /** Resolves when the first list is in, or when it is stopped. */
@@ -137,7 +140,7 @@ export class Reflector {
         signal: this.#stopping.signal,
       })) as List;
       for (const item of list.items ?? []) {
-        const object = this.#trim(item);
+        const object = this.#copy(item);
         found.set(keyIn(object), object);
       }
       version = list.metadata?.resourceVersion ?? "";
@@ -199,7 +202,7 @@ export class Reflector {
     const raw = event.object as RawObject;
     this.#version = versionOf(raw) || this.#version;
     if (event.type === "BOOKMARK") return undefined;
-    const object = this.#trim(raw);
+    const object = this.#copy(raw);
     const key = keyIn(object);
     const previous = this.#objects.get(key);
     if (event.type === "DELETED") {
@@ -212,9 +215,8 @@ export class Reflector {
     return undefined;
   }
 
-  /** Items of a list lack apiVersion and kind; managedFields are half of an object's size and nobody reads them. */
-  #trim(object: RawObject): RawObject {
-    const { managedFields: _, ...metadata } = object.metadata as RawObject["metadata"] & { managedFields?: unknown };
-    return { ...object, apiVersion: apiVersionOf(this.#options.info), kind: this.#options.info.kind, metadata };
+  /** Items of a list lack apiVersion and kind. */
+  #copy(object: RawObject): RawObject {
+    return copyOf({ ...object, apiVersion: this.#apiVersion, kind: this.#options.info.kind });
   }
 }

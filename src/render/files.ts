@@ -1,6 +1,6 @@
 /** All files of one router: `kamailio.cfg` and the drain script (structure), and the data files (reloadable). Pure. */
-import { hashOf } from "../ir/index.ts";
-import type { RouterPlan } from "../ir/types.ts";
+import { canonicalJson, hashOf } from "../ir/index.ts";
+import type { RouterPlan, StructurePlan } from "../ir/types.ts";
 import { renderConfig } from "./kamailio/config.ts";
 import { certificateTable } from "./kamailio/certificate.ts";
 import { buildEntries, DISPATCHER_FILE, parseDispatcherList, renderDispatcherList } from "./kamailio/dispatcherList.ts";
@@ -33,19 +33,39 @@ const dataTables: readonly DataTableFile[] = [
 /** Every router has these. */
 const basic: readonly DataTableFile[] = [routeTable, domainTable];
 
+type Structure = Pick<RenderedFiles, "structure" | "structureHash">;
+/** Routers of one structure have one text, which is rendered and held once; of so many structures, the latest. */
+const STRUCTURES = 100;
+const structures = new Map<string, Structure>();
+
+function renderStructure(plan: StructurePlan): Structure {
+  const key = canonicalJson(plan);
+  const found = structures.get(key) ?? renderStructureAnew(plan);
+  structures.delete(key);
+  structures.set(key, found);
+  const [oldest] = structures.keys();
+  if (structures.size > STRUCTURES && oldest !== undefined) structures.delete(oldest);
+  return found;
+}
+
+function renderStructureAnew(plan: StructurePlan): Structure {
+  const structure = {
+    [CONFIG_FILE]: renderConfig(plan),
+    [DRAIN_FILE]: renderDrainScript(),
+    ...renderTlsConfig(plan),
+  };
+  // the command line of the container is the Deployment's own, yet it goes with the file
+  return { structure, structureHash: hashOf(structure) };
+}
+
 /** @throws OperatorError SIPR_RENDER_REFUSED when a string of the plan cannot be written safely */
 export const renderFiles = (plan: RouterPlan): RenderedFiles => {
-  const structure = {
-    [CONFIG_FILE]: renderConfig(plan.structure),
-    [DRAIN_FILE]: renderDrainScript(),
-    ...renderTlsConfig(plan.structure),
-  };
+  const { structure, structureHash } = renderStructure(plan.structure);
   const entries = buildEntries(plan);
   const tables = dataTables.flatMap((file) => file.render(plan) ?? []);
   return {
     structure,
-    // the command line of the container is the Deployment's own, yet it goes with the file
-    structureHash: hashOf(structure),
+    structureHash,
     data: {
       [DISPATCHER_FILE]: renderDispatcherList(entries),
       ...Object.fromEntries(tables.map(({ table, text }) => [table.file, text])),

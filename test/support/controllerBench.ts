@@ -40,7 +40,10 @@ const filesOf = (data: Readonly<Record<string, string>>): KamailioFiles => {
 };
 
 export function createBench(
-  options: { syncMs?: () => number } & Pick<ControllerOptions, "random" | "tuning" | "resolveName"> = {},
+  options: { syncMs?: () => number; requestsOfReading?: number } & Pick<
+    ControllerOptions,
+    "random" | "tuning" | "resolveName"
+  > = {},
 ): Bench {
   const clock = createFakeClock();
   const kamailios = createFakeKamailios();
@@ -77,7 +80,11 @@ export function createBench(
         metrics: { changeToEffect: (_router, seconds) => void bench.seconds.push(seconds) },
         pipeline: {
           ...defaultPipeline,
-          readPod: (_control, address, desired) => kamailios.read(address, desired),
+          async readPod(control, address) {
+            for (let more = 1; more < (options.requestsOfReading ?? 1); more += 1)
+              await control.call(address, "dlg.stats_active");
+            return (await control.call(address, "read")) as PodReading;
+          },
           readDestinations: async (control, address) =>
             ((await control.call(address, "read")) as PodReading).destinations,
         },

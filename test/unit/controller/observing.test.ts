@@ -5,8 +5,8 @@ import { backend, createBench, router, setOf, type Bench } from "../../support/c
 let bench: Bench;
 afterEach(() => bench.stop());
 
-const started = async (): Promise<void> => {
-  bench = createBench();
+const started = async (options: Parameters<typeof createBench>[0] = {}): Promise<void> => {
+  bench = createBench(options);
   for (const object of [backend("pbx-1"), backend("pbx-2"), backend("pbx-3"), router()]) bench.cluster.put(object);
   await bench.start();
   await bench.clock.until(() => bench.condition("Ready") === "True Ready");
@@ -40,4 +40,20 @@ test("how long a change took does not count for how long the one before it was s
   bench.cluster.put(router(setOf("pbx-1")));
   await bench.clock.until(() => bench.seconds.length > 0);
   expect(bench.seconds.at(-1)).toBeLessThan(60);
+});
+
+test("pods are read in turn with no more requests a second than are allowed, however many a reading takes", async () => {
+  await started({ requestsOfReading: 12, tuning: { requestsPerSecond: 24 } });
+  for (const name of ["a", "b"]) bench.cluster.put(router({ replicas: 3 }, name));
+  await bench.clock.until(() => bench.condition("Ready", "a") === "True Ready");
+  await bench.clock.until(() => bench.condition("Ready", "b") === "True Ready");
+  // what is known of a reading at first is how many requests they usually take
+  await bench.clock.advance(10_000);
+  const asked = new Map<string, number>();
+  bench.kamailios.after = (host) => void asked.set(host, (asked.get(host) ?? 0) + 1);
+  await bench.clock.advance(60_000);
+  const all = [...asked.values()].reduce((sum, count) => sum + count, 0);
+  expect(all).toBeLessThanOrEqual(60 * 24 + 12);
+  expect(all).toBeGreaterThan(60 * 24 * 0.9);
+  expect(Math.max(...asked.values()) - Math.min(...asked.values())).toBeLessThanOrEqual(12);
 });

@@ -4,7 +4,7 @@ import { createFakeClock } from "../../support/fakeClock.ts";
 
 const make = (run: QueueOptions["run"], more: Partial<QueueOptions> = {}) => {
   const clock = createFakeClock();
-  const queue = createQueue({ clock, run, parallel: 2, random: () => 1, ...more });
+  const queue = createQueue({ clock, run, parallel: () => 2, random: () => 1, ...more });
   return { clock, queue };
 };
 const gate = () => Promise.withResolvers<undefined>();
@@ -59,6 +59,27 @@ describe("the queue", () => {
     gates.get("b")?.resolve(undefined);
     await clock.advance(0);
     expect(order).toEqual(["a", "b", "c"]);
+  });
+
+  test("says when keys wait because as many run as may, and takes up more as soon as more may", async () => {
+    const gates = new Map(["a", "b", "c", "d"].map((key) => [key, gate()]));
+    let most = 1;
+    const order: string[] = [];
+    const { clock, queue } = make(
+      (key) => {
+        order.push(key);
+        return gates.get(key)?.promise ?? Promise.resolve(undefined);
+      },
+      { parallel: () => most },
+    );
+    queue.add("a");
+    expect(queue.isFull()).toBe(false);
+    for (const key of ["b", "c", "d"]) queue.add(key);
+    expect([order, queue.isFull()]).toEqual([["a"], true]);
+    most = 3;
+    gates.get("a")?.resolve(undefined);
+    await clock.advance(0);
+    expect([order, queue.isFull()]).toEqual([["a", "b", "c", "d"], false]);
   });
 
   test("repeats a run that throws ever later up to the limit, and forgets that after a good one", async () => {

@@ -38,6 +38,12 @@ const podOf = (result: RenderedRouter): V1PodSpec => find(result, "Deployment")?
 const templateOf = (spec: object = {}, other: RawObject = backend): unknown =>
   find(rendered(spec, other), "Deployment")?.spec?.template;
 
+test("routers of one structure share one text, those of another do not", () => {
+  const config = (spec: object = {}): unknown => find(rendered(spec), "ConfigMap")?.data;
+  expect(config({ replicas: 1 })).toBe(config({ replicas: 3 }));
+  expect(config({ kamailio: { workers: 3 } })).not.toEqual(config());
+});
+
 describe("objects of a router", () => {
   test("all belong to it: deleting it leaves nothing behind", () => {
     const { objects } = rendered();
