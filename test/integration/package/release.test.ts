@@ -101,13 +101,14 @@ describe("make image", () => {
     return folder;
   };
   /** A PATH with what the script needs, and these engines before the machine's own: none of which may be there. */
-  const build = async (folder: string, ...args: string[]): Promise<ToolResult> => {
+  const build = async (folder: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<ToolResult> => {
     const bin = mkdtempSync(path.join(work, "bin-"));
     for (const program of ["bash", "env", "dirname", "sed", "git", "node"]) {
       const { stdout } = await run("bash", ["-c", `command -v ${program}`]);
       symlinkSync(stdout.trim(), path.join(bin, program));
     }
-    return run(path.join(root, "hack/image/build"), args, { ...process.env, PATH: `${folder}:${bin}`, ENGINE: "" });
+    const clean = { ...process.env, PATH: `${folder}:${bin}`, ENGINE: "", BASE_IMAGE: "", OPERATOR_IMAGE: "" };
+    return run(path.join(root, "hack/image/build"), args, { ...clean, ...env });
   };
 
   test.each([
@@ -115,14 +116,27 @@ describe("make image", () => {
     [["docker!broken", "podman", "buildah"], "podman"],
     [["buildah"], "buildah"],
   ])("of %j it takes what works: %s", async (names, engine) => {
-    const result = await build(engines(...names), "operator", "x:1");
+    const result = await build(engines(...names), ["operator", "x:1"]);
     expect(result).toMatchObject({ code: 0 });
     expect(result.stdout).toMatch(new RegExp(`^${engine} build --file Dockerfile --tag x:1 --build-arg VERSION=\\d`));
     expect(result.stdout).toMatch(/REVISION=[0-9a-f]{40} .*CREATED=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/);
   });
 
+  test.each([
+    ["operator", { BASE_IMAGE: "node@sha256:ab" }, ["NODE_IMAGE=node@sha256:ab"]],
+    ["kamailio", { BASE_IMAGE: "kamailio@sha256:ab" }, ["KAMAILIO_IMAGE=kamailio@sha256:ab"]],
+    ["standalone", { BASE_IMAGE: "k:1", OPERATOR_IMAGE: "o:1" }, ["KAMAILIO_IMAGE=k:1", "OPERATOR_IMAGE=o:1"]],
+    ["operator", {}, []],
+  ])("%s from the images that are named: %j", async (image, env, given) => {
+    const { stdout } = await build(engines("docker"), [image, "x:1"], env);
+    expect([...stdout.matchAll(/--build-arg (\w+_IMAGE=\S+)/g)].map(([, one]) => one)).toEqual(given);
+    const names = given.map((one) => one.replace(/=.*/, ""));
+    const file = image === "operator" ? "Dockerfile" : `images/${image}/Dockerfile`;
+    for (const name of names) expect(read(file)).toMatch(new RegExp(`^ARG ${name}=`, "m"));
+  });
+
   test("none works: it says why, of each, and what to do", async () => {
-    const result = await build(engines("docker!broken"), "kamailio", "x:1");
+    const result = await build(engines("docker!broken"), ["kamailio", "x:1"]);
     expect(result).toMatchObject({ code: 1, stdout: "" });
     expect(result.stderr).toContain("no container engine works here");
     expect(result.stderr).toContain("docker is installed, but 'docker info' fails");
@@ -231,6 +245,14 @@ describe("a release", () => {
     const shown = await tool("helm", ["show", "readme", chart]);
     expect(shown.stdout).toContain("oci://registry.example.com/voice/charts/sip-router-operator");
     expect(shown.stdout).not.toContain("](../");
+    const { stdout: about } = await tool("helm", ["show", "chart", chart]);
+    const { annotations, ...rest } = loadYaml(about) as { annotations: Record<string, string> };
+    const maintainers = [{ name: "voice", url: "https://git.example.com/voice" }];
+    expect(rest).toMatchObject({ version: "7.8.9", appVersion: "7.8.9", home: source, sources: [source], maintainers });
+    expect(loadYaml(annotations["artifacthub.io/images"] ?? "")).toEqual([
+      { name: "sip-router-operator", image },
+      { name: "sip-router-kamailio", image: kamailio.replace(/.*=/, "") },
+    ]);
     const install = documents(readFileSync(path.join(out, "install.yaml"), "utf8"));
     expect(JSON.stringify(install)).toContain(`"image":"${image}"`);
     expect(JSON.stringify(install)).toContain(`"${kamailio}"`);
