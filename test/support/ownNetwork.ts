@@ -4,10 +4,11 @@
  *
  *   inOwnNetwork("10.63", import.meta.filename, () => { test(…) });
  */
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { ownNetwork } from "./unshare.ts";
 
 const VARIABLE = "SIP_TEST_NETWORK";
 const VITEST = fileURLToPath(new URL("../../node_modules/vitest/vitest.mjs", import.meta.url));
@@ -16,10 +17,8 @@ const TIMEOUT_MS = 600_000;
 export function inOwnNetwork(net: string, file: string, body: () => void): void {
   if (process.env[VARIABLE] === net) return body();
   test(`in a network of its own, ${net}.0.0/16`, { timeout: TIMEOUT_MS, retry: 0 }, async () => {
-    const mapping = spawnSync("unshare", ["--net", "true"]).status === 0 ? [] : ["--map-root-user"];
-    const setUp = `ip link set lo up && ip address add ${net}.0.1/16 dev lo && exec "$@"`;
     const command = [process.execPath, VITEST, "run", "--project", "integration", file];
-    const child = spawn("unshare", ["--net", ...mapping, "sh", "-c", setUp, "sh", ...command], {
+    const child = spawn("unshare", ownNetwork(net, command), {
       env: { ...process.env, [VARIABLE]: net, VITEST: undefined, VITEST_WORKER_ID: undefined },
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -2,6 +2,8 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { uriOf, type Destination } from "./sidecar.ts";
 
+/** all pods and destinations are in it, in a network of the benchmark's own: an EndpointSlice takes no loopback addresses */
+export const NET = "10.62";
 /** of a destination: it answers OPTIONS at both, so that a changed one is alive */
 export const [PORT, OTHER_PORT] = [5060, 5070];
 

@@ -6,14 +6,14 @@ import { OperatorProcess, type LogEntry } from "../../../test/integration/kube/p
 import type { TestApiServer } from "../../../test/support/apiserver.ts";
 import { startNodeAgent } from "../../../test/support/nodeAgent.ts";
 import { cpuSeconds } from "../processCpu.ts";
-import { backendsOf } from "./backends.ts";
-import { measure, summary, type Fleet, type Result } from "./measure.ts";
+import type { Source } from "./backends.ts";
+import { measure, NET, summary, type Fleet, type Result } from "./measure.ts";
 import type { Destination } from "./sidecar.ts";
 
-const PODS = ["127.62.8.1", "127.62.8.2", "127.62.8.3"];
+const PODS = [1, 2, 3].map((index) => `${NET}.8.${index}`);
 const kind = { group: "siprouter.dev", version: "v1alpha1", namespace: "default" };
 
-const routerOf = (destinations: readonly Destination[]): object => ({
+const routerOf = (backends: readonly string[]): object => ({
   apiVersion: "siprouter.dev/v1alpha1",
   kind: "SipRouter",
   metadata: { name: "edge" },
@@ -21,7 +21,7 @@ const routerOf = (destinations: readonly Destination[]): object => ({
     replicas: 3,
     drain: { timeoutSeconds: 1 },
     healthCheck: { intervalSeconds: 5, timeoutSeconds: 1, failureThreshold: 1 },
-    dispatcherSets: [{ name: "pbx", id: 1, backends: destinations.map(({ name }) => ({ name })) }],
+    dispatcherSets: [{ name: "pbx", id: 1, backends: backends.map((name) => ({ name })) }],
     routes: [{ name: "all", match: { extensions: ["1000-1999"] }, set: "pbx" }],
   },
 });
@@ -81,6 +81,7 @@ const changeOnce = async (operator: OperatorProcess, stages: Stages, write: () =
 export const measureOperator = async (
   server: TestApiServer,
   workDir: string,
+  source: Source,
   destinations: readonly Destination[],
   changes: number,
 ): Promise<Result> => {
@@ -89,18 +90,21 @@ export const measureOperator = async (
   const custom = server.kubeConfig.makeApiClient(CustomObjectsApi);
   const control = createControl();
   try {
-    await custom.createNamespacedCustomObject({ ...kind, plural: "siprouters", body: routerOf(destinations) });
+    await custom.createNamespacedCustomObject({
+      ...kind,
+      plural: "siprouters",
+      body: routerOf(source.backends(destinations)),
+    });
     await untilReady(server, operator);
     const core = server.kubeConfig.makeApiClient(CoreV1Api);
     const { data } = await core.readNamespacedSecret({ namespace: "default", name: "edge-control" });
     const token = Buffer.from(data?.["token"] ?? "", "base64").toString("utf8");
     const stages = new Stages();
-    const backends = backendsOf(server);
     const fleet: Fleet = {
-      what: "operator",
+      what: `operator, ${source.kind}`,
       timed: true,
-      ...backends,
-      change: ({ name, port }) => changeOnce(operator, stages, () => backends.write(name, port)),
+      ...source,
+      change: ({ name, port }) => changeOnce(operator, stages, () => source.write(name, port)),
       cpuSeconds: () => cpuSeconds(operator.pid),
       states: async () =>
         Promise.all(

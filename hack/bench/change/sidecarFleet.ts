@@ -1,10 +1,10 @@
 /** A sidecar per pod, three of them: reloaded without reading back. */
 import type { TestApiServer } from "../../../test/support/apiserver.ts";
 import { backendsOf } from "./backends.ts";
-import { measure, type Fleet, type Result } from "./measure.ts";
+import { measure, NET, type Fleet, type Result } from "./measure.ts";
 import { Sidecar, type Destination } from "./sidecar.ts";
 
-const PODS = ["127.62.7.1", "127.62.7.2", "127.62.7.3"];
+const PODS = [1, 2, 3].map((index) => `${NET}.7.${index}`);
 
 /** @param reloadDelta undefined: as Kamailio has it; then only the ten changes in 100 ms */
 export const measureSidecars = async (
@@ -21,6 +21,7 @@ export const measureSidecars = async (
   };
   const sidecars = PODS.map((ip) => new Sidecar(ip, onReload));
   const backends = backendsOf(server);
+  await backends.apply(destinations);
   const fleet: Fleet = {
     what: reloadDelta === undefined ? "sidecar, default reload_delta" : `sidecar, reload_delta ${reloadDelta}`,
     timed: reloadDelta !== undefined,
