@@ -35,7 +35,7 @@ bench: packages ## what a call costs beside a minimal proxy, what a change takes
 	@node hack/bench/registrations.ts
 	@node hack/kube-assets/main.ts >/dev/null
 	@node hack/bench/change.ts
-	@npm run --silent build && OPERATOR_MAIN=dist/main.js node hack/bench/scale.ts
+	@node hack/bench/scale.ts
 
 manifests: packages ## generates config/, charts/ and crds/ from src/api and hack/manifests
 	@node hack/generate.ts

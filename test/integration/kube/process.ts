@@ -15,6 +15,8 @@ export interface LogEntry {
 }
 
 export class OperatorProcess {
+  /** arguments of Node.js: its flags and the program */
+  static program: readonly string[] = [MAIN];
   readonly lines: LogEntry[] = [];
   /** what is on standard error beside the log */
   readonly plain: string[] = [];
@@ -24,7 +26,7 @@ export class OperatorProcess {
 
   constructor(kubeconfig: string, ...args: string[]) {
     const command = [
-      MAIN,
+      ...OperatorProcess.program,
       "run",
       "--kubeconfig",
       kubeconfig,

@@ -64,11 +64,18 @@ describe("the operator's image", () => {
 
   test("it runs: the program and its packages are all there, and Node.js with its libraries", async () => {
     const [, entry = "[]"] = /^ENTRYPOINT (.*)$/m.exec(read("Dockerfile")) ?? [];
-    const [node = "", main = ""] = (JSON.parse(entry) as string[]).map((file) => path.join(rootfs, file));
-    const rendered = await run(node, [main, "render", "-f", path.join(root, "config/samples")], { PATH: "" }, rootfs);
+    const [node = "", ...rest] = (JSON.parse(entry) as string[]).map((word) =>
+      word.startsWith("/") ? path.join(rootfs, word) : word,
+    );
+    const rendered = await run(
+      node,
+      [...rest, "render", "-f", path.join(root, "config/samples")],
+      { PATH: "" },
+      rootfs,
+    );
     expect(rendered).toMatchObject({ code: 0, stderr: "" });
     expect(rendered.stdout).toContain("kind: Deployment");
-    const ready = await run(node, [main, "run", "--kubeconfig", "/nowhere"], { PATH: "" }, rootfs);
+    const ready = await run(node, [...rest, "run", "--kubeconfig", "/nowhere"], { PATH: "" }, rootfs);
     expect(ready.stderr).toContain("SIPR_USAGE");
   });
 
