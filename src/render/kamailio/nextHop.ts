@@ -17,22 +17,25 @@ import { peerKeyInCfg } from "./tokens.ts";
 const PHONE_CALLED = 1;
 const CALLED_BY_BACKEND = 2;
 
-/** Lines that record the route of a dialog with a backend of the dispatcher set `group`, an expression. */
-export const recordRoute = (group: string, indent = "  "): string => `
-${indent}$var(group) = ${group};
-${indent}$var(k) = $ci + " " + $var(group) + " ${peerKeyInCfg}";
-${indent}$var(k) = "" + $var(group) + "-" + $(var(k){s.md5});
-${indent}record_route(";k=$var(k)");`;
-
+/** Who a call is recorded for: what sets it, and how it is written in a string. Each statement costs every call. */
+export interface RouteGroup {
+  readonly prepare: string;
+  readonly text: string;
+}
 /** Of a request to a destination of $var(rule): the first tier. */
-export const groupOfRule = "$(var(rule){s.select,0,=})";
+export const groupOfRule: RouteGroup = { prepare: "", text: "$(var(rule){s.select,0,=})" };
 /** Of a request that came from a backend, where $var(set) has it; of any other none. */
-export const groupOfCaller = "$var(set) * $var(backend)";
+export const groupOfCaller: RouteGroup = { prepare: "$var(group) = $var(set) * $var(backend);", text: "$var(group)" };
 
-/** Before the Route of a request within a dialog is looked at. */
-export const routeKey = `
-  $var(k) = "";
-  if ($route_uri != $null) $var(k) = $(route_uri{uri.params}{param.value,k});`;
+/** Lines that record the route of a dialog with a backend of a dispatcher set. */
+export const recordRoute = ({ prepare, text }: RouteGroup, indent = "  "): string =>
+  [
+    ...(prepare === "" ? [] : [prepare]),
+    `$var(k) = $ci + " " + ${text} + " ${peerKeyInCfg}";`,
+    `record_route(";k=${text}-$(var(k){s.md5})");`,
+  ]
+    .map((line) => `\n${indent}${line}`)
+    .join("");
 
 /** Right after `dlg_manage()`. */
 export const keepCaller = (called: "backend" | "phone"): string => `
@@ -63,8 +66,22 @@ route[KEEP_CALLEE] {
   else $dlg_var(callee) = $(ct{nameaddr.uri});
 }
 
+# $var(k): what Record-Route had
+route[ROUTE_KEY] {
+  $var(k) = "";
+  if ($route_uri != $null) $var(k) = $(route_uri{uri.params}{param.value,k});
+}
+
 # ends the script for a request that would go to somebody else than the other side of its dialog
 route[CHECK_NEXT_HOP] {
+  # nearly all, with as few statements as can be
+  if (is_method("ACK|BYE")) {
+    if ($du == $null) {
+      if ($ru == $dlg_var(callee) && $ft == $dlg(from_tag)) return;
+    } else if ($du == $dlg_var(caller) && $ft != $dlg(from_tag)) {
+      return;
+    }
+  }
   $var(next) = $du;
   if ($du == $null) $var(next) = $ru;
   if ($DLG_status == $null) {
@@ -173,6 +190,7 @@ route[IS_BACKEND] {
 
 # $var(good): and one of the dispatcher set that the key of the route names
 route[CHECK_KEY] {
+  route(ROUTE_KEY);
   $var(group) = $(var(k){s.select,0,-});
   $var(valid) = $ci + " " + $var(group) + " ${peerKeyInCfg}";
   $var(valid) = "" + $var(group) + "-" + $(var(valid){s.md5});

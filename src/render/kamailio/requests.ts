@@ -7,7 +7,7 @@ import { peerRequests, unlessPeer } from "./replication.ts";
 import { failMedia, mediaInReply, mediaWithin, offerMedia } from "./media.ts";
 import { RETRY_AFTER } from "./replies.ts";
 import { countReply } from "./messageCounters.ts";
-import { groupOfCaller, keepCaller, keepEarlyCallee, recordRoute, routeKey } from "./nextHop.ts";
+import { groupOfCaller, keepCaller, keepEarlyCallee, recordRoute } from "./nextHop.ts";
 import { everyRequest } from "./security.ts";
 import { hideIn, hideInReply, hideWithin } from "./topology.ts";
 
@@ -82,7 +82,7 @@ route[DRAINING] {
 }
 
 route[WITHIN_DIALOG] {${hideWithin(structure)}
-  route(STRIP_IDENTITY);${routeKey}
+  route(STRIP_IDENTITY);
   if (!loose_route()) {
     if (is_method("ACK")) {
       if (t_check_trans()) t_relay();
@@ -104,6 +104,7 @@ route[WITHIN_DIALOG] {${hideWithin(structure)}
     if (ds_is_from_list("-1", "3")) t_on_reply("FROM_PHONE");
     else ${unlessPeer(structure)}add_contact_alias();
     if (is_method("SUBSCRIBE|NOTIFY|REFER")) {
+      route(ROUTE_KEY);
       if ($var(k) == "") record_route();
       else record_route(";k=$var(k)");
     }
