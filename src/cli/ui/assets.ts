@@ -55,6 +55,7 @@ main:focus { outline: none; }
 .card .detail, .card .facts, .card .to { display: block; font-size: .875rem; color: var(--quiet); overflow-wrap: anywhere; }
 .card .facts { color: var(--text); }
 .pods { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin-top: .5rem; font-size: .9rem; }
+#pause { min-height: 1.75rem; font: inherit; font-size: .85rem; }
 .stale { color: var(--bad); font-weight: 600; }
 @media (max-width: 50rem) {
   .lanes { display: block; }
@@ -69,6 +70,7 @@ export const script = `"use strict";
   globalThis.trustedTypes?.createPolicy("default", { createHTML: (text) => text });
   const main = document.getElementById("map");
   const freshness = document.getElementById("freshness");
+  const pause = document.getElementById("pause");
   let chosen = "";
   let last = main.innerHTML;
 
@@ -128,19 +130,34 @@ export const script = `"use strict";
     freshness.classList.toggle("stale", stale);
   };
 
+  let paused = false;
+  let timer;
   const refresh = async () => {
+    if (paused) return;
     // nobody looks: the pods are not asked until somebody does
     if (document.hidden) return document.addEventListener("visibilitychange", refresh, { once: true });
     try {
       const answer = await fetch("/map", { cache: "no-store" });
       if (!answer.ok) throw new Error(answer.status === 403 ? "start kubectl sip ui again" : "HTTP " + answer.status);
-      show(await answer.text());
+      const text = await answer.text();
+      if (paused) return;
+      show(text);
       tell("as of now", false);
     } catch (error) {
       tell("No longer fresh: " + error.message, true);
     }
-    setTimeout(refresh, ${REFRESH_MS});
+    timer = setTimeout(refresh, ${REFRESH_MS});
   };
+
+  // WCAG 2.2.2: what changes by itself can be stopped
+  pause.hidden = false;
+  pause.addEventListener("click", () => {
+    paused = !paused;
+    pause.textContent = paused ? "Go on" : "Pause";
+    clearTimeout(timer);
+    if (paused) tell("Paused at " + new Date().toLocaleTimeString(), false);
+    else refresh();
+  });
 
   main.addEventListener("click", (event) => {
     const card = event.target.closest(".card");
@@ -153,6 +170,6 @@ export const script = `"use strict";
   });
   addEventListener("resize", draw);
   draw();
-  setTimeout(refresh, ${REFRESH_MS});
+  timer = setTimeout(refresh, ${REFRESH_MS});
 })();
 `;

@@ -45,7 +45,9 @@ export const renderPage = (source: string, content: string): string =>
         <header>
           <h1>SIP routing map</h1>
           <p>${source}</p>
-          <p id="freshness" role="status">as of now</p>
+          <p>
+            <span id="freshness" role="status">as of now</span> <button type="button" id="pause" hidden>Pause</button>
+          </p>
         </header>
         <main id="map" tabindex="-1">${new Html(content)}</main>
         <footer>

@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import { resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { start, stop } from "../../../hack/demo/processes.ts";
+import { REFRESH_MS } from "../../../src/cli/ui/assets.ts";
 import { Browser } from "../../support/browser.ts";
 import { Standalone, StandaloneFolders } from "../../support/standalone.ts";
 import { until } from "../../support/until.ts";
@@ -176,6 +177,23 @@ describe("the page", () => {
     expect([await focused(), await marked()]).toEqual(["abroad", ["ann", "abroad", "trunks", "carrier"]]);
     await browser.press("Escape");
     expect(await marked()).toEqual([]);
+  });
+
+  test("stands still when it is paused, and is fresh at once when it goes on", async () => {
+    const asked = () => browser.requested.filter((url) => url.endsWith("/map")).length;
+    const button = "document.getElementById('pause')";
+    const said = (): Promise<string> =>
+      browser.evaluate(`${button}.innerText + ': ' + document.getElementById('freshness').textContent`);
+    await browser.evaluate(`${button}.click()`);
+    expect(await said()).toMatch(/^Go on: Paused at /);
+    const before = asked();
+    place(1, "dora", "1002", 1, 5075);
+    // longer than between two pictures
+    await browser.evaluate(`new Promise((done) => setTimeout(done, ${2 * REFRESH_MS}))`);
+    expect([asked() - before, "dora" in (await cards())]).toEqual([0, false]);
+    await browser.evaluate(`${button}.click()`);
+    await until("it goes on", async () => "dora" in (await cards()));
+    expect(await said()).toBe("Pause: as of now");
   });
 
   test.each([
