@@ -1,4 +1,4 @@
-/** The programs of hack/tools: helm, helm-unittest, kubeconform, actionlint, argocd-lua, promql. */
+/** The programs of hack/tools: helm, helm-unittest, kubeconform, actionlint, argocd-lua, promql, network-policies. */
 import { execFile, execFileSync } from "node:child_process";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
