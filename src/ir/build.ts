@@ -44,6 +44,7 @@ function buildStructure({ object: { spec }, tls, sets }: ResolvedRouter): Struct
     })),
     controlPort: CONTROL_PORT,
     ...(spec.advertise === undefined ? {} : { advertise: spec.advertise.address }),
+    ...(spec.advertise !== undefined && spec.replicas > 1 ? { sharedAddress: true } : {}),
     failover: { ...failover, replies: sorted(failover.replies) },
     healthCheck,
     registration,

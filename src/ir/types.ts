@@ -11,6 +11,8 @@ export interface StructurePlan {
   }[];
   readonly controlPort: number;
   readonly advertise?: string;
+  /** several replicas advertise it: a request may come in at another one than the call that it is of */
+  readonly sharedAddress?: boolean;
   readonly failover: SipRouterSpec["failover"];
   readonly healthCheck: SipRouterSpec["healthCheck"];
   readonly registration: SipRouterSpec["registration"];

@@ -28,6 +28,8 @@ withKamailio(
     ]);
     await bench.start(
       routerPlan({
+        // replicas name each other in URIs
+        structure: { sharedAddress: true },
         sets: [
           { name: "udp", id: 1, destinations: [pbx] },
           { name: "tcp", id: 2, destinations: [pbxTcp] },

@@ -10,7 +10,8 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { DRAIN_TIER } from "../../ir/setId.ts";
 import { advertisedHost } from "./quote.ts";
-import { hasReplication } from "./replication.ts";
+import { renderCallEnds, tellEnd } from "./callEnds.ts";
+import { sharesLocation } from "./replication.ts";
 import { peerKeyInCfg } from "./tokens.ts";
 
 /** Flags of a dialog. What a phone says of itself, its Contact, is no address that a request is sent to for anybody. */
@@ -99,13 +100,14 @@ route[CHECK_NEXT_HOP] {
 }
 
 route[CHECK_UNKNOWN] {
-  if (ds_is_from_list("-1", "3")) return;
-  route(ADMIT);
-  $var(good) = 0;
-  # starts nothing: calls from before Record-Route had a key end as all others do
-  if (is_method("ACK|BYE")) route(IS_BACKEND);
-  else route(CHECK_KEY);
-  if ($var(good) == 0) route(NO_DIALOG);
+  if (!ds_is_from_list("-1", "3")) {
+    route(ADMIT);
+    $var(good) = 0;
+    # starts nothing: calls from before Record-Route had a key end as all others do
+    if (is_method("ACK|BYE")) route(IS_BACKEND);
+    else route(CHECK_KEY);
+    if ($var(good) == 0) route(NO_DIALOG);
+  }${tellEnd(structure)}
 }
 
 # The Contact of a backend in other words, or its next Route; the address of a phone; a backend of the same set.
@@ -127,7 +129,7 @@ route[CHECK_SIDE] {
   }
   $var(route) = $(var(routes){s.select,1,<}{s.select,0,>});
   if ($var(next) == $var(route)) return;${
-    hasReplication(structure)
+    sharesLocation(structure)
       ? `
   # another replica
   $var(host) = $(var(next){uri.host}{re.subst,/[][]//g});
@@ -190,11 +192,8 @@ route[IS_BACKEND] {
 
 # $var(good): and one of the dispatcher set that the key of the route names
 route[CHECK_KEY] {
-  route(ROUTE_KEY);
-  $var(group) = $(var(k){s.select,0,-});
-  $var(valid) = $ci + " " + $var(group) + " ${peerKeyInCfg}";
-  $var(valid) = "" + $var(group) + "-" + $(var(valid){s.md5});
-  if ($var(k) == "" || $var(k) != $var(valid)) return;
+  route(IS_KEYED);
+  if ($var(keyed) == 0) return;
   route(IS_BACKEND);
   $var(group) = $(var(group){s.int}) / 100;
   if ($var(good) == 0 || $var(set) / 100 == $var(group)) return;
@@ -206,4 +205,14 @@ route[CHECK_KEY] {
     $var(group) = $var(group) + 1;
   }
 }
-`.split("\n");
+
+# $var(keyed): a replica recorded this route in this call; and $var(group)
+route[IS_KEYED] {
+  route(ROUTE_KEY);
+  $var(keyed) = 0;
+  $var(group) = $(var(k){s.select,0,-});
+  $var(valid) = $ci + " " + $var(group) + " ${peerKeyInCfg}";
+  $var(valid) = "" + $var(group) + "-" + $(var(valid){s.md5});
+  if ($var(k) != "" && $var(k) == $var(valid)) $var(keyed) = 1;
+}
+${renderCallEnds(structure).join("\n")}`.split("\n");

@@ -5,8 +5,7 @@
  */
 import type { StructurePlan } from "../../ir/types.ts";
 import { integer } from "./quote.ts";
-import { hasRegistrants } from "./registrants.ts";
-import { replicatedLocation } from "./replication.ts";
+import { replicatedLocation, sharesLocation } from "./replication.ts";
 import { peerKeyInCfg } from "./tokens.ts";
 
 const DEFAULT_CONTACTS = 10;
@@ -14,7 +13,7 @@ const DEFAULT_CONTACTS = 10;
 export const isRegistrar = ({ registration }: StructurePlan): boolean => registration.mode === "Registrar";
 
 /** It keeps contacts: those of its users, or those of PBXes. */
-export const keepsLocation = (structure: StructurePlan): boolean => isRegistrar(structure) || hasRegistrants(structure);
+export const keepsLocation = sharesLocation;
 
 /**
  * Of the control port: a list that does not fit private memory (8 MiB) is never answered, and its process is lost. Measured:

@@ -1,26 +1,39 @@
 /**
  * Replicas share their registrations (Kamailio modules dmq and dmq_usrloc): each tells the others, and one that starts
- * is told all. They speak to each other on a listener of their own. Who knows the name of the channel, which is made of
- * the Secret that all replicas have, is one of them; from anybody else nothing is taken.
+ * is told all. Those behind one advertised address tell each other of calls that end (callEnds.ts). They speak to each
+ * other on a listener of their own. Who knows the name of the channel, which is made of the Secret that all replicas have,
+ * is one of them; from anybody else nothing is taken.
  */
 import type { StructurePlan } from "../../ir/types.ts";
 import { PEER_PORT } from "../layout.ts";
+import { hearEnd, tellsEnds } from "./callEnds.ts";
 import { hasRegistrants } from "./registrants.ts";
 import { peerKeyInCfg } from "./tokens.ts";
 
-export const hasReplication = (structure: StructurePlan): boolean =>
+/** They share registrations, and hand over calls to phones whose connection another one has. */
+export const sharesLocation = (structure: StructurePlan): boolean =>
   structure.registration.mode === "Registrar" || hasRegistrants(structure);
+
+export const hasReplication = (structure: StructurePlan): boolean => sharesLocation(structure) || tellsEnds(structure);
 
 export const replicationListeners = (structure: StructurePlan): readonly string[] =>
   hasReplication(structure) ? [`listen=udp:"SIPR_POD_IP":${PEER_PORT}`] : [];
+
+/** In a URI an IPv6 address has brackets, and no other has: what stands for the host is replaced before this is. */
+const uriOf = (host: string): string => `sip:<${host}>:${PEER_PORT}`;
+const brackets = [
+  `#!subst "!sip:<([0-9a-fA-F]*:[0-9a-fA-F:.]+)>:${PEER_PORT}!sip:[\\1]:${PEER_PORT}!"`,
+  `#!subst "!sip:<([^>]+)>:${PEER_PORT}!sip:\\1:${PEER_PORT}!"`,
+];
 
 /** Before the module htable. */
 export const replicationModules = (structure: StructurePlan): readonly string[] =>
   hasReplication(structure)
     ? [
+        ...brackets,
         'loadmodule "dmq.so"',
-        `modparam("dmq", "server_address", "sip:SIPR_POD_IP:${PEER_PORT}")`,
-        `modparam("dmq", "notification_address", "sip:SIPR_PEERS:${PEER_PORT}")`,
+        `modparam("dmq", "server_address", "${uriOf("SIPR_POD_IP")}")`,
+        `modparam("dmq", "notification_address", "${uriOf("SIPR_PEERS")}")`,
         `modparam("dmq", "notification_channel", "${peerKeyInCfg}")`,
         // every address of the name; looked up anew as long as nobody is found
         'modparam("dmq", "multi_notify", 1)',
@@ -44,19 +57,18 @@ export const replicatedLocation = [
 
 /** A condition in front of a statement: what another replica sends has passed it already. */
 export const unlessPeer = (structure: StructurePlan): string =>
-  hasReplication(structure) ? "if ($sht(peers=>$si) == $null) " : "";
+  sharesLocation(structure) ? "if ($sht(peers=>$si) == $null) " : "";
 
 /** A line in front of what only strangers pass: other replicas send the calls of many. */
 export const exceptPeers = (structure: StructurePlan): string =>
-  hasReplication(structure) ? "\n  if ($sht(peers=>$si) != $null) return;" : "";
+  sharesLocation(structure) ? "\n  if ($sht(peers=>$si) != $null) return;" : "";
 
 /** First lines of `request_route`. */
 export const peerRequests = (structure: StructurePlan): string =>
   hasReplication(structure)
     ? `
-  if ($Rp == ${PEER_PORT}) {
-    if (is_method("KDMQ") && ($rU == "${peerKeyInCfg}" || dmq_is_from_node())) {
-      $sht(peers=>$si) = 1;
+  if ($Rp == ${PEER_PORT}) {${hearEnd(structure)}
+    if (is_method("KDMQ") && ($rU == "${peerKeyInCfg}" || dmq_is_from_node())) {${sharesLocation(structure) ? "\n      $sht(peers=>$si) = 1;" : ""}
       dmq_handle_message();
     }
     exit;

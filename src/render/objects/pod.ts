@@ -1,6 +1,7 @@
 /** The pod template of a router's Deployment. Pure. */
 import type { RouterPlan } from "../../ir/types.ts";
 import { KAMAILIO_CONTAINER, VOLUME_PREFIX } from "../../model/index.ts";
+import { hasReplication } from "../kamailio/replication.ts";
 import { annotations, CONTROL_DIR, DATA_DIR, labels, MANAGED_BY, RUN_DIR, STRUCTURE_DIR, TLS_DIR } from "../layout.ts";
 import { mergePodTemplate, type PodTemplate } from "./merge.ts";
 import { controlName, credentialsName, dataName, podSelector, structureName } from "./names.ts";
@@ -102,11 +103,12 @@ const envOf = (
 };
 
 /**
- * Shared memory (-m) and 8 MiB of private memory for each process: `workers` for each listener, and about 8 of
- * Kamailio's own (timers, control port, main). No CPU limit: throttling delays signalling.
+ * Shared memory (-m) and 8 MiB of private memory for each process: `workers` for each listener, that of the replicas
+ * included, and about 8 of Kamailio's own (timers, control port, main). No CPU limit: throttling delays signalling.
  */
 function defaultResources({ structure }: RouterPlan): object {
-  const processes = structure.workers * structure.listeners.length + 8;
+  const listeners = structure.listeners.length + (hasReplication(structure) ? 1 : 0);
+  const processes = structure.workers * listeners + 8;
   const memory = `${structure.shmMemoryMiB + processes * 8 + 64}Mi`;
   return { requests: { cpu: "100m", memory }, limits: { memory } };
 }

@@ -4,7 +4,7 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { canonicalBody } from "../../../src/kamailio/control.ts";
@@ -129,6 +129,13 @@ export class LocalKamailio {
     const child = spawn(command, args, { stdio: "inherit", env: this.#env() });
     const [code] = (await once(child, "exit")) as [number];
     return code;
+  }
+
+  /** As with its node: no process of it does anything any more, its own end included. */
+  async kill(): Promise<void> {
+    const children = await readFile(`/proc/${this.pid}/task/${this.pid}/children`, "utf8");
+    for (const pid of [this.pid, ...children.split(" ").filter(Boolean).map(Number)]) process.kill(pid, "SIGKILL");
+    await this.stop();
   }
 
   async stop(): Promise<void> {

@@ -91,6 +91,20 @@ describe("objects of a router", () => {
     expect(find(rendered({ replicas: 1 }), "PodDisruptionBudget")).toBeUndefined();
   });
 
+  test("several replicas behind one address find each other; another number of them restarts none", () => {
+    const advertise = { address: "203.0.113.10" };
+    const peersOf = (spec: object) =>
+      rendered(spec).objects.find(({ metadata }) => metadata.name === "edge-peers") as V1Service | undefined;
+    const peers = peersOf({ advertise, replicas: 2 });
+    expect(peers?.spec).toMatchObject({ clusterIP: "None", publishNotReadyAddresses: true });
+    expect(peers?.spec?.ports).toEqual([expect.objectContaining({ protocol: "UDP", port: 9061 })]);
+    const { env, args } = podOf(rendered({ advertise, replicas: 2 })).containers[0] ?? {};
+    expect(env).toContainEqual({ name: "PEERS", value: "edge-peers.voice.svc" });
+    expect(args).toContain("!SIPR_PEERS!$(PEERS)!g");
+    expect(templateOf({ advertise, replicas: 2 })).toEqual(templateOf({ advertise, replicas: 7 }));
+    for (const spec of [{ advertise, replicas: 1 }, { replicas: 2 }]) expect(peersOf(spec)).toBeUndefined();
+  });
+
   test("the Service keeps a caller with one pod when it is told to, and says nothing about it else", () => {
     const spec = (service?: object) => find(rendered(service === undefined ? {} : { service }), "Service")?.spec;
     expect(spec({ sessionAffinity: "ClientIP" })?.sessionAffinity).toBe("ClientIP");
