@@ -157,6 +157,15 @@ const available: readonly Check<AvailableInput>[] = [
   },
 ];
 
+/** Why pods are not ready, in Kubernetes' words. */
+function troubleOf({ pods }: RouterInput): string {
+  const trouble = pods.filter((pod) => !pod.ready && pod.message !== "");
+  return trouble
+    .slice(0, 3)
+    .map(({ name, message }) => ` ${name}: ${message}`)
+    .join("");
+}
+
 function ready(input: RouterInput, needed: readonly (readonly [string, Verdict])[]): Verdict {
   const { workload } = input;
   const missing = needed.find(([, { status }]) => status !== "True");
@@ -172,13 +181,9 @@ function ready(input: RouterInput, needed: readonly (readonly [string, Verdict])
   if (workload.failure !== "")
     return no(
       "RolloutFailed",
-      `The Deployment does not get on, look at the events of its new pods: ${workload.failure}`,
+      `The Deployment does not get on, look at the events of its new pods: ${workload.failure}${troubleOf(input)}`,
     );
-  if (!workload.rolledOut) {
-    const trouble = input.pods.filter((pod) => !pod.ready && pod.message !== "");
-    const why = trouble.slice(0, 3).map(({ name, message }) => ` ${name}: ${message}`);
-    return no("RolloutProgressing", `The Deployment is being rolled out.${why.join("")}`);
-  }
+  if (!workload.rolledOut) return no("RolloutProgressing", `The Deployment is being rolled out.${troubleOf(input)}`);
   const note = workload.note === undefined ? "" : ` ${workload.note}`;
   return yes("Ready", `Accepted, resolved, programmed and rolled out.${note}`);
 }

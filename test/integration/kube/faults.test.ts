@@ -137,6 +137,45 @@ describe("a change of structure", { timeout: 400_000 }, () => {
   });
 });
 
+describe("a rollout whose first pod does not become ready", { timeout: 400_000 }, () => {
+  test("stops there and says why: the old pods serve, and the next edit is taken", async () => {
+    const before = (await fleet.pods()).toSorted(byName);
+    // Kubernetes' own is ten minutes
+    await fleet.patch("deployment", "edge", { progressDeadlineSeconds: 10 });
+    const free = [1, 2, 3, 4, 5, 6]
+      .map((index) => `127.63.1.${index}`)
+      .filter((ip) => !before.some((pod) => pod.ip === ip));
+    // no Kamailio can listen there
+    const taken = await Promise.all(free.map((ip) => new Dead().listen({ ip, port: 5070 })));
+    const listeners = [...spec.listeners, { name: "more", transport: "UDP", port: 5070 }];
+    const said = async (): Promise<boolean> => {
+      const { reason, message = "" } = (await fleet.status()).conditions?.find(({ type }) => type === "Ready") ?? {};
+      const stuck = (await fleet.pods()).filter(({ ready }) => !ready);
+      return (
+        reason === "RolloutFailed" &&
+        message.includes("ProgressDeadlineExceeded") &&
+        stuck.some(({ name }) => message.includes(` ${name}: `))
+      );
+    };
+    try {
+      const ledger = await fleet.during(async () => {
+        await fleet.edit({ listeners });
+        await until("it is said, and of which pod", said, 120_000);
+      });
+      expect(lost(ledger)).toEqual([]);
+      const now = await fleet.pods();
+      expect(now.filter(({ ready }) => ready).toSorted(byName)).toEqual(before);
+      expect(now.filter(({ ready }) => !ready)).toHaveLength(1);
+      expect(await fleet.everywhere("3001")).toContain("200 pbx-4");
+    } finally {
+      await Promise.all(taken.map((one) => one.close()));
+    }
+    await fleet.edit(spec);
+    await fleet.equalAndQuiet();
+    expect((await fleet.pods()).toSorted(byName)).toEqual(before);
+  });
+});
+
 describe("a revision that a pod does not take", { timeout: 500_000 }, () => {
   test("is put back everywhere, also by an operator that is started meanwhile; when the pod is well it gets it by itself", async () => {
     const [victim, ...others] = (await fleet.pods()).toSorted(byName) as [Pod, ...Pod[]];

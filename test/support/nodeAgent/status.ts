@@ -38,7 +38,7 @@ export function podStatusOf(status: PodStatus, before: KubeletStatus | undefined
   const state = running
     ? { running: { startedAt: status.startedAt } }
     : {
-        waiting: /^[A-Z][A-Za-z]+$/.test(word)
+        waiting: /^[A-Z][A-Za-z_]+$/.test(word)
           ? { reason: word, message: rest.join(": ") }
           : { reason: "ContainerCreating", message },
       };
