@@ -1,7 +1,8 @@
 /** One instance per state folder: a lock file that names its holder, and dies with it. */
 import { randomUUID } from "node:crypto";
-import { link, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { link, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { OperatorError } from "../errors.ts";
 import { identifySelf, isAlive, readFileIfThere, type ProcessIdentity } from "./runner/index.ts";
 
@@ -19,7 +20,7 @@ export async function lockState(state: string): Promise<StateLock> {
   await writeFile(temporary, own);
   try {
     // Linked, not written: the file is complete from the moment it is there.
-    while (!(await tryLink(temporary, file))) await clearStale(file, state);
+    while (!(await tryLink(temporary, file))) await clearStale(file, temporary, state);
   } finally {
     await rm(temporary, { force: true });
   }
@@ -39,17 +40,23 @@ const tryLink = (from: string, to: string): Promise<boolean> =>
     },
   );
 
-async function clearStale(file: string, state: string): Promise<void> {
+/** Of several that see a stale lock one at a time may remove it, and only while it is still that one. */
+async function clearStale(file: string, own: string, state: string): Promise<void> {
   const text = await readFileIfThere(file);
   if (text === undefined) return;
   const holder = parseHolder(text);
   if (holder !== undefined && (await isAlive(holder))) throw locked(state, holder.pid);
-  // Renamed first: of several that see a stale lock only one gets this very file.
-  const aside = `${file}.${randomUUID().slice(0, 8)}`;
-  await rename(file, aside).catch(() => undefined);
-  const taken = await readFileIfThere(aside);
-  if (taken !== undefined && taken !== text) await tryLink(aside, file);
-  await rm(aside, { force: true });
+  const clearing = `${file}.clearing`;
+  if (!(await tryLink(own, clearing))) {
+    const other = parseHolder((await readFileIfThere(clearing)) ?? "");
+    if (other !== undefined && !(await isAlive(other))) await rm(clearing, { force: true });
+    return setTimeout(10);
+  }
+  try {
+    if ((await readFileIfThere(file)) === text) await rm(file, { force: true });
+  } finally {
+    await rm(clearing, { force: true });
+  }
 }
 
 function parseHolder(text: string): ProcessIdentity | undefined {

@@ -1,5 +1,5 @@
 /** What a restarted instance knows, and that there is only one. */
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -82,10 +82,16 @@ test("one instance per state folder; the lock of one that died is taken over", a
   await (await lockState(state)).release();
 });
 
-test("of many that find a stale lock exactly one gets it", async () => {
-  writeFileSync(join(state, "lock"), JSON.stringify({ pid: 1, startTime: "1", bootId: "other" }));
-  const results = await Promise.allSettled(Array.from({ length: 8 }, () => lockState(state)));
-  expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+test("of many that find a stale lock exactly one gets it, also when one died while it cleared it away", async () => {
+  const dead = JSON.stringify({ pid: 1, startTime: "1", bootId: "other" });
+  for (let round = 0; round < 50; round += 1) {
+    writeFileSync(join(state, "lock"), dead);
+    if (round % 10 === 0) writeFileSync(join(state, "lock.clearing"), dead);
+    const results = await Promise.allSettled(Array.from({ length: 8 }, () => lockState(state)));
+    expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+    expect(readdirSync(state)).toEqual(["lock"]);
+    for (const one of results) if (one.status === "fulfilled") await one.value.release();
+  }
 });
 
 test("a missing kamailio is named with what to install", async () => {
