@@ -221,6 +221,7 @@ describe("a revision that a pod does not take", { timeout: 500_000 }, () => {
 
 describe("never an empty set", { timeout: 300_000 }, () => {
   test("a set that loses its last backend goes on with it, also after the operator and a pod started anew", async () => {
+    const [victim] = await fleet.pods();
     const ledger = await fleet.during(async () => {
       await fleet.kubectl("delete", "pbxbackend", "pbx-4");
       await until("it is said", async () => {
@@ -234,7 +235,6 @@ describe("never an empty set", { timeout: 300_000 }, () => {
       });
       expect(await fleet.everywhere("3001")).toEqual(Array(3).fill("200 pbx-4"));
       await fleet.killOperator();
-      const [victim] = await fleet.pods();
       await fleet.node.kill(victim?.name ?? "");
       await fleet.startOperator();
       await until(
@@ -252,7 +252,9 @@ describe("never an empty set", { timeout: 300_000 }, () => {
       expect(await fleet.everywhere("3001")).toEqual(Array(3).fill("200 pbx-4"));
       expect(lost(await fleet.everywhere("1001"))).toEqual([]);
     });
-    expect(lost(ledger)).toEqual([]);
+    // a pod that is killed takes the calls with it that it is setting up or ending
+    const ofVictim = new RegExp(String.raw`^(none|unfinished).*, by ${victim?.ip} until `);
+    expect(lost(ledger).filter((answer) => !ofVictim.test(answer))).toEqual([]);
     await fleet.apply(...names.map((name) => fleet.backend(name)));
     await fleet.equalAndQuiet();
   });
