@@ -144,8 +144,11 @@ export const script = `"use strict";
       show(text);
       tell("as of now", false);
     } catch (error) {
+      if (paused) return;
       tell("No longer fresh: " + error.message, true);
     }
+    // one that was under way when the page was paused and went on ends here, too: one timer for all
+    clearTimeout(timer);
     timer = setTimeout(refresh, ${REFRESH_MS});
   };
 

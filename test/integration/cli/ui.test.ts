@@ -194,6 +194,12 @@ describe("the page", () => {
     await browser.evaluate(`${button}.click()`);
     await until("it goes on", async () => "dora" in (await cards()));
     expect(await said()).toBe("Pause: as of now");
+    // however often it was paused, it asks as often as before
+    await browser.evaluate(`for (let at = 0; at < 10; at += 1) ${button}.click()`);
+    await browser.evaluate(`new Promise((done) => setTimeout(done, ${REFRESH_MS / 2}))`);
+    const settled = asked();
+    await browser.evaluate(`new Promise((done) => setTimeout(done, ${2 * REFRESH_MS}))`);
+    expect(asked() - settled).toBeLessThanOrEqual(2);
   });
 
   test.each([
