@@ -132,6 +132,14 @@ export const registration = withRules(
       .describe(
         "Most phones that one user may register with the router, in the mode Registrar only (Kamailio: `max_contacts`). Default: 10.",
       ),
+    natKeepAliveSeconds: z
+      .int()
+      .min(0)
+      .max(3600)
+      .optional()
+      .describe(
+        "Seconds between two OPTIONS to a phone behind NAT on UDP, which keep its way open, in the mode Registrar only (Kamailio: nathelper `natping_interval`); 0: none. Default: 30.",
+      ),
   }),
   [
     {
@@ -141,6 +149,15 @@ export const registration = withRules(
       message: "maxContacts counts in the mode Registrar only, as other modes keep no location: remove it.",
       check: ({ mode, maxContacts }) =>
         maxContacts !== undefined && mode !== "Registrar" ? [{ path: ["maxContacts"] }] : [],
+    },
+    {
+      name: "nat-keep-alive-needs-registrar",
+      cel: "!has(self.natKeepAliveSeconds) || self.mode == 'Registrar'",
+      fieldPath: ".natKeepAliveSeconds",
+      message:
+        "natKeepAliveSeconds counts in the mode Registrar only: remove it, and let the PBX send OPTIONS to its phones (Asterisk: qualify_frequency).",
+      check: ({ mode, natKeepAliveSeconds }) =>
+        natKeepAliveSeconds !== undefined && mode !== "Registrar" ? [{ path: ["natKeepAliveSeconds"] }] : [],
     },
   ],
 );

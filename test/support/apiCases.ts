@@ -392,7 +392,7 @@ const operationCases: readonly ApiCase[] = [
     },
   ),
   router("Registrar with authentication", {
-    registration: { mode: "Registrar", maxContacts: 4 },
+    registration: { mode: "Registrar", maxContacts: 4, natKeepAliveSeconds: 0 },
     authentication: { mode: "Digest", realm: "example.com", credentialsSecretName: "subscribers" },
   }),
   router(
@@ -411,6 +411,15 @@ const operationCases: readonly ApiCase[] = [
       path: "spec.registration.maxContacts",
       message: /counts in the mode Registrar only/,
       rule: "max-contacts-needs-registrar",
+    },
+  ),
+  router(
+    "keep-alives where no location is kept",
+    { registration: { natKeepAliveSeconds: 20 } },
+    {
+      path: "spec.registration.natKeepAliveSeconds",
+      message: /counts in the mode Registrar only.*qualify_frequency/,
+      rule: "nat-keep-alive-needs-registrar",
     },
   ),
   router("health check every second", { healthCheck: { intervalSeconds: 1, timeoutSeconds: 1 } }),

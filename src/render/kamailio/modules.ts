@@ -2,7 +2,8 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { whereAvailable } from "./versions.ts";
 import { gaugeParameters } from "./messageCounters.ts";
-import { advertisedHost, integer } from "./quote.ts";
+import { integer, pingFrom } from "./quote.ts";
+import { locationModule } from "./registrar.ts";
 import { replicationModules } from "./replication.ts";
 import { MTREE_CHARS } from "./routeTables.ts";
 import { hidingModule } from "./topology.ts";
@@ -32,6 +33,7 @@ const written = (parameters: readonly Parameter[]): readonly string[] =>
 export const renderModules = (structure: StructurePlan): readonly string[] => [
   ...modules.flatMap((module) => [
     ...(module === "htable" ? replicationModules(structure) : []),
+    ...(module === "nathelper" ? locationModule(structure) : []),
     ...(module === "dialog" ? hidingModule(structure) : []),
     `loadmodule "${module}.so"`,
   ]),
@@ -88,16 +90,12 @@ const dispatcherParameters = ({ healthCheck, advertise }: StructurePlan): readon
   ["dispatcher", "ds_probing_mode", 1],
   ["dispatcher", "ds_timer_mode", 1],
   ["dispatcher", "ds_ping_latency_stats", 1],
-  ["dispatcher", "ds_ping_from", `sip:sip-router@${pingHost(advertise)}`],
+  ["dispatcher", "ds_ping_from", pingFrom({ advertise })],
   ["dispatcher", "ds_ping_interval", healthCheck.intervalSeconds],
   ["dispatcher", "ds_probing_threshold", healthCheck.failureThreshold],
   ["dispatcher", "ds_inactive_threshold", healthCheck.successThreshold],
   ["dispatcher", "ds_ping_reply_codes", ["class=2", ...aliveCodes.map((code) => `code=${code}`)].join(";")],
 ];
-
-/** From of the OPTIONS: not the pod's own address, which needs brackets when it is IPv6 and which topology hiding hides. */
-const pingHost = (advertise: string | undefined): string =>
-  advertise === undefined ? "sip-router.invalid" : advertisedHost("advertise.address", advertise);
 
 const controlParameters: readonly Parameter[] = [
   ["cfgutils", "lock_set_size", 1],

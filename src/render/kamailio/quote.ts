@@ -81,3 +81,7 @@ export function advertisedHost(what: string, value: string): string {
     refuse(what, value, "an IP address or a DNS name");
   return cfgText(what, value);
 }
+
+/** From of the OPTIONS: not the pod's own address, which needs brackets when it is IPv6 and which topology hiding hides. */
+export const pingFrom = ({ advertise }: { readonly advertise?: string | undefined }): string =>
+  `sip:sip-router@${advertise === undefined ? "sip-router.invalid" : advertisedHost("advertise.address", advertise)}`;

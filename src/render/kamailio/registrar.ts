@@ -4,6 +4,7 @@
  * unless it comes from a backend, which would get it back.
  */
 import type { StructurePlan } from "../../ir/types.ts";
+import { markNated, renderKeepAlive } from "./keepAlive.ts";
 import { integer } from "./quote.ts";
 import { replicatedLocation, sharesLocation } from "./replication.ts";
 import { peerKeyInCfg } from "./tokens.ts";
@@ -46,9 +47,13 @@ export const locationFirst = (structure: StructurePlan): string =>
   isRegistrar(structure) ? "\n  route(LOCATION);" : "";
 
 export const renderRegistrar = (structure: StructurePlan): readonly string[] => [
-  ...routes,
+  ...routes(structure),
   ...throughMe(structure).split("\n"),
 ];
+
+/** Before the module nathelper, which asks it for the phones behind NAT. */
+export const locationModule = (structure: StructurePlan): readonly string[] =>
+  keepsLocation(structure) ? ['loadmodule "usrloc.so"'] : [];
 
 /** What contacts are kept with, where any are. */
 export function renderLocation(structure: StructurePlan): readonly string[] {
@@ -56,7 +61,6 @@ export function renderLocation(structure: StructurePlan): readonly string[] {
   const { maxExpiresSeconds, maxContacts = DEFAULT_CONTACTS } = structure.registration;
   const longest = integer("registration.maxExpiresSeconds", maxExpiresSeconds, 30, 86_400);
   return [
-    'loadmodule "usrloc.so"',
     'modparam("usrloc", "db_mode", 0)',
     'modparam("usrloc", "use_domain", 0)',
     'modparam("usrloc", "hash_size", 14)',
@@ -76,6 +80,7 @@ export function renderLocation(structure: StructurePlan): readonly string[] {
     'modparam("registrar", "path_mode", 0)',
     'modparam("registrar", "path_use_received", 1)',
     'modparam("registrar", "path_check_local", 1)',
+    ...renderKeepAlive(structure),
     ...replicatedLocation,
   ];
 }
@@ -97,14 +102,15 @@ route[THROUGH_ME] {
 `;
 };
 
-const routes = `
+const routes = (structure: StructurePlan): readonly string[] =>
+  `
 route[REGISTER] {
   # who is admitted as a backend has not been asked who he is
   if ($var(backend) == 1) route(AUTHENTICATE);
   remove_hf("Route");
   remove_hf("Path");
   if ($pr == "udp") {
-    fix_nated_register();
+    fix_nated_register();${markNated(structure)}
   } else {
     route(THROUGH_ME);
   }

@@ -6,6 +6,7 @@
  */
 import type { StructurePlan } from "../../ir/types.ts";
 import { PEER_PORT } from "../layout.ts";
+import { notMine } from "./keepAlive.ts";
 import { hearEnd, tellsEnds } from "./callEnds.ts";
 import { hasRegistrants } from "./registrants.ts";
 import { peerKeyInCfg } from "./tokens.ts";
@@ -68,7 +69,7 @@ export const peerRequests = (structure: StructurePlan): string =>
   hasReplication(structure)
     ? `
   if ($Rp == ${PEER_PORT}) {${hearEnd(structure)}
-    if (is_method("KDMQ") && ($rU == "${peerKeyInCfg}" || dmq_is_from_node())) {${sharesLocation(structure) ? "\n      $sht(peers=>$si) = 1;" : ""}
+    if (is_method("KDMQ") && ($rU == "${peerKeyInCfg}" || dmq_is_from_node())) {${sharesLocation(structure) ? "\n      $sht(peers=>$si) = 1;" : ""}${notMine(structure)}
       dmq_handle_message();
     }
     exit;
