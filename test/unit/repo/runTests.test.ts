@@ -22,7 +22,7 @@ const runTests = (...projects: string[]): { lines: string[]; code: number | null
 beforeEach(() => {
   tree = mkdtempSync(join(tmpdir(), "tree-"));
   mkdirSync(join(tree, "hack"));
-  for (const file of ["run-tests", "sum-tests.mjs", "failed-test-files.mjs", "retried-tests.mjs"])
+  for (const file of ["run-tests", "run-project", "sum-tests.mjs", "failed-test-files.mjs", "retried-tests.mjs"])
     cpSync(join(root, "hack", file), join(tree, "hack", file));
   for (const name of ["install-programs", "kamailio-6/install", "asterisk/install", "krew/install", "tools/install"])
     program(`hack/${name}`, "exit 0");
@@ -82,5 +82,23 @@ test("a test that passes at the second try is named", () => {
     "1 not at the first try",
     "2 passed, 0 failed",
   ]);
+  expect(code).toBe(0);
+});
+
+test("a file in which something failed runs once more, in a new process, and counts as it ended then", () => {
+  symlinkSync(join(root, "node_modules"), join(tree, "node_modules"));
+  writeFileSync(join(tree, "package.json"), '{"type": "module"}');
+  writeFileSync(
+    join(tree, "vitest.config.js"),
+    'export default { test: { projects: [{ test: { name: "dataplane", include: ["*.test.js"] } }] } };',
+  );
+  const spoilt =
+    'import { existsSync, writeFileSync } from "node:fs";\nimport { expect, test } from "vitest";\n' +
+    'const again = existsSync("spoilt");\nwriteFileSync("spoilt", "");\n' +
+    'test("none is lost", () => expect(again).toBe(true));\n';
+  writeFileSync(join(tree, "calls.test.js"), spoilt);
+  writeFileSync(join(tree, "whole.test.js"), 'import { test } from "vitest";\ntest("one is placed", () => {});\n');
+  const { lines, code } = runTests("dataplane");
+  expect(lines.slice(-3)).toEqual(["RUN AGAIN calls.test.js", "1 not at the first try", "2 passed, 0 failed"]);
   expect(code).toBe(0);
 });
