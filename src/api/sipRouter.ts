@@ -70,7 +70,7 @@ const fields = z.strictObject({
         .min(1)
         .max(100_000)
         .describe(
-          "Requests per second and source address; backends have no limit. Who sends more gets one 503 with Retry-After, then nothing.",
+          "Requests per second and source address (of IPv6: its /64 network); backends have no limit. Who sends more gets one 503 with Retry-After, then nothing.",
         ),
       banSeconds: z
         .int()

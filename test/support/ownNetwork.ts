@@ -1,6 +1,6 @@
 /**
  * Tests in a network of their own (Linux network namespace), where addresses that are not loopback are this machine's:
- * `NET.0.0/16` on `lo`. The API server takes no loopback address in an EndpointSlice. Needs root, or user namespaces.
+ * `NET.0.0/16` on `lo`, and further ones of IPv6 where they are named. The API server takes no loopback address in an EndpointSlice. Needs root, or user namespaces.
  *
  *   inOwnNetwork("10.63", import.meta.filename, () => { test(…) });
  */
@@ -14,11 +14,12 @@ const VARIABLE = "SIP_TEST_NETWORK";
 const VITEST = fileURLToPath(new URL("../../node_modules/vitest/vitest.mjs", import.meta.url));
 const TIMEOUT_MS = 600_000;
 
-export function inOwnNetwork(net: string, file: string, body: () => void): void {
+export function inOwnNetwork(net: string, file: string, body: () => void, more: readonly string[] = []): void {
   if (process.env[VARIABLE] === net) return body();
   test(`in a network of its own, ${net}.0.0/16`, { timeout: TIMEOUT_MS, retry: 0 }, async () => {
-    const command = [process.execPath, VITEST, "run", "--project", "integration", file];
-    const child = spawn("unshare", ownNetwork(net, command), {
+    const project = file.includes("/dataplane/") ? "dataplane" : "integration";
+    const command = [process.execPath, VITEST, "run", "--project", project, file];
+    const child = spawn("unshare", ownNetwork(net, command, more), {
       env: { ...process.env, [VARIABLE]: net, VITEST: undefined, VITEST_WORKER_ID: undefined },
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -5,7 +5,7 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { cfgText, refuse } from "./quote.ts";
 import { hasRegistrants, registrantPassword } from "./registrants.ts";
-import { exceptPeers } from "./replication.ts";
+import { limitFirst, renderRateLimit } from "./rateLimit.ts";
 import { countRequest, counterParameters } from "./messageCounters.ts";
 import { groups } from "./securityTables.ts";
 import { controlTokenInCfg } from "./tokens.ts";
@@ -25,9 +25,6 @@ const scanners = [
   "iwar",
 ].join("|");
 
-/** Sources share this many buckets, so that no flood of forged sources takes more memory. */
-const BUCKETS = 16_384;
-
 /** Bytes of an answer to OPTIONS beside what it repeats of the request, source address and port, and the tag of To. */
 const ANSWER_BYTES = 59 + 37;
 /** How much longer any other answer to OPTIONS may be than its 200. */
@@ -44,14 +41,13 @@ export const renderSecurity = (structure: StructurePlan): readonly string[] =>
     'modparam("counters", "script_counter", "sipr.scanners_dropped Requests of known scanners, dropped")',
     'modparam("counters", "script_counter", "sipr.small_options_dropped OPTIONS shorter than their answer, dropped")',
     ...(structure.accessControl ? accessModules : []),
-    ...(structure.rateLimit === true ? rateModules : []),
     ...(structure.authentication === undefined ? [] : [credentials]),
     ...(asks(structure) ? authModules : []),
     admission(structure),
     stripIdentity(structure),
     smallOptions(structure),
     ...(structure.accessControl ? [refuseSource] : []),
-    ...(structure.rateLimit === true ? [rateLimit(structure)] : []),
+    ...renderRateLimit(structure),
     ...(asks(structure) ? [authenticate(structure)] : []),
   ].flatMap((text) => text.split("\n"));
 
@@ -61,15 +57,6 @@ const accessModules = [
   'modparam("permissions", "max_subnets", 8192)',
   'modparam("permissions", "reload_delta", 0)',
   'modparam("counters", "script_counter", "sipr.access_refused Requests of sources that are not served")',
-];
-
-const rateModules = [
-  'modparam("htable", "htable", "limits=>size=2;dbtable=limits;")',
-  // in the second after the next it counts anew: expiry is in whole seconds
-  'modparam("htable", "htable", "rate=>size=12;autoexpire=1;initval=0;")',
-  'modparam("htable", "htable", "banned=>size=10;autoexpire=300;")',
-  'modparam("counters", "script_counter", "sipr.sources_banned Sources that exceeded their rate")',
-  'modparam("counters", "script_counter", "sipr.banned_dropped Requests of banned sources, dropped")',
 ];
 
 /**
@@ -101,9 +88,7 @@ const realmOf = ({ authentication, registrants }: StructurePlan): string => {
 /** Lines of `request_route`, before all else. */
 export const everyRequest = (structure: StructurePlan): string =>
   `${countRequest}
-  if (is_method("OPTIONS") && $pr == "udp") route(SMALL_OPTIONS);${
-    structure.rateLimit === true ? "\n  route(RATE_LIMIT);" : ""
-  }`;
+  if (is_method("OPTIONS") && $pr == "udp") route(SMALL_OPTIONS);${limitFirst(structure)}`;
 
 /**
  * $var(backend): it comes from a backend. $var(trusted): it may call where a route says `callers: Trusted`. Ends the
@@ -216,40 +201,6 @@ route[REFUSE_SOURCE] {
   $var(code) = 403;
   $var(reason) = "Forbidden";
   route(REFUSE);
-}
-`;
-
-/**
- * Counts the requests of a source in a calendar second. A bucket is known by a secret hash, so that nobody can choose an
- * address that shares a bucket with somebody else's.
- */
-const rateLimit = (structure: StructurePlan): string => `
-route[RATE_LIMIT] {${exceptPeers(structure)}
-  $var(bucket) = "${controlTokenInCfg}" + $si;
-  $var(bucket) = $(var(bucket){s.md5}{s.corehash,${BUCKETS}});
-  if ($sht(banned=>$var(bucket)) == $si) {
-    route(BANNED);
-    return;
-  }
-  $var(second) = $Ts & 1;
-  if ($shtinc(rate=>$var(bucket).$var(second)) <= $sht(limits=>requests)) return;
-  if (ds_is_from_list("-1", "3")) return;
-  $sht(banned=>$var(bucket)) = $si;
-  $shtex(banned=>$var(bucket)) = $sht(limits=>ban);
-  cnt_inc("sipr.sources_banned");
-  if (is_method("ACK")) exit;
-  if (is_method("OPTIONS") && $pr == "udp" && $var(terse) == 1) exit;
-  append_to_reply("Retry-After: $sht(limits=>ban)\\r\\n");
-  sl_send_reply("503", "Too Many Requests");
-  exit;
-}
-
-# Calls that run go on; the rest is dropped without an answer.
-route[BANNED] {
-  if (is_method("CANCEL|ACK") && t_check_trans()) return;
-  if (has_totag() && is_known_dlg()) return;
-  cnt_inc("sipr.banned_dropped");
-  exit;
 }
 `;
 
