@@ -1,7 +1,7 @@
 /** Parts of a SipRouter's dialplan: listeners, dispatcher sets, routes. */
 import { z } from "zod";
 import { domain, extension, name, objectName, port, prefix, transport } from "./fields.ts";
-import { CONTROL_PORT } from "./ports.ts";
+import { CONTROL_PORT, PEER_PORT } from "./ports.ts";
 import { nameText } from "./quote.ts";
 import { namedList, repeated, withRules } from "./rules.ts";
 import { labelSelector } from "./selector.ts";
@@ -24,7 +24,9 @@ export const listener = withRules(
   z.strictObject({
     name: name.describe("Name of the listener and of the Service's port, unique in the router."),
     transport: transport.describe("Transport; TLS needs a certificate."),
-    port: port.describe(`Port of the Service and of the pods. TCP ${CONTROL_PORT} is the pods' control port.`),
+    port: port.describe(
+      `Port of the Service and of the pods. ${CONTROL_PORT} is the pods' control port, ${PEER_PORT} that between replicas.`,
+    ),
     tls: z
       .strictObject({
         secretName: objectName.describe("Secret of type kubernetes.io/tls, keys `tls.crt` and `tls.key`."),
@@ -49,12 +51,19 @@ export const listener = withRules(
     },
     {
       name: "control-port-is-taken",
-      cel: `self.port != ${CONTROL_PORT} || self.transport == 'UDP'`,
+      cel: `self.port != ${CONTROL_PORT}`,
       fieldPath: ".port",
-      message: `TCP port ${CONTROL_PORT} is the control port of the pods: use another port.`,
+      message: `port ${CONTROL_PORT} is the control port of the pods: use another port.`,
       reason: "ListenerConflict",
-      check: ({ transport: used, port: number }) =>
-        number === CONTROL_PORT && used !== "UDP" ? [{ path: ["port"] }] : [],
+      check: ({ port: number }) => (number === CONTROL_PORT ? [{ path: ["port"] }] : []),
+    },
+    {
+      name: "peer-port-is-taken",
+      cel: `self.port != ${PEER_PORT}`,
+      fieldPath: ".port",
+      message: `port ${PEER_PORT} is that on which the replicas of a router speak to each other: use another port.`,
+      reason: "ListenerConflict",
+      check: ({ port: number }) => (number === PEER_PORT ? [{ path: ["port"] }] : []),
     },
   ],
 );

@@ -17,10 +17,7 @@ export const RUN_DIR = "/run/sip-router";
  */
 export const LOOPBACK_VARIABLE = "SIP_ROUTER_LOOPBACK";
 
-/** UDP, between the replicas of a router */
-export const PEER_PORT = 9061;
-
-export { CONTROL_PORT } from "../api/ports.ts";
+export { CONTROL_PORT, PEER_PORT } from "../api/ports.ts";
 
 export const labels = {
   router: "siprouter.dev/router",

@@ -168,11 +168,18 @@ const listenerCases: readonly ApiCase[] = [
       server: /Duplicate value/,
     },
   ),
-  router(
-    "control port",
-    { listeners: [{ name: "tcp", transport: "TCP", port: 9060 }] },
-    { path: "spec.listeners[0].port", message: /control port/, rule: "control-port-is-taken" },
-  ),
+  ...(["UDP", "TCP"] as const).flatMap((transport) => [
+    router(
+      `control port, ${transport}`,
+      { listeners: [{ name: "sip", transport, port: 9060 }] },
+      { path: "spec.listeners[0].port", message: /control port/, rule: "control-port-is-taken" },
+    ),
+    router(
+      `port of the replicas, ${transport}`,
+      { listeners: [{ name: "sip", transport, port: 9061 }] },
+      { path: "spec.listeners[0].port", message: /replicas .*use another port/, rule: "peer-port-is-taken" },
+    ),
+  ]),
   router(
     "no listener",
     { listeners: [] },
