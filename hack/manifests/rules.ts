@@ -30,7 +30,7 @@ export const operatorRules: readonly Rule[] = [
   },
   { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: watch },
   {
-    why: "only Secrets that a SipRouter or PbxBackend names are read, one by one by name: resourceNames can narrow the first rule",
+    why: "its own Secrets are watched by their label, those that a SipRouter or PbxBackend names one by one by name, no other: resourceNames can\n# narrow the first rule, then all are watched by name",
     apiGroups: [""],
     resources: ["secrets"],
     verbs: ["get", ...watch, "patch"],

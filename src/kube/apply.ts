@@ -207,16 +207,25 @@ export class Applier {
     }
   }
 
-  /** A key that is missing, or that follows from another one and is of an older version, is made; an orphan gets its owner back. */
+  /**
+   * A key that is missing, or that follows from another one and is of an older version, is made; an orphan gets its owner
+   * back, and one that lost its labels these: it is watched by them.
+   */
   async #adopt(live: RawObject, wanted: RawObject, generate: Generate): Promise<Record<string, string>> {
     if (!isOurs(live, wanted)) throw notOwned(live, wanted);
     const data = decodeSecretData(live);
     const made = generate(data);
     const changed = Object.keys(made).filter((key) => data[key] !== made[key]);
-    if (changed.length === 0 && controllerOf(live)) return data;
+    const wantedLabels = wanted.metadata.labels ?? {};
+    const labelled = Object.entries(wantedLabels).every(([name, value]) => live.metadata.labels?.[name] === value);
+    if (changed.length === 0 && controllerOf(live) && labelled) return data;
     const { namespace, name } = live.metadata;
     const body = {
-      metadata: { resourceVersion: live.metadata.resourceVersion, ownerReferences: wanted.metadata.ownerReferences },
+      metadata: {
+        resourceVersion: live.metadata.resourceVersion,
+        labels: wantedLabels,
+        ownerReferences: wanted.metadata.ownerReferences,
+      },
       data: encodeSecretData(Object.fromEntries(changed.map((key) => [key, made[key] ?? ""]))),
     };
     const path = pathOf(kindInfo("Secret"), namespace, name);

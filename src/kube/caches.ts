@@ -94,8 +94,9 @@ export class Caches {
   }
 
   #listAnew(kind: string): readonly RawObject[] {
-    const objects = this.#shell.reflectors(kind).flatMap((reflector) => [...reflector.objects.entries()]);
-    const sorted = objects.toSorted(([a], [b]) => (a < b ? -1 : 1));
+    // a Secret may be watched by its label and by its name
+    const objects = new Map(this.#shell.reflectors(kind).flatMap(({ objects: some }) => [...some]));
+    const sorted = [...objects].toSorted(([a], [b]) => (a < b ? -1 : 1));
     const list = sorted.map(([key, object]) => this.#newest(object, `${kind}/${key}`));
     this.#lists.set(kind, { list, stale: new Set() });
     return list;

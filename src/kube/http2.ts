@@ -1,6 +1,6 @@
 /**
- * HTTP/2 to one API server: requests and watches share few connections. The watches of a thousand Secrets would be a
- * thousand connections else, each with its TLS handshake and its buffers at both ends.
+ * HTTP/2 to one API server: requests and watches share few connections. The watches of a thousand Secrets that resources
+ * name would be a thousand connections else, each with its TLS handshake and its buffers at both ends.
  */
 import { connect as connectHttp2, constants, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
 import { isIP } from "node:net";

@@ -35,7 +35,7 @@ const byKind = new Map(table.map((info) => [info.kind, info]));
 
 /** Kinds that users write and that are watched whole. */
 export const userKinds = ["SipRouter", "PbxBackend", "Service", "EndpointSlice"] as const;
-/** Kinds the operator writes; watched by label. (Secrets are watched one by one, see `references.ts`.) */
+/** Kinds the operator writes; watched by label. (Secrets: see `secretReferences.ts`.) */
 export const ownedKinds = ["ServiceAccount", "ConfigMap", "Deployment", "Pod", "PodDisruptionBudget"] as const;
 
 /** Throws a TypeError for a kind that the operator does not handle: a mistake in the program, not in its input. */

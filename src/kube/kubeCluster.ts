@@ -77,6 +77,7 @@ const SECRET_WAIT_MS = 3000;
 export const createKubeCluster = (options: KubeClusterOptions): KubeCluster => {
   const { log } = options;
   const connection = createConnection(options.kubeConfig, options.onRequest ? { onRequest: options.onRequest } : {});
+  const namespaces = [...new Set(options.namespaces)];
   const listeners: ((change: Change) => void)[] = [];
 
   const tell = (change: Change): void => {
@@ -85,7 +86,7 @@ export const createKubeCluster = (options: KubeClusterOptions): KubeCluster => {
   const shell = new OperatorShell({
     kubeConfig: options.kubeConfig,
     connection,
-    watches: watchesOf([...new Set(options.namespaces)]),
+    watches: watchesOf(namespaces),
     log,
     quietMs: options.quietMs,
     onEvent: (event, previous) => {
@@ -128,6 +129,7 @@ export const createKubeCluster = (options: KubeClusterOptions): KubeCluster => {
   let isSynced = false;
   let starting: Promise<void> | undefined;
   const start = async (): Promise<void> => {
+    references.watchOwn(namespaces);
     await shell.start();
     await shell.synced();
     // the Secrets that the first lists name
@@ -172,7 +174,14 @@ export const createKubeCluster = (options: KubeClusterOptions): KubeCluster => {
 
     apply: (objects) => applier.apply(objects),
     prune: (router, keep) => applier.prune(router, keep),
-    ensureSecret: (secret, generate) => applier.ensureSecret(secret, generate),
+    async ensureSecret(secret, generate) {
+      try {
+        return await applier.ensureSecret(secret, generate);
+      } catch (error) {
+        if ((error as { code?: string }).code === "SIPR_NOT_OWNED") references.followForeign(secret);
+        throw error;
+      }
+    },
     followSecret: async (secret) => {
       const waiting = references.followOwn(secret);
       if (waiting) await Promise.race([waiting, timeout(SECRET_WAIT_MS)]);

@@ -9,6 +9,7 @@ import type operatorPackage from "@dot-i/k8s-operator";
 import type { OperatorLogger, ResourceEvent } from "@dot-i/k8s-operator";
 import type { RawObject } from "../api/index.ts";
 import type { Connection } from "./connection.ts";
+import { isStatus } from "./failure.ts";
 import type { KindInfo } from "./kinds.ts";
 import { apiVersionOf } from "./kinds.ts";
 import type { Log } from "../log.ts";
@@ -26,6 +27,8 @@ export interface Selector {
 export interface WatchSpec extends Selector {
   readonly info: KindInfo;
   readonly namespace?: string | undefined;
+  /** told, instead of the log, that it is not permitted: there is another way */
+  readonly onForbidden?: () => void;
 }
 
 export interface ShellOptions {
@@ -86,7 +89,7 @@ export class OperatorShell extends Operator {
 
   /** A reflector that is stopped with the shell; the caller starts it. */
   watch(spec: WatchSpec, onEvent: (event: ResourceEvent) => Promise<void> = () => Promise.resolve()): Reflector {
-    const { info, namespace, labelSelector, fieldSelector } = spec;
+    const { info, namespace, labelSelector, fieldSelector, onForbidden } = spec;
     const id = `${info.plural}.${apiVersionOf(info)}`;
     const where = { resource: id, namespace: namespace ?? "*" };
     const { log } = this.#options;
@@ -98,7 +101,8 @@ export class OperatorShell extends Operator {
       fieldSelector,
       ...(this.#options.quietMs === undefined ? {} : { quietMs: this.#options.quietMs }),
       onError: (error) => {
-        if (error) log.warn({ ...where, err: error }, "watch interrupted, trying again");
+        if (onForbidden && isStatus(error, 403)) onForbidden();
+        else if (error) log.warn({ ...where, err: error }, "watch interrupted, trying again");
         else log.info(where, "watching");
       },
       onEvent: ({ type, object, previous }) => {

@@ -14,10 +14,18 @@ const collect = (value: unknown, found: Set<string>): void => {
   }
 };
 
-/** Names of the Secrets (of the object's own namespace) that a SipRouter or PbxBackend names, its own among them; sorted. */
-export const referencedSecrets = (object: RawObject): readonly string[] => {
+/** Names of the Secrets (of the object's own namespace) that a SipRouter or PbxBackend names; sorted. */
+export const namedSecrets = (object: RawObject): readonly string[] => {
   const found = new Set<string>();
   collect(object.spec, found);
-  if (object.kind === "SipRouter") found.add(`${object.metadata.name}-control`);
   return [...found].toSorted();
+};
+
+/** Name of the Secret with the token of the router's control port. */
+export const controlSecretName = (router: RawObject): string => `${router.metadata.name}-control`;
+
+/** All that it needs: those that it names, and a router's own. */
+export const referencedSecrets = (object: RawObject): readonly string[] => {
+  const named = namedSecrets(object);
+  return object.kind === "SipRouter" ? [...new Set([...named, controlSecretName(object)])].toSorted() : named;
 };

@@ -54,7 +54,8 @@
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [list, watch]
-# only Secrets that a SipRouter or PbxBackend names are read, one by one by name: resourceNames can narrow the first rule
+# its own Secrets are watched by their label, those that a SipRouter or PbxBackend names one by one by name, no other: resourceNames can
+# narrow the first rule, then all are watched by name
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, patch]
