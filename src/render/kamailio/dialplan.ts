@@ -3,6 +3,7 @@ import { DRAIN_TIER } from "../../ir/setId.ts";
 import type { StructurePlan } from "../../ir/types.ts";
 import { admitFirst, admitNext, countsCalls, readRule, releaseFailed, selectLeast } from "./balance.ts";
 import { answerMedia, endMedia, exitMedia, offerMedia } from "./media.ts";
+import { nameOwner, ownerInRoute } from "./handOver.ts";
 import { groupOfRule, keepCaller, recordRoute } from "./nextHop.ts";
 import { integer, refuse } from "./quote.ts";
 import { isRegistrar, locationFirst } from "./registrar.ts";
@@ -112,7 +113,7 @@ route[TO_SET] {${readRule(structure)}
       route(TO_ASKED);
     }
   }
-  if (is_method("INVITE|SUBSCRIBE|REFER")) {${recordRoute(groupOfRule, "    ")}
+  if (is_method("INVITE|SUBSCRIBE|REFER")) {${nameOwner(structure)}${recordRoute(groupOfRule, "    ", ownerInRoute(structure))}
   }
   if (is_method("INVITE")) {
     dlg_manage();${keepCaller("backend")}

@@ -10,6 +10,7 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { DRAIN_TIER } from "../../ir/setId.ts";
 import { advertisedHost } from "./quote.ts";
+import { replyWithin } from "./handOver.ts";
 import { renderCallEnds, tellEnd } from "./callEnds.ts";
 import { sharesLocation } from "./replication.ts";
 import { peerKeyInCfg } from "./tokens.ts";
@@ -29,11 +30,11 @@ export const groupOfRule: RouteGroup = { prepare: "", text: "$(var(rule){s.selec
 export const groupOfCaller: RouteGroup = { prepare: "$var(group) = $var(set) * $var(backend);", text: "$var(group)" };
 
 /** Lines that record the route of a dialog with a backend of a dispatcher set. */
-export const recordRoute = ({ prepare, text }: RouteGroup, indent = "  "): string =>
+export const recordRoute = ({ prepare, text }: RouteGroup, indent = "  ", more = ""): string =>
   [
     ...(prepare === "" ? [] : [prepare]),
     `$var(k) = $ci + " " + ${text} + " ${peerKeyInCfg}";`,
-    `record_route(";k=${text}-$(var(k){s.md5})");`,
+    `record_route(";k=${text}-$(var(k){s.md5})${more}");`,
   ]
     .map((line) => `\n${indent}${line}`)
     .join("");
@@ -150,7 +151,7 @@ route[CHECK_SIDE] {
 }
 
 route[NO_DIALOG] {
-  if (!is_method("ACK")) sl_send_reply("481", "Call/Transaction Does Not Exist");
+  if (!is_method("ACK")) ${replyWithin(structure)}("481", "Call/Transaction Does Not Exist");
   exit;
 }
 

@@ -2,6 +2,7 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { authenticateAll, renderForwardAll } from "./forwardAll.ts";
 import { greaterThan } from "./numberPattern.ts";
+import { addPath, renderHandOver } from "./handOver.ts";
 import { integer, refuse } from "./quote.ts";
 import { renderRegistrants } from "./registrants.ts";
 import { renderLocation, renderRegistrar } from "./registrar.ts";
@@ -18,9 +19,9 @@ function registering(structure: StructurePlan): readonly string[] {
     case "Reject":
       return rejecting;
     case "Forward":
-      return forwarding(registration.maxExpiresSeconds, false);
+      return [...forwarding(structure, false), ...renderHandOver(structure)];
     case "ForwardAll":
-      return [...forwarding(registration.maxExpiresSeconds, true), ...renderForwardAll()];
+      return [...forwarding(structure, true), ...renderForwardAll(), ...renderHandOver(structure)];
     case "Registrar":
       return renderRegistrar(structure);
     default:
@@ -38,7 +39,8 @@ route[REGISTER] {
  * The same phone goes to the same destination of a tier (algorithm 2, hash of the To URI): a digest challenge is good
  * only where it came from. `external` takes no registrations, routes for trusted callers only those of backends.
  */
-function forwarding(maxExpires: number, all: boolean): readonly string[] {
+function forwarding(structure: StructurePlan, all: boolean): readonly string[] {
+  const maxExpires = structure.registration.maxExpiresSeconds;
   const max = integer("registration.maxExpiresSeconds", maxExpires, 30, 86_400);
   const longer = greaterThan(maxExpires);
   return `
@@ -61,8 +63,7 @@ route[REGISTER] {${all ? authenticateAll : ""}
   route(CAP_EXPIRES);
   remove_hf("Route");
   # Asterisk answers 420 to a Path that no Supported header announces
-  if (!($hdr(Supported) =~ "path")) append_hf("Supported: path\\r\\n");
-  add_path_received("path");
+  if (!($hdr(Supported) =~ "path")) append_hf("Supported: path\\r\\n");${addPath(structure)}
   $var(rule) = $(var(found){s.select,3,|}{re.subst,/=[0-9]+/=2/g});
   route(${all ? "TO_ALL" : "TO_SET"});
 }

@@ -8,6 +8,7 @@ import type { StructurePlan } from "../../ir/types.ts";
 import { PEER_PORT } from "../layout.ts";
 import { notMine } from "./keepAlive.ts";
 import { hearEnd, tellsEnds } from "./callEnds.ts";
+import { exceptHandedOver, hearHandedOver, meetPeer } from "./handOver.ts";
 import { hasRegistrants } from "./registrants.ts";
 import { peerKeyInCfg } from "./tokens.ts";
 
@@ -62,17 +63,16 @@ export const unlessPeer = (structure: StructurePlan): string =>
 
 /** A line in front of what only strangers pass: other replicas send the calls of many. */
 export const exceptPeers = (structure: StructurePlan): string =>
-  sharesLocation(structure) ? "\n  if ($sht(peers=>$si) != $null) return;" : "";
+  `${sharesLocation(structure) ? "\n  if ($sht(peers=>$si) != $null) return;" : ""}${exceptHandedOver(structure)}`;
 
 /** First lines of `request_route`. */
 export const peerRequests = (structure: StructurePlan): string =>
   hasReplication(structure)
     ? `
   if ($Rp == ${PEER_PORT}) {${hearEnd(structure)}
-    if (is_method("KDMQ") && ($rU == "${peerKeyInCfg}" || dmq_is_from_node())) {${sharesLocation(structure) ? "\n      $sht(peers=>$si) = 1;" : ""}${notMine(structure)}
+    if (is_method("KDMQ") && ($rU == "${peerKeyInCfg}" || dmq_is_from_node())) {${sharesLocation(structure) ? "\n      $sht(peers=>$si) = 1;" : ""}${notMine(structure)}${meetPeer(structure)}
       dmq_handle_message();
-    }
-    exit;
+    }${hearHandedOver(structure)}
   }
   # relayed to another replica it would be this one's word
   if (is_method("KDMQ")) exit;`

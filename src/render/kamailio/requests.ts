@@ -1,6 +1,7 @@
 /** request_route: what every request passes, and requests inside a dialog. */
 import type { StructurePlan } from "../../ir/types.ts";
 import { integer } from "./quote.ts";
+import { handOverFirst, ownerInRoute, replyWithin, takeFirst, takeWithin } from "./handOver.ts";
 import { registrantFirst } from "./registrants.ts";
 import { fromPeer } from "./registrar.ts";
 import { peerRequests, unlessPeer } from "./replication.ts";
@@ -49,7 +50,7 @@ ${everyRequest(structure)}
   if (t_precheck_trans()) exit;
   t_check_trans();
 
-${fromPeer(structure)}
+${fromPeer(structure)}${takeFirst(structure)}
   if ($sht(st=>drain) == 1) route(DRAINING);
   route(ADMIT);
   if (is_method("REGISTER")) {${registrantFirst(structure)}
@@ -81,14 +82,14 @@ route[DRAINING] {
   exit;
 }
 
-route[WITHIN_DIALOG] {${hideWithin(structure)}
+route[WITHIN_DIALOG] {${hideWithin(structure)}${takeWithin(structure)}
   route(STRIP_IDENTITY);
   if (!loose_route()) {
     if (is_method("ACK")) {
       if (t_check_trans()) t_relay();
       exit;
     }
-    sl_send_reply("481", "Call/Transaction Does Not Exist");
+    ${replyWithin(structure)}("481", "Call/Transaction Does Not Exist");
     exit;
   }
   # Asterisk writes the Path of a registration behind the route of every later request of the call: here it has been followed
@@ -106,7 +107,7 @@ route[WITHIN_DIALOG] {${hideWithin(structure)}
     if (is_method("SUBSCRIBE|NOTIFY|REFER")) {
       route(ROUTE_KEY);
       if ($var(k) == "") record_route();
-      else record_route(";k=$var(k)");
+      else record_route(";k=$var(k)${ownerInRoute(structure)}");
     }
   }${structure.trunks === true ? "\n  route(TRUNK_WITHIN);" : ""}${hideIn(structure, "HIDE_HEADERS")}
   t_relay();
@@ -115,7 +116,7 @@ route[WITHIN_DIALOG] {${hideWithin(structure)}
 # A Route in a first request. From a backend, with the user of our own Path, it is for a phone that registered through
 # this router: follow it to the address that the REGISTER came from. Any other is an outbound proxy setting: dropped.
 route[PRELOADED_ROUTE] {
-  if ($var(backend) == 1 && $(route_uri{uri.user}) == "path") {
+  if ($var(backend) == 1 && $(route_uri{uri.user}) == "path") {${handOverFirst(structure)}
     loose_route();
     route(TO_PHONE);
     exit;
@@ -124,7 +125,7 @@ route[PRELOADED_ROUTE] {
 }
 
 route[TO_PHONE] {
-  if (is_method("INVITE|SUBSCRIBE|REFER")) {${recordRoute(groupOfCaller, "    ")}
+  if (is_method("INVITE|SUBSCRIBE|REFER")) {${recordRoute(groupOfCaller, "    ", ownerInRoute(structure))}
   }
   if (is_method("INVITE")) {
     dlg_manage();${keepCaller("phone")}

@@ -5,6 +5,7 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { cfgText, refuse } from "./quote.ts";
 import { hasRegistrants, registrantPassword } from "./registrants.ts";
+import { notHandedOver } from "./handOver.ts";
 import { limitFirst, renderRateLimit } from "./rateLimit.ts";
 import { countRequest, counterParameters } from "./messageCounters.ts";
 import { groups } from "./securityTables.ts";
@@ -88,7 +89,7 @@ const realmOf = ({ authentication, registrants }: StructurePlan): string => {
 /** Lines of `request_route`, before all else. */
 export const everyRequest = (structure: StructurePlan): string =>
   `${countRequest}
-  if (is_method("OPTIONS") && $pr == "udp") route(SMALL_OPTIONS);${limitFirst(structure)}`;
+  if (is_method("OPTIONS") && $pr == "udp"${notHandedOver(structure)}) route(SMALL_OPTIONS);${limitFirst(structure)}`;
 
 /**
  * $var(backend): it comes from a backend. $var(trusted): it may call where a route says `callers: Trusted`. Ends the
