@@ -6,6 +6,7 @@ import { backendStatusKey, routerStatusKey, tellBackends, usablePods, type Conte
 import { FAILED_POLLS, isRight } from "./observations.ts";
 import { noteSilent } from "./silent.ts";
 import { takeContacts } from "./takeContacts.ts";
+import { answers } from "./progress.ts";
 import { targetOf } from "./restore.ts";
 import type { RouterState } from "./state.ts";
 
@@ -61,9 +62,8 @@ function compare(
   if (changed || media || before === undefined) context.queues.status.add(routerStatusKey(state.key));
   const progress = state.pods.get(pod.uid);
   if (progress?.reachable === false) {
-    // it answers again: no reason to wait any longer
-    progress.reachable = true;
-    progress.dueAt = 0;
+    answers(progress);
+    context.queues.reload.add(state.key);
   }
   const desired = targetOf(state);
   const right = desired !== undefined && isRight(desired, reading);
@@ -75,6 +75,7 @@ function lost(context: Context, state: RouterState, pod: PodView, error: unknown
   if (progress !== undefined) {
     progress.state = "Failed";
     progress.reachable = false;
+    progress.cutOff = true;
     progress.message = error instanceof Error ? error.message : String(error);
     progress.dueAt = 0;
   }

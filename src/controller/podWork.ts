@@ -68,7 +68,7 @@ export async function workOn(
     took(context, state, desired, pod, progress, result);
   } catch (error) {
     context.observations.end(pod.uid, undefined, context.clock.now());
-    failed(context, state, desired, pod, progress, error);
+    failed(context, state, desired, pod, progress, error, answers > 0 || known !== undefined);
     // it was there when it was given the change
     if (!progress.reachable && actions > 0 && (answers > 0 || actions > 1 || isBrokenOff(error)))
       suspect(context, state, desired, pod, progress.message);

@@ -24,10 +24,24 @@ export function retarget(progress: PodProgress, revision: string): void {
   progress.message = "";
 }
 
+/** It answers. What it missed while it was cut off is no failure of the change: it is tried as one that was never asked. */
+export function answers(progress: PodProgress): void {
+  const { cutOff, state, reachable } = progress;
+  progress.reachable = true;
+  progress.cutOff = false;
+  // no reason to wait any longer
+  if (!reachable) progress.dueAt = 0;
+  if (!cutOff) return;
+  if (state === "Failed") progress.state = "Pending";
+  progress.attempts = 0;
+  progress.staleSince = undefined;
+}
+
 export function markInSync(progress: PodProgress, revision: string): void {
   retarget(progress, revision);
   progress.state = "InSync";
   progress.reachable = true;
+  progress.cutOff = false;
   progress.revision = revision;
 }
 
@@ -41,7 +55,7 @@ export function took(
 ): void {
   const { outcome, done, remaining } = result;
   const now = context.clock.now();
-  progress.reachable = true;
+  answers(progress);
   if (progress.target !== desired.revision) return;
   const [next] = remaining;
   const fields = { router: state.key, pod: pod.name, revision: desired.revision, actions: done, reason: next?.reason };
@@ -78,6 +92,7 @@ function retryLater(context: Context, progress: PodProgress, now: number): void 
   progress.dueAt = now + wait * (0.75 + context.random() / 4);
 }
 
+/** @param wasRead it was read, shortly before what failed */
 export function failed(
   context: Context,
   state: RouterState,
@@ -85,12 +100,15 @@ export function failed(
   pod: PodView,
   progress: PodProgress,
   error: unknown,
+  wasRead: boolean,
 ): void {
   const now = context.clock.now();
   const unreachable = error instanceof OperatorError && error.code === "SIPR_RPC_UNREACHABLE";
   context.metrics.reload(state.key, unreachable ? "unreachable" : "failed");
   progress.message = error instanceof Error ? error.message : String(error);
-  progress.reachable = !unreachable;
+  if (unreachable) progress.reachable = false;
+  else answers(progress);
+  progress.cutOff = unreachable && !wasRead;
   retryLater(context, progress, now);
   const fields = {
     router: state.key,

@@ -11,6 +11,8 @@ export interface PodProgress {
   name: string;
   state: PodState;
   reachable: boolean;
+  /** it was not even read: what it did not do meanwhile says nothing of the change */
+  cutOff: boolean;
   /** the last revision it was read back with */
   revision: string | undefined;
   /** the revision that the fields below are about */
@@ -205,6 +207,7 @@ export const newProgress = (uid: string, name: string, target: string): PodProgr
   name,
   state: "Pending",
   reachable: true,
+  cutOff: false,
   revision: undefined,
   target,
   attempts: 0,
