@@ -56,11 +56,12 @@ function compare(
   before: PodReading | undefined,
   reading: PodReading,
 ): void {
-  context.metrics.pod(state.key, pod.name, reading);
+  const progress = state.pods.get(pod.uid);
+  // what is shown of a pod goes with its progress: of one that began to end while it was read, nothing is
+  if (progress !== undefined) context.metrics.pod(state.key, pod.name, reading);
   const changed = tellBackends(context, state, before, reading);
   const media = JSON.stringify(before?.mediaProxies) !== JSON.stringify(reading.mediaProxies);
   if (changed || media || before === undefined) context.queues.status.add(routerStatusKey(state.key));
-  const progress = state.pods.get(pod.uid);
   if (progress?.reachable === false) {
     answers(progress);
     context.queues.reload.add(state.key);

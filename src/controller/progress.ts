@@ -5,6 +5,7 @@ import type { SyncResult } from "../reload/index.ts";
 import type { DesiredData } from "../render/types.ts";
 import type { Context } from "./context.ts";
 import type { PodProgress, RouterState } from "./state.ts";
+import type { ReloadResult } from "./types.ts";
 
 /** Tries in a row that change nothing for the better before a pod counts as failed. */
 const MAX_ATTEMPTS = 5;
@@ -60,7 +61,7 @@ export function took(
   const [next] = remaining;
   const fields = { router: state.key, pod: pod.name, revision: desired.revision, actions: done, reason: next?.reason };
   if (outcome === "inSync") {
-    if (done > 0) context.metrics.reload(state.key, "inSync");
+    if (done > 0) countReload(context, state, "inSync");
     if (progress.state !== "InSync")
       context.log.info(fields, done > 0 ? "the pod was changed and read back" : "the pod was read back");
     return markInSync(progress, desired.revision);
@@ -71,7 +72,7 @@ export function took(
     progress.staleSince ??= now;
     const late = now - progress.staleSince >= context.tuning.fileDeadlineMs;
     if (late && progress.state !== "Failed") {
-      context.metrics.reload(state.key, "failed");
+      countReload(context, state, "failed");
       context.log.error(fields, "the pod did not get its files in time");
     }
     progress.state = late ? "Failed" : "Stale";
@@ -80,9 +81,14 @@ export function took(
     progress.dueAt = now + (late ? RETRY_MAX_MS : wait);
     return;
   }
-  context.metrics.reload(state.key, "wrong");
+  countReload(context, state, "wrong");
   retryLater(context, progress, now);
   context.log.warn({ ...fields, attempt: progress.attempts }, "the pod was read back and is not right");
+}
+
+/** Of a router that is gone nothing is shown, though a pod of it may still be worked on. */
+function countReload(context: Context, state: RouterState, result: ReloadResult): void {
+  if (context.states.get(state.key) === state) context.metrics.reload(state.key, result);
 }
 
 function retryLater(context: Context, progress: PodProgress, now: number): void {
@@ -104,7 +110,7 @@ export function failed(
 ): void {
   const now = context.clock.now();
   const unreachable = error instanceof OperatorError && error.code === "SIPR_RPC_UNREACHABLE";
-  context.metrics.reload(state.key, unreachable ? "unreachable" : "failed");
+  countReload(context, state, unreachable ? "unreachable" : "failed");
   progress.message = error instanceof Error ? error.message : String(error);
   if (unreachable) progress.reachable = false;
   else answers(progress);

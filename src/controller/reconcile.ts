@@ -292,6 +292,8 @@ function dropRouter(context: Context, key: Key): void {
   for (const backend of context.contacts.forget(key)) tellChangedBackend(context, backend);
   for (const backend of new Set(state.backendOf.values())) context.queues.status.add(backendStatusKey(backend));
   for (const progress of state.pods.values()) context.metrics.pod(key, progress.name, undefined);
+  // a change that is under way has its effect on nobody
+  state.changedAt = undefined;
   context.metrics.destinations(key, undefined);
   context.metrics.conditions("SipRouter", key, []);
   context.states.delete(key);

@@ -19,7 +19,9 @@ export function createRegistrationCount(context: Context): RegistrationCount {
     if (token === undefined || state.plan?.structure.registration.mode !== "Registrar") return;
     for (const pod of usablePods(context, state.key)) {
       const count = await countRegistrations(context.control, addressOf(pod, token)).catch(() => undefined);
-      if (count !== undefined && !stopped) context.metrics.registrations(state.key, pod.name, count);
+      // of a pod that has gone meanwhile nothing is shown
+      const isShown = context.states.get(state.key) === state && state.pods.has(pod.uid);
+      if (count !== undefined && isShown && !stopped) context.metrics.registrations(state.key, pod.name, count);
     }
   };
 

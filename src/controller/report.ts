@@ -16,7 +16,7 @@ import {
   type BackendUse,
   type PodInput,
 } from "../status/index.ts";
-import { findIn, type Context } from "./context.ts";
+import { findIn, usablePods, type Context } from "./context.ts";
 import { isKnown, type RouterState } from "./state.ts";
 
 /** @param key "SipRouter namespace/name" or "PbxBackend namespace/name" */
@@ -64,7 +64,7 @@ async function reportRouter(context: Context, key: Key): Promise<void> {
       .join(","),
     now: timeOf(context.clock.now()),
   });
-  countDestinations(context, state, pods);
+  countDestinations(context, state);
   context.metrics.revisions(
     key,
     (status.pods ?? []).map((pod) => ({ name: pod.name, inSync: pod.state === "InSync" })),
@@ -109,9 +109,10 @@ function progressOf(state: RouterState, to: string | undefined): { from: string;
   return to === undefined || from === undefined || from === to ? undefined : { from, to };
 }
 
-function countDestinations(context: Context, state: RouterState, pods: readonly PodView[]): void {
+/** A Kamailio that does not run sends nobody anywhere, whatever it said last. */
+function countDestinations(context: Context, state: RouterState): void {
   const counts: Record<DestinationState, number> = { Active: 0, Inactive: 0, Probing: 0, Disabled: 0 };
-  for (const pod of pods)
+  for (const pod of usablePods(context, state.key))
     for (const one of context.observations.last(pod.uid)?.destinations ?? []) counts[one.state] += 1;
   context.metrics.destinations(state.key, counts);
 }

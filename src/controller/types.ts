@@ -30,7 +30,7 @@ export interface Metrics {
   reload(router: Key, result: ReloadResult): void;
   /** from the event that changed the data to the last ready pod read back with it */
   changeToEffect(router: Key, seconds: number): void;
-  /** destinations of a router by state, summed over its pods; undefined when the router is gone */
+  /** destinations of a router by state, summed over its pods that run; undefined: it is gone, and what is shown of it goes */
   destinations(router: Key, counts: Readonly<Record<DestinationState, number>> | undefined): void;
   /** which pods of a router run what they must */
   revisions(router: Key, pods: readonly { readonly name: string; readonly inSync: boolean }[]): void;

@@ -1,7 +1,7 @@
 /** Prometheus metrics. Queues have client-go's names, so that usual dashboards work; the rest is `siprouter_*`. */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
 import { splitKey, type Key } from "../api/index.ts";
-import type { Metrics } from "../controller/types.ts";
+import type { Metrics, ReloadResult } from "../controller/types.ts";
 import type { PodReading } from "../kamailio/types.ts";
 
 export interface OperatorMetrics {
@@ -17,6 +17,7 @@ type LatencyLabels = PodLabels & Record<"set" | "destination", string>;
 
 const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const states = ["Active", "Inactive", "Probing", "Disabled"] as const;
+const results: readonly ReloadResult[] = ["inSync", "stale", "wrong", "unreachable", "failed"];
 
 const split = (key: Key): { namespace: string; router: string } => {
   const { namespace, name } = splitKey(key);
@@ -199,7 +200,11 @@ const routerMetrics = (registers: Registry[]): Omit<Metrics, keyof QueueMetrics>
     changeToEffect: (key, seconds) => effect.observe(split(key), seconds),
     revisions: ages,
     destinations(key, counts) {
-      if (counts === undefined) ages(key, []);
+      if (counts === undefined) {
+        ages(key, []);
+        effect.remove(split(key));
+        for (const result of results) reloads.remove({ ...split(key), result });
+      }
       for (const state of states) {
         const labels = { ...split(key), state };
         if (counts) destinations.set(labels, counts[state]);

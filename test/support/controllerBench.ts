@@ -42,7 +42,7 @@ const filesOf = (data: Readonly<Record<string, string>>): KamailioFiles => {
 export function createBench(
   options: { syncMs?: () => number; requestsOfReading?: number } & Pick<
     ControllerOptions,
-    "random" | "tuning" | "resolveName"
+    "random" | "tuning" | "resolveName" | "metrics"
   > = {},
 ): Bench {
   const clock = createFakeClock();
@@ -77,7 +77,13 @@ export function createBench(
           onProgrammed: (router, revision) => void bench.programmed.push(`${router} ${revision}`),
           onRejected: (object, issues) => void bench.rejected.push({ name: object.name, issues }),
         },
-        metrics: { changeToEffect: (_router, seconds) => void bench.seconds.push(seconds) },
+        metrics: {
+          ...options.metrics,
+          changeToEffect(router, seconds) {
+            bench.seconds.push(seconds);
+            options.metrics?.changeToEffect?.(router, seconds);
+          },
+        },
         pipeline: {
           ...defaultPipeline,
           async readPod(control, address) {

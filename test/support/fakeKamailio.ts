@@ -134,6 +134,7 @@ export function createFakeKamailios(): FakeKamailios {
         destinations: kamailio.destinations,
         tables: { ...kamailio.tables },
         draining: false,
+        calls: kamailio.dialogs.length,
         ...(kamailio.seeded ? {} : { fresh: true }),
       };
     else throw new Error(`unknown method ${method}`);
