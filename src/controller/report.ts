@@ -140,9 +140,9 @@ async function reportBackend(context: Context, key: Key): Promise<void> {
     context.metrics.conditions("PbxBackend", key, []);
     return void context.management.follow(key, undefined);
   }
-  const routers = [...context.mapper.usersOf(object)].filter(
-    (router) => findIn(snapshot.routers, router) !== undefined,
-  );
+  // one that is being deleted is looked at no more: for as long as its pods run nobody knows which calls they have
+  const users = [...context.mapper.usersOf(object)].filter((user) => findIn(snapshot.routers, user) !== undefined);
+  const routers = users.filter((user) => findIn(snapshot.routers, user)?.metadata.deletionTimestamp === undefined);
   if (!routers.every((router) => isKnown(context.states.get(router)))) return;
   const resolution = context.pipeline.resolveBackend(snapshot, key);
   const { backend, issues } = resolution;
@@ -151,7 +151,7 @@ async function reportBackend(context: Context, key: Key): Promise<void> {
     issues,
     endpoints: backend?.endpoints ?? [],
     uses: routers.map((router) => useOf(context, router, key)),
-    ...context.management.follow(key, { object, resolution, routers }),
+    ...context.management.follow(key, { object, resolution, routers: users }),
     now: timeOf(context.clock.now()),
   });
   context.metrics.conditions("PbxBackend", key, status.conditions ?? []);
