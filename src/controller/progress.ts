@@ -94,7 +94,9 @@ function countReload(context: Context, state: RouterState, result: ReloadResult)
 function retryLater(context: Context, progress: PodProgress, now: number): void {
   const wait = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(progress.attempts, 10));
   progress.attempts += 1;
-  progress.state = progress.attempts >= MAX_ATTEMPTS ? "Failed" : "Pending";
+  // one that was lost is not on its way again before it answers
+  const lost = progress.state === "Failed" && !progress.reachable;
+  progress.state = lost || progress.attempts >= MAX_ATTEMPTS ? "Failed" : "Pending";
   progress.dueAt = now + wait * (0.75 + context.random() / 4);
 }
 

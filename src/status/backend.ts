@@ -94,6 +94,15 @@ function reportsOf(uses: readonly BackendUse[]): readonly Report[] {
   });
 }
 
+/** Ready pods that tell nothing; as a sentence, or empty. */
+function unreadOf(uses: readonly BackendUse[]): string {
+  const some = uses.flatMap(({ router, pods }) => {
+    const count = pods.filter((pod) => pod === undefined).length;
+    return count === 0 ? [] : [`${count} of ${pods.length} ready pods of SipRouter ${splitKey(router).name}`];
+  });
+  return some.length === 0 ? "" : ` Not read: ${listNames(some)}; its Programmed says why.`;
+}
+
 /** `sip:192.0.2.1:5060;transport=udp` -> `192.0.2.1` */
 const hostOf = (uri: string): string =>
   /^sips?:(?:[^@;>]*@)?(\[[0-9A-Fa-f:.]+\]|[^:;>?]+)/.exec(uri)?.[1]?.replaceAll(/[[\]]/g, "") ?? uri;
@@ -115,15 +124,14 @@ function judgeBackend(input: BackendInput): BackendVerdicts {
   const Accepted =
     wrong[0] === undefined ? yes("Accepted", "The spec is valid.") : no(wrong[0].reason, listIssues(wrong, own));
   const { adminState } = (input.object.spec ?? {}) as Partial<PbxBackendSpec>;
-  const Reachable = decideVerdict(
-    reachable,
-    yes("Reachable", "Every pod that uses the backend gets answers to OPTIONS."),
-    {
-      ...input,
-      reports: reportsOf(input.uses),
-      adminState,
-    },
-  );
+  const unread = unreadOf(input.uses);
+  const whoever = unread === "" ? "Every pod that uses the backend" : "Every pod that was read";
+  const decided = decideVerdict(reachable, yes("Reachable", `${whoever} gets answers to OPTIONS.`), {
+    ...input,
+    reports: reportsOf(input.uses),
+    adminState,
+  });
+  const Reachable = decided.status === "Unknown" ? decided : { ...decided, message: decided.message + unread };
   return {
     Accepted,
     Ready: backendReady(Accepted, missing, own),

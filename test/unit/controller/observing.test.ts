@@ -1,5 +1,7 @@
 /** What is told of a change. */
 import { afterEach, expect, test } from "vitest";
+import type { PodView } from "../../../src/cluster/index.ts";
+import { conditionOf } from "../../../src/status/index.ts";
 import { backend, createBench, router, setOf, type Bench } from "../../support/controllerBench.ts";
 
 let bench: Bench;
@@ -56,4 +58,20 @@ test("pods are read in turn with no more requests a second than are allowed, how
   expect(all).toBeLessThanOrEqual(60 * 24 + 12);
   expect(all).toBeGreaterThan(60 * 24 * 0.9);
   expect(Math.max(...asked.values()) - Math.min(...asked.values())).toBeLessThanOrEqual(12);
+});
+
+test("a pod that is cut off is called so until it answers, however often it is tried meanwhile", async () => {
+  await started();
+  await bench.clock.advance(5000);
+  const [{ ip }] = bench.cluster.pods("default/edge") as [PodView];
+  bench.kamailios.at(ip).up = false;
+  const reasons: string[] = [];
+  bench.cluster.onStatus = ({ kind }, status) => {
+    const reason = conditionOf(status, "Programmed")?.reason;
+    if (kind === "SipRouter" && reason !== undefined && reasons.at(-1) !== reason) reasons.push(reason);
+  };
+  await bench.clock.advance(120_000);
+  expect(reasons).toEqual(["NotAnswering"]);
+  bench.kamailios.at(ip).up = true;
+  await bench.clock.until(() => bench.condition("Programmed") === "True Programmed");
 });

@@ -74,6 +74,15 @@ describe("what the pods say of a backend", () => {
     expect(conditionOf(status, "Ready")?.status).toBe("True");
   });
 
+  test("pods that were not read are no pods that get answers: the message counts them", () => {
+    const message = (...pods: (ObservedDestination[] | undefined)[]): string =>
+      conditionOf(buildBackendStatus(input(pods)), "Reachable")?.message ?? "";
+    expect(message(seen("Active"), seen("Active"))).toBe("Every pod that uses the backend gets answers to OPTIONS.");
+    const unread = "Not read: 1 of 2 ready pods of SipRouter edge; its Programmed says why.";
+    expect(message(seen("Active"), undefined)).toBe(`Every pod that was read gets answers to OPTIONS. ${unread}`);
+    expect(message(seen("Inactive"), undefined)).toMatch(new RegExp(`^No pod gets an answer.* ${unread}$`));
+  });
+
   test("nobody uses it; it is disabled; it drains", () => {
     expect(reachable(buildBackendStatus(input([], { uses: [] })))).toBe("Unknown NotUsed");
     expect(
