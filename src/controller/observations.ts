@@ -20,6 +20,11 @@ export function isRight(desired: DesiredData, reading: PodReading): boolean {
   return right;
 }
 
+/** The pod has started and runs this; it has only to be told what the others know. */
+export const isUnseeded = (desired: DesiredData, reading: PodReading | undefined): boolean =>
+  reading?.fresh === true &&
+  decidePod(desired, reading).actions.every(({ kind }) => kind === "setState" || kind === "markSeeded");
+
 interface Entry {
   last: Observation | undefined;
   /** nothing was changed on the pod since the reading */

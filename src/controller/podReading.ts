@@ -68,7 +68,9 @@ function compare(
   }
   const desired = targetOf(state);
   const right = desired !== undefined && isRight(desired, reading);
-  if (right !== (progress?.state === "InSync")) context.queues.reload.add(state.key);
+  // it has started anew: whatever waits for another pod, this one is to be told what the others know
+  const started = reading.fresh === true && before?.fresh !== true;
+  if (started || right !== (progress?.state === "InSync")) context.queues.reload.add(state.key);
 }
 
 function lost(context: Context, state: RouterState, pod: PodView, error: unknown): void {

@@ -4,21 +4,26 @@
  * at once.
  */
 import type { Key } from "../api/index.ts";
-import type { PodView } from "../cluster/index.ts";
 import { decideFleet, type FleetPod } from "../reload/index.ts";
 import type { DesiredData } from "../render/types.ts";
 import { routerStatusKey, STATUS_DELAY_MS, tellUsedBackends, usablePods, type Context } from "./context.ts";
-import { isRight } from "./observations.ts";
+import { isRight, isUnseeded } from "./observations.ts";
 import { readUnknown } from "./podReading.ts";
 import { workOn, type Job } from "./podWork.ts";
 import { markInSync, retarget } from "./progress.ts";
 import type { RunInfo, RunResult } from "./queue.ts";
 import { isRestoring, keepGood, retryHalted, stopChange, targetOf } from "./restore.ts";
-import { newProgress, type PodProgress, type RouterState } from "./state.ts";
+import { newProgress, type RouterState } from "./state.ts";
 import { judgeSuspects, suspectsDueAt } from "./suspects.ts";
 
-/** How long until a look at what waits for another pod. */
+/** How long until another look at what is due already. */
 const WAITING_MS = 50;
+
+/** The last look at a fleet: when, and the names of the pods whose turn it was. */
+interface Look {
+  readonly at: number;
+  readonly turn: readonly string[];
+}
 
 export async function reloadRouter(
   context: Context,
@@ -28,7 +33,9 @@ export async function reloadRouter(
   const state = context.states.get(key);
   if (state?.desired === undefined || state.token === undefined) return undefined;
   const tried = new Set<string>();
+  let look: Look = { at: 0, turn: [] };
   while (!isStopping()) {
+    look = { at: context.clock.now(), turn: [] };
     retryHalted(context, state);
     const desired = targetOf(state) ?? state.desired;
     // a pod that gets its first calls only now has to be told what the others know
@@ -37,10 +44,10 @@ export async function reloadRouter(
     const { waitsFor, guilty } = judgeSuspects(context, state, desired);
     if (guilty !== undefined && stopChange(context, state, { ...guilty, ended: true })) continue;
     const pods = jobs
-      .filter(({ pod: { uid } }) => waitsFor.size === 0 || waitsFor.has(uid))
       .filter(({ pod: { uid } }) => !state.apart.has(uid))
-      .map(({ pod, progress }) => fleetPod(context, state, pod, progress));
+      .map((job) => fleetPod(context, state, desired, job, waitsFor));
     const { work, apart, halted } = decideFleet(pods);
+    look = { ...look, turn: work };
     const culprit = jobs.find(({ pod }) => pod.name === halted)?.progress;
     const { name = "", message = "" } = culprit ?? {};
     if (culprit !== undefined && stopChange(context, state, { pod: name, message, ended: false })) continue;
@@ -57,7 +64,7 @@ export async function reloadRouter(
   // whoever comes next reads for himself what runs where
   if (isStopping()) return undefined;
   finish(context, state);
-  return nextRun(context, state);
+  return nextRun(context, state, look);
 }
 
 function startApart(context: Context, state: RouterState, uid: string): void {
@@ -135,7 +142,13 @@ function refresh(context: Context, state: RouterState, desired: DesiredData): re
   });
 }
 
-const fleetPod = (context: Context, state: RouterState, pod: PodView, progress: PodProgress): FleetPod => ({
+const fleetPod = (
+  context: Context,
+  state: RouterState,
+  desired: DesiredData,
+  { pod, progress }: Job,
+  waitsFor: ReadonlySet<string>,
+): FleetPod => ({
   name: pod.name,
   state: progress.state,
   ready: pod.ready,
@@ -143,6 +156,8 @@ const fleetPod = (context: Context, state: RouterState, pod: PodView, progress: 
   current: !isRestoring(state) && (state.structureHash === undefined || pod.structureHash === state.structureHash),
   first: state.halt?.pod === pod.name,
   reachable: progress.reachable,
+  unseeded: isUnseeded(desired, context.observations.last(pod.uid)),
+  waits: waitsFor.size > 0 && !waitsFor.has(pod.uid),
   due: progress.dueAt <= context.clock.now(),
 });
 
@@ -170,15 +185,19 @@ function finish(context: Context, state: RouterState): void {
   if (first) tellUsedBackends(context, state.key);
 }
 
-function nextRun(context: Context, state: RouterState): RunResult {
+/**
+ * What was due when it was looked at and had no turn waits for something that has a time, or an event, of its own: another
+ * pod that is to be right first, or one that is to be back. So it is with work under way.
+ */
+function nextRun(context: Context, state: RouterState, look: Look): RunResult {
   const now = context.clock.now();
-  // What waits for another pod has no time of its own: it goes on when that pod is right. So it is with work under way.
-  const open = [...state.pods.values()].filter(
+  const pods = [...state.pods.values()].filter(
     ({ uid, state: is, dueAt }) => is !== "InSync" && dueAt > 0 && !state.apart.has(uid),
   );
-  const times = [...open.map(({ dueAt }) => dueAt), ...suspectsDueAt(state)];
-  if (state.halt?.trying === false) times.push(state.halt.retryAt);
-  // what is due and was not done waits for somebody
+  const turn = pods.filter(({ name }) => look.turn.includes(name)).map(({ dueAt }) => dueAt);
+  const halts = state.halt?.trying === false ? [state.halt.retryAt] : [];
+  const others = [...pods.map(({ dueAt }) => dueAt), ...suspectsDueAt(state), ...halts];
+  const times = [...turn, ...others.filter((time) => time > look.at)];
   const next = times.map((time) => (time > now ? time : now + WAITING_MS));
   return next.length === 0 ? undefined : Math.max(1, Math.min(...next) - now);
 }

@@ -1,7 +1,8 @@
 /**
  * Which pods of one router may be worked on now. Pure. One pod first; once it is read back right the others follow in
  * batches that grow with the number of pods that are right; a pod that came out wrong stops the rest. A pod that does not
- * answer, gets no calls yet or is being replaced takes no place in a batch and holds up nobody: it is worked on apart.
+ * answer, gets no calls yet or is being replaced takes no place in a batch and holds up nobody: it is worked on apart. A
+ * pod that gets no calls yet, or has only to be told what the others know, is so also while the rest is stopped.
  */
 import { byName, type PodState } from "../api/index.ts";
 
@@ -16,6 +17,10 @@ export interface FleetPod {
   readonly reachable: boolean;
   /** it stopped this very change before: it is the one to begin with */
   readonly first?: boolean;
+  /** it has started, runs what it must, and has only to be told which destinations do not answer: no change can go wrong there */
+  readonly unseeded?: boolean;
+  /** another pod ended at this change: nothing of it is given to this one */
+  readonly waits?: boolean;
   /** it may be tried now (no backoff runs) */
   readonly due: boolean;
 }
@@ -31,19 +36,25 @@ export interface FleetDecision {
 
 const GROWTH = 2;
 
-export function decideFleet(pods: readonly FleetPod[]): FleetDecision {
+export function decideFleet(fleet: readonly FleetPod[]): FleetDecision {
+  const due = (some: readonly FleetPod[]): readonly string[] => some.filter((pod) => pod.due).map((pod) => pod.name);
+  const pods = fleet.filter((pod) => pod.waits !== true);
   const open = pods.filter((pod) => pod.state !== "InSync").toSorted(byTurn);
+  const toBeTold = fleet.filter((pod) => pod.state !== "InSync" && pod.unseeded === true);
   const halting = open.find((pod) => pod.state === "Failed" && pod.reachable && pod.current && pod.ready);
-  if (halting !== undefined) return { work: halting.due ? [halting.name] : [], apart: [], halted: halting.name };
-  const proven = pods.filter((pod) => pod.state === "InSync").length;
-  const size = Math.max(1, proven * GROWTH);
+  if (halting !== undefined) {
+    const harmless = new Set([...open.filter((pod) => !pod.ready), ...toBeTold]);
+    harmless.delete(halting);
+    return { work: due([halting]), apart: due([...harmless]), halted: halting.name };
+  }
   const serving = pods.some((pod) => pod.ready);
   const holdsPlace = (pod: FleetPod): boolean =>
     pod.reachable && pod.current && pod.state !== "Failed" && (pod.ready || !serving);
-  const due = (some: readonly FleetPod[]): readonly string[] => some.filter((pod) => pod.due).map((pod) => pod.name);
+  const proven = pods.filter((pod) => pod.state === "InSync").length;
+  const size = Math.max(1, proven * GROWTH);
   return {
     work: due(open.filter(holdsPlace).slice(0, size)),
-    apart: due(open.filter((pod) => !holdsPlace(pod))),
+    apart: due([...open.filter((pod) => !holdsPlace(pod)), ...toBeTold.filter((pod) => pod.waits === true)]),
   };
 }
 

@@ -123,3 +123,72 @@ test("a pod that cannot be told to fetch its files is right when they come; no c
   expect([...messages].filter((one) => one.includes("pods is forbidden"))).toHaveLength(1);
   expect(bench.condition("Programmed")).toBe("True Programmed");
 });
+
+/** Fresh from its files, and not ready yet. */
+const restartPod = ({ name, ip }: PodView): void => {
+  bench.kamailios.restart(ip);
+  bench.cluster.setPod(name, { ready: false });
+};
+
+test.for(["read", "dispatcher.add"])(
+  "while one pod refuses %s and there is nothing to go back to, pods that start are told which PBX is dead",
+  async (refused) => {
+    const [sick, restarted, replaced] = (await started()) as [PodView, PodView, PodView];
+    const known = pods().map(({ name }) => name);
+    for (const { ip } of pods()) {
+      const kamailio = bench.kamailios.at(ip);
+      kamailio.destinations = kamailio.destinations.map((one) =>
+        one.uri.includes(".1:") ? { ...one, state: "Inactive", flags: "IP" } : one,
+      );
+    }
+    await bench.clock.advance(3000);
+    bench.kamailios.onCall = (host, method) => (host === sick.ip && method === refused ? "fault" : undefined);
+    if (refused !== "read") bench.kamailios.at(sick.ip).destinations.pop();
+    await bench.clock.until(() => bench.condition("Programmed") === "False ReloadFailed");
+    restartPod(restarted);
+    bench.cluster.deletePod(replaced.name);
+    const newcomer = pods().find(({ name }) => !known.includes(name)) as PodView;
+    bench.cluster.setPod(newcomer.name, { ready: false });
+    const told = ({ ip }: PodView): boolean => {
+      const { seeded, destinations } = bench.kamailios.at(ip);
+      return seeded && destinations.some(({ uri, state }) => uri.includes(".1:") && state === "Inactive");
+    };
+    await bench.clock.until(() => told(restarted) && told(newcomer), 10_000);
+    // ready by itself, as it is after ten seconds without being told
+    bench.kamailios.restart(restarted.ip);
+    bench.cluster.setPod(restarted.name, { ready: true });
+    await bench.clock.until(() => told(restarted), 10_000);
+    expect(bench.condition("Programmed")).toBe("False ReloadFailed");
+  },
+);
+
+test("while a pod that ended at a change is away and there is nothing to go back to, one that starts is told what is known", async () => {
+  await started();
+  const killed = deadly(undefined);
+  bench.cluster.put(backend("pbx-2", { address: "192.0.2.22" }));
+  await bench.clock.until(() => killed.length === 1);
+  await bench.restart();
+  await bench.clock.advance(60_000);
+  expect(killed).toHaveLength(2);
+  const [last] = pods().filter(({ ip }) => !killed.includes(ip)) as [PodView];
+  bench.kamailios.restart(last.ip);
+  await bench.clock.until(() => bench.kamailios.at(last.ip).seeded, 10_000);
+});
+
+test("nothing is looked at over and over while a change waits for the pod that ended at it", async () => {
+  await started();
+  deadly(undefined);
+  bench.cluster.put(router(three));
+  await bench.clock.until(() => bench.condition("Programmed") === "False ReloadFailed");
+  await bench.clock.advance(300_000);
+  const { pods: podsOf } = bench.cluster;
+  let looks = 0;
+  bench.cluster.pods = (key) => {
+    looks += 1;
+    return podsOf(key);
+  };
+  await bench.clock.advance(60_000);
+  bench.cluster.pods = podsOf;
+  // two pods that are read once a second, and what a reading asks
+  expect(looks).toBeLessThan(60 * 2 * 5);
+});

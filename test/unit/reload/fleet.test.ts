@@ -42,6 +42,14 @@ describe("which pods may be worked on", () => {
     });
   });
 
+  test("while the rest is stopped, a pod without calls is brought along, and one that has started is told what the others know", () => {
+    const open = [pod("b", { ready: false }), pod("c", { unseeded: true }), pod("d"), pod("e", { reachable: false })];
+    const decision = { work: ["a"], apart: ["b", "c"], halted: "a" };
+    expect(decideFleet([pod("a", { state: "Failed" }), ...open])).toEqual(decision);
+    const waiting = open.map((one) => ({ ...one, waits: true }));
+    expect(decideFleet([pod("a"), ...waiting])).toEqual({ work: ["a"], apart: ["c"] });
+  });
+
   test("a pod that does not answer, is being replaced, or is not ready yet stops nobody", () => {
     for (const more of [{ reachable: false }, { current: false }, { ready: false }])
       for (const state of ["Failed", "Stale", "Pending"] as const)
