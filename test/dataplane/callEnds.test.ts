@@ -3,8 +3,8 @@ import { afterAll, beforeEach, expect, test } from "vitest";
 import type { RouterPlan, StructurePlan } from "../../src/ir/index.ts";
 import { call, calleeDialog, callerDialog, callOnce, request, within, type Dialog } from "../support/sip/caller.ts";
 import { LocalKamailio } from "../support/sip/kamailio.ts";
-import { callIdOf, writeMessage } from "../support/sip/message.ts";
-import { answering, type SipPeer } from "../support/sip/peer.ts";
+import { callIdOf, writeMessage, writeReply } from "../support/sip/message.ts";
+import { answering, type Behaviour, type SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
 import { until } from "../support/until.ts";
 import { withKamailio, type Bench } from "./fixture.ts";
@@ -12,7 +12,7 @@ import { withKamailio, type Bench } from "./fixture.ts";
 const ADVERTISED = "192.0.2.9";
 const PEER_PORT = 9061;
 
-let pbx: SipPeer, phone: SipPeer, stranger: SipPeer;
+let pbx: SipPeer, backup: SipPeer, phone: SipPeer, stranger: SipPeer;
 let other: LocalKamailio | undefined;
 
 /** the PBX takes one call at a time */
@@ -25,13 +25,27 @@ const plan = (structure: Partial<StructurePlan> = {}): RouterPlan =>
       healthCheck: { intervalSeconds: 3600, timeoutSeconds: 1, failureThreshold: 3, successThreshold: 1 },
       ...structure,
     },
-    sets: [{ name: "pbx", id: 1, destinations: [pbx] }],
+    sets: [
+      {
+        name: "pbx",
+        id: 1,
+        destinations: [
+          { host: pbx.host, port: pbx.port },
+          { host: backup.host, port: backup.port, priority: 1 },
+        ],
+      },
+    ],
     routes: [{ name: "phones", set: "pbx", digits: "1", length: 4 }],
-    data: { caps: [{ uri: pbx.uri, backend: "pbx", limit: 1 }] },
+    data: { caps: [pbx, backup].map(({ uri }) => ({ uri, backend: "pbx", limit: 1 })) },
   });
 
 const startBoth = async (bench: Bench, structure?: Partial<StructurePlan>): Promise<void> => {
-  [pbx, phone, stranger] = await Promise.all([bench.peer(11), bench.peer(20, 5070), bench.peer(66)]);
+  [pbx, backup, phone, stranger] = await Promise.all([
+    bench.peer(11),
+    bench.peer(12),
+    bench.peer(20, 5070),
+    bench.peer(66),
+  ]);
   await bench.start(plan(structure));
   await startOther(bench, structure);
 };
@@ -50,10 +64,24 @@ const answered = (callId: string): Dialog => {
 };
 
 const reset = (): void => {
-  for (const peer of [pbx, phone, stranger]) {
+  for (const peer of [pbx, backup, phone, stranger]) {
     peer.behaviour = answering(200);
     peer.received.length = 0;
   }
+};
+
+/** unlike `answering`, a BYE too */
+const refusing =
+  (status: number): Behaviour =>
+  (message, send) => {
+    if (message.method !== "ACK") send(writeReply(message, status));
+  };
+
+/** calls that ran out, as the metric and the log tell of them */
+const ranOut = async (bench: Bench): Promise<unknown> => {
+  const text = await (await fetch(`http://${bench.host(1)}:9060/metrics`)).text();
+  const counted = /^kamailio_dialog_expired_dialogs(?:{[^}]*})? ([0-9]+)/m.exec(text)?.[1];
+  return [counted, bench.kamailio.log.includes("dlg timeout")];
 };
 
 const callsOf = async (bench: Bench): Promise<number> => (await bench.read()).calls ?? -1;
@@ -99,6 +127,7 @@ withKamailio(
 
       expect((await callOnce(phone, at(bench, 1), "1000")).status).toBe(200);
       await noneLeft(bench);
+      expect(await ranOut(bench)).toEqual(["0", false]);
       expect(byesOf(pbx).filter((callId) => callId === first.sent.callId)).toHaveLength(1);
       expect(byesOf(pbx)).not.toContain(second.sent.callId);
       expect(byesOf(phone)).toEqual([second.sent.callId]);
@@ -148,6 +177,24 @@ withKamailio(
       await (await within(stranger, at(bench, 2), { ...dialog, target: stranger.uri }, "BYE", 13)).final();
       expect(await leftAfterAnother()).toContain(sent.callId);
       await (await within(phone, at(bench, 1), dialog, "BYE", 20)).final();
+      await noneLeft(bench);
+    });
+
+    test("a BYE that the PBX refuses ends no count, nor does one that another PBX of the set refuses", async () => {
+      const { dialog, sent } = await call(phone, at(bench, 1), "1000");
+      for (const [index, status] of [401, 403, 407, 500].entries()) {
+        pbx.behaviour = refusing(status);
+        const bye = await within(phone, at(bench, 2), dialog, "BYE", 10 + index);
+        expect((await bye.final()).status).toBe(status);
+      }
+      backup.behaviour = refusing(481);
+      const elsewhere = await within(phone, at(bench, 2), { ...dialog, target: backup.uri }, "BYE", 20);
+      expect((await elsewhere.final()).status).toBe(481);
+      expect(byesOf(backup)).toEqual([sent.callId]);
+      pbx.behaviour = answering(200);
+      expect(await leftAfterAnother()).toContain(sent.callId);
+      pbx.behaviour = refusing(481);
+      expect((await (await within(phone, at(bench, 2), dialog, "BYE", 30)).final()).status).toBe(481);
       await noneLeft(bench);
     });
 
@@ -219,6 +266,7 @@ withKamailio(
       if (invite === undefined) throw new Error("the call did not arrive");
       expect((await (await within(pbx, at(bench, 2), calleeDialog(invite), "BYE", 7)).final()).status).toBe(200);
       await noneLeft(bench);
+      expect(await ranOut(bench)).toEqual(["0", false]);
     });
   },
 );

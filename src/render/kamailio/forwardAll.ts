@@ -10,7 +10,6 @@ export const authenticateAll = `
 
 export const renderForwardAll = (): readonly string[] =>
   `
-loadmodule "corex.so"
 # the most that Kamailio takes: destinations of a set, beside the first
 max_branches=30
 

@@ -84,11 +84,9 @@ export const ownerInRoute = (structure: StructurePlan): string => when(structure
 export const replyWithin = (structure: StructurePlan): string =>
   handsOver(structure) ? "send_reply" : "sl_send_reply";
 
-/** ForwardAll has the module already. */
 export const renderHandOver = (structure: StructurePlan): readonly string[] =>
   handsOver(structure)
     ? [
-        ...(structure.registration.mode === "ForwardAll" ? [] : ['loadmodule "corex.so"']),
         `modparam("htable", "htable", "owners=>size=6;autoexpire=${FORGOTTEN_AFTER};")`,
         ...routes(structure).split("\n"),
         ...(structure.topologyHiding ? unhidden.split("\n") : []),

@@ -22,6 +22,10 @@ const modules = [
  */
 const aliveCodes = [401, 403, 404, 405, 407, 415, 420, 480, 484, 486, 488, 501] as const;
 
+/** Branches of a REGISTER, and what replicas behind one address send each other and themselves. */
+const needsCorex = ({ registration, sharedAddress }: StructurePlan): boolean =>
+  registration.mode === "ForwardAll" || sharedAddress === true;
+
 type Parameter = readonly [module: string, name: string, value: string | number];
 
 const written = (parameters: readonly Parameter[]): readonly string[] =>
@@ -37,6 +41,7 @@ export const renderModules = (structure: StructurePlan): readonly string[] => [
     ...(module === "dialog" ? hidingModule(structure) : []),
     `loadmodule "${module}.so"`,
   ]),
+  ...(needsCorex(structure) ? ['loadmodule "corex.so"'] : []),
   "",
   ...written(transactionParameters(structure)),
   ...written(dataParameters),

@@ -113,23 +113,8 @@ route[CHECK_UNKNOWN] {
 
 # The Contact of a backend in other words, or its next Route; the address of a phone; a backend of the same set.
 route[CHECK_SIDE] {
-  $var(good) = 0;
-  $var(uri) = $var(next);
-  route(ADDRESS);
-  $var(wanted) = $var(address);
-  if ($var(side) != 0) {
-    $var(uri) = $var(side);
-    route(ADDRESS);
-    if ($var(address) == $var(wanted)) return;
-  }
-  $var(routes) = "";
-  if ($var(down) == 1) {
-    if (!dlg_isflagset("${PHONE_CALLED}")) $var(routes) = $dlg(to_rs);
-  } else if (dlg_isflagset("${CALLED_BY_BACKEND}")) {
-    $var(routes) = $dlg(from_rs);
-  }
-  $var(route) = $(var(routes){s.select,1,<}{s.select,0,>});
-  if ($var(next) == $var(route)) return;${
+  route(IS_SIDE);
+  if ($var(good) == 1) return;${
     sharesLocation(structure)
       ? `
   # another replica
@@ -148,6 +133,30 @@ route[CHECK_SIDE] {
     append_hf("Route: $var(routes)\\r\\n");
     $du = $var(route);
   }
+}
+
+# $var(good): the next hop is the other side, in whatever words, or its next Route, $var(route)
+route[IS_SIDE] {
+  $var(good) = 0;
+  $var(uri) = $var(next);
+  route(ADDRESS);
+  $var(wanted) = $var(address);
+  if ($var(side) != 0) {
+    $var(uri) = $var(side);
+    route(ADDRESS);
+    if ($var(address) == $var(wanted)) {
+      $var(good) = 1;
+      return;
+    }
+  }
+  $var(routes) = "";
+  if ($var(down) == 1) {
+    if (!dlg_isflagset("${PHONE_CALLED}")) $var(routes) = $dlg(to_rs);
+  } else if (dlg_isflagset("${CALLED_BY_BACKEND}")) {
+    $var(routes) = $dlg(from_rs);
+  }
+  $var(route) = $(var(routes){s.select,1,<}{s.select,0,>});
+  if ($var(next) == $var(route)) $var(good) = 1;
 }
 
 route[NO_DIALOG] {
