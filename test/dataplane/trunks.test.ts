@@ -174,6 +174,44 @@ withKamailio(
       await until("ACK at the second", () => two.requests("ACK").length > 0);
     });
 
+    /** as some providers do: asks, and refuses the answer for good; `rings` before that */
+    const forbidding =
+      (rings: boolean): Behaviour =>
+      (message, send, peer) => {
+        if (message.method === "ACK") return;
+        const asked = headers(message, "proxy-authorization").length === 0;
+        const fields = [["Proxy-Authenticate", 'Digest realm="one.example", nonce="1"']] as const;
+        if (!asked && rings) send(writeReply(message, 180, { contact: `<${peer.uri}>` }));
+        send(writeReply(message, asked ? 407 : 403, asked ? { fields } : {}));
+      };
+    const refusals = async ({ uri }: SipPeer): Promise<number> => {
+      const text = await (await fetch(`http://${bench.router.host}:9060/metrics`)).text();
+      const line = text
+        .split("\n")
+        .find((each) => each.startsWith("kamailio_sipr_trunk_refused") && each.includes(uri));
+      return Number(/} ([0-9]+)/.exec(line ?? "} 0")?.[1]);
+    };
+
+    test("a trunk that says 403 to the answer of its challenge is followed by the next, and counted", async () => {
+      one.behaviour = forbidding(false);
+      const before = await refusals(one);
+      const { status, callId } = await callOnce(phone, bench.router, "0123");
+      expect(status).toBe(200);
+      expect(one.requests("INVITE")).toHaveLength(2);
+      expect(atTwo.accepted.map(callIdOf)).toEqual([callId, callId]);
+      expect((await refusals(one)) - before).toBe(1);
+      foreign.behaviour = forbidding(false);
+      expect((await callOnce(phone, bench.router, "2123")).status).toBe(503);
+    });
+
+    test("a 403 that is about something else is the caller's: without a challenge, or when it has rung", async () => {
+      for (const behaviour of [answering(403), forbidding(true)]) {
+        one.behaviour = behaviour;
+        expect((await callOnce(phone, bench.router, "0123")).status).toBe(403);
+      }
+      expect(two.requests("INVITE")).toEqual([]);
+    });
+
     test("a trunk that fails after its challenge is followed by one that asks nothing", async () => {
       one.behaviour = (message, send) => {
         if (message.method === "ACK") return;

@@ -20,6 +20,9 @@ export const trunkTable = secretTable(htableShape("trunks"), ({ structure, data:
   return { salt: trunks.salt, rows };
 });
 
+/** Metric, with the trunk as label. */
+const REFUSALS = "sipr_trunk_refused";
+
 export const renderTrunks = ({ trunks }: StructurePlan): readonly string[] => (trunks === true ? parts : []);
 
 const parts = `
@@ -30,6 +33,7 @@ modparam("uac", "auth_username_avp", "$var(trunk_user)")
 modparam("uac", "auth_password_avp", "$var(trunk_password)")
 modparam("dialog", "track_cseq_updates", 1)
 modparam("htable", "htable", "trunks=>size=8;dbtable=trunks;")
+modparam("xhttp_prom", "prom_counter", "name=${REFUSALS};label=destination")
 
 # A request within a call that a trunk has challenged: it may challenge again. RFC 3262 7.2: RAck has the number of the
 # request that is answered, as the trunk knows it.
@@ -75,21 +79,25 @@ function answer(next: string): string {
 
 /**
  * Lines of the failure route, before a challenge is passed to the caller. $var(refused): the trunk does not take its
- * credentials (or asks for what cannot be answered), so the next destination is tried.
+ * credentials (or asks for what cannot be answered), so the next destination is tried. Some say so by 403; after it has rung
+ * a 403 is about something else.
  */
 export const answerTrunk = ({ trunks }: StructurePlan): string =>
   trunks === true
     ? `
   $var(refused) = 0;
-  if ($T_reply_code == 401 || $T_reply_code == 407) {
+  if ($T_reply_code == 401 || $T_reply_code == 407 || $T_reply_code == 403) {
     $var(at) = "" + $xavp(_dsdst_=>grp) + " " + $xavp(_dsdst_=>uri);
     if ($sht(trunks=>$var(at)) != $null) {
-      $var(refused) = 1;
-      if ($avp(answered) != $var(at)) {
+      if ($avp(answered) == $var(at)) {
+        if ($T_reply_code != 403 || $dlg(state) != 2) $var(refused) = 1;
+      } else if ($T_reply_code != 403) {
+        $var(refused) = 1;
         $(avp(answered)[*]) = $var(at);
         if (is_method("INVITE")) $dlg_var(trunk) = $var(at);
         ${answer("NEXT").replaceAll("\n", "\n      ")}
       }
+      if ($var(refused) == 1) prom_counter_inc("${REFUSALS}", "1", "$xavp(_dsdst_=>uri)");
     }
   }`
     : "";
