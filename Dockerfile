@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
-# The operator. Build: all packages, compiled once; hack/image/rootfs lays out what runs. Run: Node.js, the program and the
-# packages that it needs, and nothing else: no shell, no distribution, as nobody in particular, on a read-only root.
+# The operator. Build: all packages, bundled once; hack/image/rootfs lays out what runs. Run: Node.js and the program with
+# what it needs of its packages, and nothing else: no shell, no distribution, as nobody in particular, on a read-only root.
 # The base image is named by its exact version; a release resolves it to one digest, for every platform (.github/workflows/release.yaml).
 ARG NODE_IMAGE=docker.io/library/node:24.21.0-bookworm-slim
 FROM ${NODE_IMAGE} AS build
@@ -8,8 +8,9 @@ WORKDIR /src
 COPY package.json package-lock.json ./
 # without scripts: nothing that a package brings runs here
 RUN npm ci --ignore-scripts --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json LICENSE ./
+COPY LICENSE ./
 COPY hack/image/rootfs hack/image/rootfs
+COPY hack/image/bundle.mjs hack/image/bundle.mjs
 COPY src/ src/
 RUN hack/image/rootfs --node /rootfs
 
@@ -26,7 +27,7 @@ LABEL org.opencontainers.image.title="sip-router-operator" \
       org.opencontainers.image.created="${CREATED}" \
       org.opencontainers.image.source="${SOURCE}"
 COPY --from=build /rootfs/ /
-ENV PATH=/usr/local/bin:/usr/bin:/bin NODE_ENV=production NODE_OPTIONS="--enable-source-maps --max-semi-space-size=8"
+ENV PATH=/usr/local/bin:/usr/bin:/bin NODE_ENV=production NODE_OPTIONS=--max-semi-space-size=8
 WORKDIR /app
 # A number, so that runAsNonRoot can be checked without the image's user table.
 USER 65532:65532

@@ -3,8 +3,8 @@
  * Its own watch ends the process on an error or on a quiet watch and misses what was deleted meanwhile, so
  * `watchResource` and `stop` are overridden with {@link Reflector}s.
  */
-import { createRequire } from "node:module";
 import type { KubeConfig } from "@kubernetes/client-node";
+import * as loaded from "@dot-i/k8s-operator";
 import type operatorPackage from "@dot-i/k8s-operator";
 import type { OperatorLogger, ResourceEvent } from "@dot-i/k8s-operator";
 import type { RawObject } from "../api/index.ts";
@@ -15,9 +15,10 @@ import { apiVersionOf } from "./kinds.ts";
 import type { Log } from "../log.ts";
 import { Reflector } from "./reflector.ts";
 
-// a CommonJS package with a default export: what `import` makes of that depends on the loader, `require` does not
-const load = createRequire(import.meta.url);
-const { default: Operator, ResourceEventType } = load("@dot-i/k8s-operator") as typeof operatorPackage;
+// a CommonJS package with a default export: what is the default of its import, all of it or that, depends on the loader
+const { default: Operator, ResourceEventType } = (
+  "ResourceEventType" in loaded.default ? loaded.default : loaded
+) as typeof operatorPackage;
 
 export interface Selector {
   readonly labelSelector?: string;

@@ -90,6 +90,25 @@ describe("the operator's image", () => {
     for (const name of ["vitest", "typescript", "oxlint"])
       expect(existsSync(path.join(rootfs, "app/node_modules", name))).toBe(false);
   });
+
+  test("of each package that it runs with there is what scanners know it by, and its licence", () => {
+    const { dependencies } = JSON.parse(read("package.json")) as { dependencies: Record<string, string> };
+    for (const name of Object.keys(dependencies)) {
+      const laid = path.join(rootfs, "app/node_modules", name);
+      expect(readFileSync(path.join(laid, "package.json"), "utf8")).toBe(read(`node_modules/${name}/package.json`));
+      expect(readdirSync(laid), name).toContainEqual(expect.stringMatching(/^licen[cs]e/i));
+    }
+  });
+
+  test("it is loaded from few files, without what the client of the API server has beside the connection", async () => {
+    const { stdout } = await run("find", [path.join(rootfs, "app"), "-name", "*.js", "-size", "+200k"]);
+    const texts = stdout
+      .trim()
+      .split("\n")
+      .filter((file) => file.includes("/dist/main/"));
+    expect(texts.length).toBeGreaterThan(0);
+    for (const file of texts) expect(readFileSync(file, "utf8")).not.toMatch(/class (?:Observable)?CoreV1Api/);
+  });
 });
 
 describe("make image", () => {
