@@ -2,7 +2,7 @@
  * Which routers and backends a change concerns. `referencesOf` is pure; the index keeps what every router and backend
  * names, so that one change costs the same among a thousand routers.
  */
-import { splitKey, type Key, type RawObject } from "../api/index.ts";
+import { keyOf, splitKey, type Key, type RawObject } from "../api/index.ts";
 import type { Change } from "../cluster/index.ts";
 import { referencedSecrets } from "../model/references.ts";
 import { isLabelSelector, matchesSelector, type LabelSelector } from "../model/selector.ts";
@@ -34,12 +34,14 @@ export function referencesOf(object: RawObject): References {
   const names = sets.flatMap((set) => list(set["backends"]).map((member) => record(member)["name"]));
   const service = record(spec["service"])["name"];
   return {
-    backends: new Set(names.filter((name) => typeof name === "string")),
+    backends: setOf(names.filter((name) => typeof name === "string")),
     selectors: sets.map((set) => set["selector"]).filter(isLabelSelector),
-    services: new Set(object.kind === "PbxBackend" && typeof service === "string" ? [service] : []),
-    secrets: new Set(referencedSecrets(object)),
+    services: setOf(object.kind === "PbxBackend" && typeof service === "string" ? [service] : []),
+    secrets: setOf(referencedSecrets(object)),
   };
 }
+/** Most of ten thousand backends name nothing: they have one set in common. */
+const setOf = (names: readonly string[]): ReadonlySet<string> => (names.length === 0 ? none : new Set(names));
 
 /**
  * Only `status`, or metadata that nobody reads here, changed: what the change asks for is at most a look at the status.
@@ -84,6 +86,10 @@ class Reverse {
 }
 const none: ReadonlySet<Key> = new Set();
 
+type Labels = Readonly<Record<string, string>>;
+const unlabelled: Labels = {};
+const labelsOf = ({ metadata }: RawObject): Labels => metadata.labels ?? unlabelled;
+
 const unionOf = (one: References, other: References | undefined): References =>
   other === undefined
     ? one
@@ -101,7 +107,8 @@ export function createMapper(): Mapper {
   const bySecret = new Reverse();
   /** namespace -> routers with selectors */
   const selecting = new Map<string, Map<Key, readonly LabelSelector[]>>();
-  const backends = new Map<Key, RawObject>();
+  /** of each, its labels: all that a selector reads, and less to keep than the object */
+  const backends = new Map<Key, Labels>();
 
   /** routers that are served by another spec than their own */
   const servedBy = new Map<Key, RawObject>();
@@ -124,7 +131,7 @@ export function createMapper(): Mapper {
     else known.set(id, after);
     if (kind === "PbxBackend") {
       if (object === undefined) backends.delete(key);
-      else backends.set(key, object);
+      else backends.set(key, labelsOf(object));
       return;
     }
     const selectors = selecting.get(namespace) ?? new Map<Key, readonly LabelSelector[]>();
@@ -134,17 +141,17 @@ export function createMapper(): Mapper {
     else selecting.delete(namespace);
   };
 
-  const usersOf = (backend: RawObject): ReadonlySet<Key> => {
-    const { namespace, name } = backend.metadata;
-    const users = new Set(byBackend.get(`${namespace}/${name}`));
-    for (const [key, selectors] of selecting.get(namespace) ?? [])
-      if (selectors.some((selector) => matchesSelector(selector, backend.metadata.labels ?? {}))) users.add(key);
+  const usersOfLabelled = (key: Key, labelled: Labels): ReadonlySet<Key> => {
+    const users = new Set(byBackend.get(key));
+    for (const [router, selectors] of selecting.get(splitKey(key).namespace) ?? [])
+      if (selectors.some((selector) => matchesSelector(selector, labelled))) users.add(router);
     return users;
   };
+  const usersOf = (backend: RawObject): ReadonlySet<Key> => usersOfLabelled(keyOf(backend), labelsOf(backend));
 
   const usersOfName = (key: Key): ReadonlySet<Key> => {
-    const object = backends.get(key);
-    return object === undefined ? byBackend.get(key) : usersOf(object);
+    const labelled = backends.get(key);
+    return labelled === undefined ? byBackend.get(key) : usersOfLabelled(key, labelled);
   };
 
   const backendsOf = (router: Key, references: References | undefined): readonly Key[] => {
@@ -154,9 +161,7 @@ export function createMapper(): Mapper {
     if (references.selectors.length === 0) return named;
     const selected = [...backends]
       .filter(([key]) => key.startsWith(`${namespace}/`))
-      .filter(([, object]) =>
-        references.selectors.some((selector) => matchesSelector(selector, object.metadata.labels ?? {})),
-      )
+      .filter(([, labelled]) => references.selectors.some((selector) => matchesSelector(selector, labelled)))
       .map(([key]) => key);
     return [...named, ...selected];
   };

@@ -50,6 +50,8 @@ const notOwned = (live: RawObject, wanted: RawObject): OperatorError => {
   );
 };
 
+const versionOf = ({ metadata }: RawObject): string => `${metadata.uid} ${metadata.resourceVersion}`;
+
 type Generate = (present?: Readonly<Record<string, string>>) => Record<string, string>;
 
 export class Applier {
@@ -62,8 +64,8 @@ export class Applier {
     { readonly form: string; readonly held: string; readonly uid: string | undefined }
   >();
 
-  /** "kind/namespace/name" -> the last pair of a wanted form and a copy that was found to hold it */
-  readonly #holds = new Map<string, { readonly wanted: RawObject; readonly cached: RawObject }>();
+  /** "kind/namespace/name" -> the last pair of a wanted form and a version of the object that was found to hold it */
+  readonly #holds = new Map<string, { readonly wanted: RawObject; readonly version: string }>();
 
   /** "kind/namespace/name" -> ends with the last apply that was asked for */
   readonly #turns = new Map<string, Promise<void>>();
@@ -104,13 +106,14 @@ export class Applier {
     const id = `${kind}/${keyOf(wanted)}`;
     const cached = this.#caches.get(kind, metadata.namespace, metadata.name);
     const holds = this.#holds.get(id);
-    if (cached && holds?.wanted === wanted && holds.cached === cached) return;
+    const version = cached === undefined ? "" : versionOf(cached);
+    if (cached && holds?.wanted === wanted && holds.version === version) return;
     const form = digest(wanted);
     if (cached && isOurs(cached, wanted) && cached.metadata.annotations?.[APPLIED] === form) {
       const last = this.#applied.get(id);
       // after a restart nothing is remembered: then the live object must hold the very values
       const held = last?.form === form && last.uid === cached.metadata.uid ? last.held : form;
-      if (digest(project(wanted, cached)) === held) return void this.#holds.set(id, { wanted, cached });
+      if (digest(project(wanted, cached)) === held) return void this.#holds.set(id, { wanted, version });
     }
     // what the label selector does not show may exist nevertheless
     const live = cached ?? (await this.#read(wanted));

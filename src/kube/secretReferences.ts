@@ -71,9 +71,13 @@ export class SecretReferences {
     const id = `${object.kind}/${keyOf(object)}`;
     const { namespace } = object.metadata;
     const keyIn = (name: string): Key => `${namespace}/${name}`;
-    const user = this.#users.get(id) ?? { namespace, named: [], own: new Set(), foreign: new Set(), watched: [] };
+    const known = this.#users.get(id);
+    const named = namedSecrets(object).map(keyIn);
+    // as most of ten thousand backends
+    if (known === undefined && named.length === 0 && object.kind !== "SipRouter") return undefined;
+    const user = known ?? { namespace, named, own: new Set(), foreign: new Set(), watched: [] };
     this.#users.set(id, user);
-    user.named = namedSecrets(object).map(keyIn);
+    user.named = named;
     if (object.kind === "SipRouter") user.own.add(keyIn(controlSecretName(object)));
     return this.#watchFor(id, user);
   }
