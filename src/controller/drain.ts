@@ -12,9 +12,9 @@ import { backendStatusKey, usablePods, type Context } from "./context.ts";
 import { addressOf } from "./podReading.ts";
 
 export interface Draining {
-  /** addresses of the backend, now or since it began to drain */
+  /** addresses of the backend, now or since it began to drain, as long as calls are left: later they may be another's */
   readonly hosts: ReadonlySet<string>;
-  /** routers that use it, now or since then */
+  /** routers that use it, likewise */
   readonly routers: readonly Key[];
 }
 
@@ -33,6 +33,8 @@ const DONE_LOOK_MS = 60_000;
 
 interface Watched {
   draining: Draining;
+  /** as it is now */
+  current: Draining;
   /** the last look found that every pod leaves it out */
   leftOut: boolean;
   /** since when, seconds since the epoch; until then the time of the last look */
@@ -66,6 +68,8 @@ function isLeftOut(context: Context, backend: Key, router: Key, before: boolean)
   };
   return before || usablePods(context, router).every(runs);
 }
+
+const isDrained = ({ leftOut, calls }: DrainView): boolean => leftOut && calls === 0;
 
 export function createDrainWatch(context: Context): DrainWatch {
   const { clock } = context;
@@ -124,7 +128,8 @@ export function createDrainWatch(context: Context): DrainWatch {
     one.view = { calls, leftOut };
     if (changed) context.queues.status.add(backendStatusKey(backend));
     forgetPods();
-    const done = leftOut && calls === 0;
+    const done = isDrained(one.view);
+    if (done) one.draining = one.current;
     one.timer = clock.setTimeout(() => void look(backend, one), done ? DONE_LOOK_MS : LOOK_MS);
   };
 
@@ -150,15 +155,26 @@ export function createDrainWatch(context: Context): DrainWatch {
         watched.delete(backend);
       } else if (one === undefined) {
         const view = { calls: undefined, leftOut: false };
-        const made: Watched = { draining, leftOut: false, since: 0, looks: 0, view, timer: undefined };
+        const made: Watched = {
+          draining,
+          current: draining,
+          leftOut: false,
+          since: 0,
+          looks: 0,
+          view,
+          timer: undefined,
+        };
         watched.set(backend, made);
         made.timer = clock.setTimeout(() => void look(backend, made), 0);
       } else {
+        one.current = draining;
         // its calls stay where they are when its address goes, or a router names it no longer
-        one.draining = {
-          hosts: one.draining.hosts.union(draining.hosts),
-          routers: [...new Set([...one.draining.routers, ...draining.routers])],
-        };
+        one.draining = isDrained(one.view)
+          ? draining
+          : {
+              hosts: one.draining.hosts.union(draining.hosts),
+              routers: [...new Set([...one.draining.routers, ...draining.routers])],
+            };
         recheck(backend, one);
       }
     },

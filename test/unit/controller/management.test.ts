@@ -134,6 +134,30 @@ describe("a backend that drains", () => {
     await bench.clock.until(() => condition("Drained") === "True Drained", 10_000);
   });
 
+  test.each([
+    ["gave up once it was drained", true],
+    ["gave up while calls were left", false],
+  ])("is not kept from being drained by the calls of another PBX at an address that it %s", async (_name, first) => {
+    const [pbx, service] = serviceBackend("pbx-1") as [RawObject, RawObject];
+    await started([pbx, service, slice("pbx-1", { [HOST]: { ready: true } })]);
+    const call = { id: "call", startedAt: bench.clock.now() / 1000, hosts: ["198.51.100.1", HOST] } as const;
+    if (!first) firstPod().dialogs = [call];
+    bench.cluster.put({ ...pbx, spec: { service: { name: "pbx-1" }, adminState: "Disabled" } });
+    await bench.clock.until(() => condition("Drained") === (first ? "True Drained" : "False Draining"));
+    bench.cluster.put(slice("pbx-1", { "192.0.2.42": { ready: true } }));
+    await bench.clock.advance(10_000);
+    firstPod().dialogs = [];
+    await bench.clock.until(() => condition("Drained") === "True Drained", 10_000);
+    bench.cluster.put(backend("pbx-2", { address: HOST }));
+    await bench.clock.advance(1000);
+    firstPod().dialogs = [{ ...call, startedAt: bench.clock.now() / 1000 }];
+    await bench.clock.advance(180_000);
+    expect(condition("Drained")).toBe("True Drained");
+    // one that it has itself counts as before
+    firstPod().dialogs.push({ ...call, id: "own", hosts: ["198.51.100.1", "192.0.2.42"] });
+    await bench.clock.until(() => condition("Drained") === "False Draining", 120_000);
+  });
+
   test("is not drained while its Asterisk has channels of its own", async () => {
     await started([backend("pbx-1", ami), login], ({ managers }) => void managers.set(HOST, 2));
     drain(ami);
