@@ -37,8 +37,10 @@ interface Watched {
   current: Draining;
   /** the last look found that every pod leaves it out */
   leftOut: boolean;
-  /** since when, seconds since the epoch; until then the time of the last look */
+  /** since when, by the time of day, as calls have it; until then the time of the last look */
   since: number;
+  /** the same by the clock that nobody sets, as looks have it */
+  sinceAt: number;
   /** counts the looks: the last one that was begun says how it is */
   looks: number;
   view: DrainView;
@@ -77,10 +79,10 @@ export function createDrainWatch(context: Context): DrainWatch {
   const known = new Map<string, KnownCalls>();
   const looks = new Map<string, Look>();
 
-  /** @param since seconds since the epoch: what was asked before does not count */
-  const peersOf = (router: Key, pod: PodView, since: number): Promise<readonly CallPeers[]> => {
+  /** @param sinceAt what was asked before does not count */
+  const peersOf = (router: Key, pod: PodView, sinceAt: number): Promise<readonly CallPeers[]> => {
     const last = looks.get(pod.uid);
-    if (last !== undefined && last.at >= since * 1000 && clock.now() - last.at < LOOK_MS / 2) return last.peers;
+    if (last !== undefined && last.at >= sinceAt && clock.now() - last.at < LOOK_MS / 2) return last.peers;
     const token = context.states.get(router)?.token;
     if (token === undefined) return Promise.reject(new Error("its control token is not known yet"));
     const calls = known.get(pod.uid) ?? new Map();
@@ -96,11 +98,11 @@ export function createDrainWatch(context: Context): DrainWatch {
   const podsOf = (router: Key): readonly PodView[] =>
     context.cluster.pods(router).filter((pod) => pod.running && pod.ip !== "");
 
-  const count = async ({ draining, since }: Watched): Promise<number | undefined> => {
+  const count = async ({ draining, since, sinceAt }: Watched): Promise<number | undefined> => {
     const each = await Promise.all(
       draining.routers.flatMap((router) =>
         podsOf(router).map(async (pod) => {
-          const peers = await peersOf(router, pod, since);
+          const peers = await peersOf(router, pod, sinceAt);
           return peers.filter((peer) => isWith(peer, draining.hosts, since)).length;
         }),
       ),
@@ -115,7 +117,7 @@ export function createDrainWatch(context: Context): DrainWatch {
     clock.clearTimeout(one.timer);
     const turn = (one.looks += 1);
     const leftOut = isOut(backend, one);
-    if (!leftOut || !one.leftOut) one.since = clock.now() / 1000;
+    if (!leftOut || !one.leftOut) [one.since, one.sinceAt] = [clock.timeOfDay() / 1000, clock.now()];
     one.leftOut = leftOut;
     let calls: number | undefined;
     try {
@@ -160,6 +162,7 @@ export function createDrainWatch(context: Context): DrainWatch {
           current: draining,
           leftOut: false,
           since: 0,
+          sinceAt: 0,
           looks: 0,
           view,
           timer: undefined,

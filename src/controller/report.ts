@@ -62,7 +62,7 @@ async function reportRouter(context: Context, key: Key): Promise<void> {
     selector: Object.entries(podSelector(state.name))
       .map(([label, value]) => `${label}=${value}`)
       .join(","),
-    now: timeOf(context.clock.now()),
+    now: timeOf(context.clock.timeOfDay()),
   });
   countDestinations(context, state);
   context.metrics.revisions(
@@ -152,7 +152,7 @@ async function reportBackend(context: Context, key: Key): Promise<void> {
     endpoints: backend?.endpoints ?? [],
     uses: routers.map((router) => useOf(context, router, key)),
     ...context.management.follow(key, { object, resolution, routers: users }),
-    now: timeOf(context.clock.now()),
+    now: timeOf(context.clock.timeOfDay()),
   });
   context.metrics.conditions("PbxBackend", key, status.conditions ?? []);
   await store(context, object, status, announceBackend(object, status));

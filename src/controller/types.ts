@@ -13,8 +13,10 @@ import type { DesiredData, RenderedRouter } from "../render/types.ts";
 export type { Log };
 
 export interface Clock {
-  /** milliseconds since the epoch */
+  /** Milliseconds since the epoch by a clock that nobody sets: for whatever waits, is measured, or is called fresh or late. */
   now(): number;
+  /** Milliseconds since the epoch as the machine has it now: only for what is written down, or compared with others' times. */
+  timeOfDay(): number;
   setTimeout(run: () => void, milliseconds: number): unknown;
   clearTimeout(timer: unknown): void;
 }
@@ -124,7 +126,8 @@ export interface ControllerOptions {
 }
 
 export const systemClock: Clock = {
-  now: () => Date.now(),
+  now: () => performance.timeOrigin + performance.now(),
+  timeOfDay: () => Date.now(),
   setTimeout: (run, milliseconds) => setTimeout(run, milliseconds),
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
 };

@@ -27,6 +27,8 @@ interface Recent {
   readonly namespace: string;
   count: number;
   lastMs: number;
+  /** the same as it is written down */
+  lastTime: string;
   timer: NodeJS.Timeout | undefined;
   created: Promise<boolean>;
 }
@@ -37,6 +39,7 @@ export interface EventOptions {
   /** of this process: pod name or host name */
   readonly instance: string;
   readonly find: (ref: ObjectRef) => RawObject | undefined;
+  /** milliseconds by a clock that nobody sets */
   readonly clock?: () => number;
 }
 
@@ -50,11 +53,12 @@ export class EventRecorder {
 
   constructor(options: EventOptions) {
     this.#options = options;
-    this.#clock = options.clock ?? Date.now;
+    this.#clock = options.clock ?? ((): number => performance.now());
   }
 
   emit(ref: ObjectRef, event: EventInput): void {
     const now = this.#clock();
+    const time = microTime(Date.now());
     const object = this.#options.find(ref);
     const uid = object?.metadata.uid ?? "";
     const id = [uid || `${ref.kind}/${ref.namespace}/${ref.name}`, event.type, event.reason, event.message].join("\n");
@@ -62,6 +66,7 @@ export class EventRecorder {
     if (recent && now - recent.lastMs < WINDOW_MS) {
       recent.count += 1;
       recent.lastMs = now;
+      recent.lastTime = time;
       recent.timer ??= setTimeout(() => this.#track(this.#series(recent)), SERIES_MS).unref();
       return;
     }
@@ -74,10 +79,11 @@ export class EventRecorder {
       namespace: ref.namespace,
       count: 1,
       lastMs: now,
+      lastTime: time,
       timer: undefined,
       created: Promise.resolve(false),
     };
-    made.created = this.#create(made, ref, object, event, now);
+    made.created = this.#create(made, ref, object, event);
     this.#recent.set(id, made);
     this.#track(made.created);
   }
@@ -110,19 +116,13 @@ export class EventRecorder {
     return allowed;
   }
 
-  async #create(
-    recent: Recent,
-    ref: ObjectRef,
-    object: RawObject | undefined,
-    event: EventInput,
-    now: number,
-  ): Promise<boolean> {
+  async #create(recent: Recent, ref: ObjectRef, object: RawObject | undefined, event: EventInput): Promise<boolean> {
     const info = kindInfo("Event");
     const body = {
       apiVersion: apiVersionOf(info),
       kind: "Event",
       metadata: { name: recent.name, namespace: ref.namespace },
-      eventTime: microTime(now),
+      eventTime: recent.lastTime,
       reportingController: CONTROLLER,
       reportingInstance: this.#options.instance.slice(0, 128),
       action: "Reconcile",
@@ -145,7 +145,7 @@ export class EventRecorder {
     clearTimeout(recent.timer);
     recent.timer = undefined;
     if (!(await recent.created)) return;
-    const series = { count: recent.count, lastObservedTime: microTime(recent.lastMs) };
+    const series = { count: recent.count, lastObservedTime: recent.lastTime };
     const path = pathOf(kindInfo("Event"), recent.namespace, recent.name);
     await this.#attempt(() =>
       this.#options.connection.request("PATCH", path, { body: { series }, contentType: MERGE }),

@@ -231,7 +231,7 @@ const routerMetrics = (registers: Registry[]): Omit<Metrics, keyof QueueMetrics>
 
 /** 0 for a pod that runs what it must; else for how long it has not: what an alarm looks at. */
 const revisionAges = (registers: Registry[]): Metrics["revisions"] => {
-  /** router -> pod -> since when it is behind, milliseconds since the epoch */
+  /** router -> pod -> since when it is behind, milliseconds of `performance` */
   const behind = new Map<Key, Map<string, number | undefined>>();
   const gauge: Gauge<"namespace" | "router" | "pod"> = new Gauge({
     name: "siprouter_pod_revision_age_seconds",
@@ -242,7 +242,7 @@ const revisionAges = (registers: Registry[]): Metrics["revisions"] => {
       gauge.reset();
       for (const [key, pods] of behind)
         for (const [pod, since] of pods)
-          gauge.set({ ...split(key), pod }, since === undefined ? 0 : (Date.now() - since) / 1000);
+          gauge.set({ ...split(key), pod }, since === undefined ? 0 : (performance.now() - since) / 1000);
     },
   });
   return (key, pods) => {
@@ -250,7 +250,7 @@ const revisionAges = (registers: Registry[]): Metrics["revisions"] => {
     if (pods.length === 0) return void behind.delete(key);
     behind.set(
       key,
-      new Map(pods.map(({ name, inSync }) => [name, inSync ? undefined : (before?.get(name) ?? Date.now())])),
+      new Map(pods.map(({ name, inSync }) => [name, inSync ? undefined : (before?.get(name) ?? performance.now())])),
     );
   };
 };

@@ -129,9 +129,9 @@ class FolderReader {
     }
     const present = new Set(names);
     for (const name of [...this.#files.keys()].filter((known) => !present.has(known))) {
-      const since = this.#missingSince.get(name) ?? Date.now();
+      const since = this.#missingSince.get(name) ?? performance.now();
       this.#missingSince.set(name, since);
-      const left = since + REMOVAL_MS - Date.now();
+      const left = since + REMOVAL_MS - performance.now();
       if (left > 0) soon(left);
       else changed = this.#files.delete(name) || changed;
     }

@@ -8,6 +8,8 @@ interface Timer {
 }
 
 export interface FakeClock extends Clock {
+  /** Somebody sets the time of day, by so many milliseconds. */
+  setTimeOfDay(by: number): void;
   /** Runs every timer that falls due within `milliseconds`, in order, with all promises settled in between. */
   advance(milliseconds: number): Promise<void>;
   /** Advances until `done` holds; rejects after `limitMs` of this clock's time. */
@@ -18,6 +20,7 @@ const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolv
 
 export function createFakeClock(start = Date.UTC(2026, 0, 1)): FakeClock {
   let now = start;
+  let set = 0;
   let order = 0;
   const timers = new Set<Timer>();
   const next = (): Timer | undefined => {
@@ -40,6 +43,8 @@ export function createFakeClock(start = Date.UTC(2026, 0, 1)): FakeClock {
   };
   return {
     now: () => now,
+    timeOfDay: () => now + set,
+    setTimeOfDay: (by) => void (set += by),
     setTimeout(run, milliseconds) {
       const timer: Timer = { at: now + Math.max(0, milliseconds), order: (order += 1), run };
       timers.add(timer);

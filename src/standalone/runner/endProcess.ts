@@ -16,7 +16,7 @@ export async function endProcess({ preStop, graceSeconds, ...options }: EndOptio
   const { process, deadline } = options;
   if (preStop !== undefined && graceSeconds > 0) await runPreStop({ ...options, command: preStop });
   await signalProcess(process.record, graceSeconds > 0 ? "SIGTERM" : "SIGKILL");
-  const left = graceSeconds > 0 ? Math.max(MINIMUM_GRACE_MS, deadline - Date.now()) : 0;
+  const left = graceSeconds > 0 ? Math.max(MINIMUM_GRACE_MS, deadline - performance.now()) : 0;
   await within(left, process.exited);
   await killRemains(process.record);
 }

@@ -266,8 +266,9 @@ export class LocalPod {
     this.#ending = "terminating";
     this.#update({ terminating: true });
     const { folder } = this.#options;
-    const deadline = Date.now() + graceSeconds * 1000;
-    await writeTermination(folder, deadline).catch(() => undefined);
+    const graceMs = graceSeconds * 1000;
+    const deadline = performance.now() + graceMs;
+    await writeTermination(folder, Date.now() + graceMs).catch(() => undefined);
     const running = this.#process;
     this.#wake();
     if (running !== undefined) {

@@ -8,7 +8,7 @@ export interface PreStopOptions {
   readonly env: Readonly<Record<string, string>>;
   readonly process: RunningProcess;
   readonly logFile: string;
-  /** milliseconds since the epoch */
+  /** milliseconds of `performance` */
   readonly deadline: number;
   readonly log: (message: string) => void;
 }
@@ -33,7 +33,7 @@ export async function runPreStop(options: PreStopOptions): Promise<void> {
       });
     });
     const late = new Promise<void>(
-      (resolve) => (timer = setTimeout(resolve, Math.max(0, options.deadline - Date.now()))),
+      (resolve) => (timer = setTimeout(resolve, Math.max(0, options.deadline - performance.now()))),
     );
     await Promise.race([ended, late, options.process.exited]);
     child.unref();

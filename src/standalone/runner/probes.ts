@@ -66,11 +66,11 @@ interface ProbeOutcome {
 
 function runProbe(probe: Probe, ports: readonly ContainerPort[], target: ProbeTarget, on: ProbeOutcome): () => void {
   const period = (probe.periodSeconds ?? 10) * 1000;
-  const begin = Date.now();
+  const begin = performance.now();
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
   let succeeded = false;
-  let [successes, failures, countedAt] = [0, 0, 0];
+  let [successes, failures, countedAt] = [0, 0, Number.NEGATIVE_INFINITY];
   const round = async (): Promise<void> => {
     const message = await probeOnce(probe, ports, target);
     if (stopped) return;
@@ -84,15 +84,15 @@ function runProbe(probe: Probe, ports: readonly ContainerPort[], target: ProbeTa
     } else {
       successes = 0;
       // Eager tries in between do not count towards the threshold.
-      if (Date.now() - countedAt >= period - EAGER_MS) {
-        countedAt = Date.now();
+      if (performance.now() - countedAt >= period - EAGER_MS) {
+        countedAt = performance.now();
         failures += 1;
       }
       if (failures >= (probe.failureThreshold ?? 3)) on.failure(message);
     }
     if (!stopped) timer = setTimeout(() => void round(), on.eager && !succeeded ? Math.min(period, EAGER_MS) : period);
   };
-  const delay = Math.max(0, begin + (probe.initialDelaySeconds ?? 0) * 1000 - Date.now());
+  const delay = Math.max(0, begin + (probe.initialDelaySeconds ?? 0) * 1000 - performance.now());
   timer = setTimeout(() => void round(), delay);
   return () => {
     stopped = true;

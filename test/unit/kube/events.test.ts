@@ -1,6 +1,6 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { Connection } from "../../../src/kube/connection.ts";
-import { EventRecorder } from "../../../src/kube/events.ts";
+import { EventRecorder, microTime } from "../../../src/kube/events.ts";
 
 test("an object that has much to tell goes on telling: a burst of 10, then one Event per 30 s", async () => {
   const notes: string[] = [];
@@ -23,4 +23,29 @@ test("an object that has much to tell goes on telling: a burst of 10, then one E
   expect(notes.length).toBeLessThanOrEqual(30);
   expect(notes.slice(0, 10)).toEqual(Array.from({ length: 10 }, (_, count) => `revision ${count}`));
   expect(Number(notes.at(-1)?.split(" ")[1])).toBeGreaterThan(50);
+});
+
+test("goes on when the time of day is set back, and writes down the new one", async () => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  const times: string[] = [];
+  const request = async (_verb: string, _path: string, { body }: { body: { eventTime: string } }): Promise<unknown> =>
+    times.push(body.eventTime);
+  const recorder = new EventRecorder({
+    connection: { request } as unknown as Connection,
+    log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+    instance: "test",
+    find: () => undefined,
+  });
+  const emit = (message: string): void =>
+    recorder.emit(
+      { kind: "SipRouter", namespace: "default", name: "edge" },
+      { type: "Normal", reason: "Ready", message },
+    );
+  emit("before");
+  vi.setSystemTime(Date.now() - 3_600_000);
+  emit("after");
+  await recorder.flush();
+  expect(times).toHaveLength(2);
+  expect(times.at(-1)).toBe(microTime(Date.now()));
+  vi.useRealTimers();
 });
