@@ -95,7 +95,7 @@ function retryLater(context: Context, progress: PodProgress, now: number): void 
   const wait = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(progress.attempts, 10));
   progress.attempts += 1;
   // one that was lost is not on its way again before it answers
-  const lost = progress.state === "Failed" && !progress.reachable;
+  const lost = progress.state === "Failed" && progress.cutOff;
   progress.state = lost || progress.attempts >= MAX_ATTEMPTS ? "Failed" : "Pending";
   progress.dueAt = now + wait * (0.75 + context.random() / 4);
 }
