@@ -62,7 +62,11 @@ export class Transport {
       ...(payload === undefined ? {} : { "content-type": contentType, "content-length": Buffer.byteLength(payload) }),
     };
     const request = { method, path: `${url.pathname}${url.search}`, headers, payload, signal };
-    return (await this.#http2?.send(request)) ?? this.#sendHttp1(url, { ...auth, method, signal, headers }, payload);
+    const answer = await this.#http2?.send(request);
+    if (answer === undefined) return this.#sendHttp1(url, { ...auth, method, signal, headers }, payload);
+    // a connection keeps the certificate that it began with: one that was renewed since counts with the next
+    if (answer.status === 401 && (auth.cert ?? auth.pfx) !== undefined) this.retire(answer.body);
+    return answer;
   }
 
   /** The credentials are there. A person may have to log in for them: that may take longer than a request. */
