@@ -31,6 +31,9 @@ const placeOf = (list: readonly RawObject[], key: Key): number => {
   return from;
 };
 
+/** Of so many objects that were deleted last it is remembered. */
+const REMEMBERED = 1000;
+
 /** With so many of a list's objects changed, it is made anew. */
 const isMuch = (changed: number, all: number): boolean => changed > 16 && changed * 8 > all;
 
@@ -47,6 +50,8 @@ export class Caches {
   readonly #made = new Map<string, string>();
   /** "kind/namespace/name" -> ends with the write under way */
   readonly #writing = new Map<string, Promise<void>>();
+  /** uids, the oldest first: the answer to a write may come after the watch has told that the object is gone */
+  readonly #deleted = new Set<string>();
   readonly #lists = new Map<string, Listed>();
   /** "kind namespace/router" -> keys of the objects with its label */
   readonly #owned = new Map<string, Set<Key>>();
@@ -103,6 +108,7 @@ export class Caches {
   }
 
   wrote(answer: RawObject): void {
+    if (this.#deleted.has(answer.metadata.uid ?? "")) return;
     const object = copyOf(answer);
     const key = keyOf(object);
     this.#made.set(`${object.kind}/${key}`, object.metadata.resourceVersion ?? "");
@@ -153,7 +159,12 @@ export class Caches {
     const written = this.#written.get(id);
     if (written && (deleted ? written.metadata.uid === object.metadata.uid : !isNewer(written, object)))
       this.#written.delete(id);
-    if (deleted) this.#made.delete(id);
+    if (!deleted) return;
+    this.#made.delete(id);
+    if (object.metadata.uid === undefined) return;
+    this.#deleted.add(object.metadata.uid);
+    const [oldest] = this.#deleted;
+    if (this.#deleted.size > REMEMBERED && oldest !== undefined) this.#deleted.delete(oldest);
   }
 
   #own(object: RawObject, deleted: boolean, previous: RawObject | undefined): void {
