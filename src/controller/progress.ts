@@ -22,7 +22,8 @@ export function retarget(progress: PodProgress, revision: string): void {
   progress.staleSince = undefined;
   progress.touches = 0;
   progress.untold = "";
-  progress.message = "";
+  // why it does not answer is not about a revision
+  if (progress.reachable) progress.message = "";
 }
 
 /** It answers. What it missed while it was cut off is no failure of the change: it is tried as one that was never asked. */
@@ -39,10 +40,10 @@ export function answers(progress: PodProgress): void {
 }
 
 export function markInSync(progress: PodProgress, revision: string): void {
-  retarget(progress, revision);
-  progress.state = "InSync";
   progress.reachable = true;
   progress.cutOff = false;
+  retarget(progress, revision);
+  progress.state = "InSync";
   progress.revision = revision;
 }
 

@@ -58,7 +58,7 @@ async function reportRouter(context: Context, key: Key): Promise<void> {
     ...(state.failure === undefined ? {} : { failure: state.failure }),
     replicas: state.replicas,
     ...(workload === undefined ? {} : { workload }),
-    pods: pods.map((pod) => podInput(context, state, pod)),
+    pods: pods.map((pod) => podInput(context, state, pod, conditionOf(object.status, "Programmed")?.reason)),
     selector: Object.entries(podSelector(state.name))
       .map(([label, value]) => `${label}=${value}`)
       .join(","),
@@ -77,12 +77,15 @@ async function reportRouter(context: Context, key: Key): Promise<void> {
   tellHooks(context, state, workload, pods, conditionOf(status, "Programmed")?.status === "True");
 }
 
-function podInput(context: Context, state: RouterState, pod: PodView): PodInput {
+/** @param told the reason of Programmed so far */
+function podInput(context: Context, state: RouterState, pod: PodView, told: string | undefined): PodInput {
   const progress = state.pods.get(pod.uid);
   const reading = context.observations.last(pod.uid);
   const stopped = state.halt?.pod === pod.name;
+  // it does not answer still: neither another change nor an operator that starts makes that another matter
+  const silent = pod.ready && progress?.reachable === false && told === "NotAnswering";
   const behind = state.halt !== undefined && progress?.state === "InSync";
-  const lag: PodState = stopped ? "Failed" : behind ? "Pending" : (progress?.state ?? "Pending");
+  const lag: PodState = stopped || silent ? "Failed" : behind ? "Pending" : (progress?.state ?? "Pending");
   return {
     name: pod.name,
     ready: pod.ready,

@@ -60,7 +60,7 @@ test("pods are read in turn with no more requests a second than are allowed, how
   expect(Math.max(...asked.values()) - Math.min(...asked.values())).toBeLessThanOrEqual(12);
 });
 
-test("a pod that is cut off is called so until it answers, however often it is tried meanwhile", async () => {
+test("a pod that is cut off is called so until it answers, whatever is edited and whichever operator looks", async () => {
   await started();
   await bench.clock.advance(5000);
   const [{ ip }] = bench.cluster.pods("default/edge") as [PodView];
@@ -71,7 +71,12 @@ test("a pod that is cut off is called so until it answers, however often it is t
     if (kind === "SipRouter" && reason !== undefined && reasons.at(-1) !== reason) reasons.push(reason);
   };
   await bench.clock.advance(120_000);
+  bench.cluster.put(router(setOf("pbx-1", "pbx-3")));
+  await bench.clock.advance(120_000);
+  await bench.restart();
+  await bench.clock.advance(120_000);
   expect(reasons).toEqual(["NotAnswering"]);
+  expect(told("NotAnswering")).toBe(1);
   bench.kamailios.at(ip).up = true;
   await bench.clock.until(() => bench.condition("Programmed") === "True Programmed");
 });
