@@ -51,7 +51,25 @@ route[LOOKUP_TENANT] {
   if (!mt_match("ext$var(tree)", "$var(tenant)00$var(user)", "0")) $var(found) = "";
 }
 
-route[DIALPLAN] {${locationFirst(structure)}
+# A PBX without TLS is no place for sips:. A number of tel: is the user (RFC 3261 19.1.6), in the domain of the caller.
+route[TO_SIP_URI] {
+  if ($rz == "sips") {
+    $ru = "sip" + $(ru{s.substr,4,0});
+    return;
+  }
+  if (!($ru =~ "^tel:[0-9a-f*#+().-]+(;[a-z0-9=%+().;!~*'_-]*)?$")) {
+    sl_send_reply("416", "Unsupported URI Scheme");
+    exit;
+  }
+  $var(user) = $(rU{re.subst,/[().-]//g});
+  if ($ru =~ ";") $var(user) = $var(user) + ";" + $(ru{s.after,;});
+  $var(host) = "invalid";
+  if ($fd != $null) $var(host) = $fd;
+  $ru = "sip:" + $var(user) + "@" + $var(host);
+}
+
+route[DIALPLAN] {
+  if ($rz != "sip") route(TO_SIP_URI);${locationFirst(structure)}
   $var(user) = "";
   if ($rU != $null) $var(user) = $rU;
   route(LOOKUP);
@@ -121,7 +139,15 @@ route[TO_SET] {${readRule(structure)}
     $dlg_var(target) = $ru;
   }${offerMedia(structure)}${answerMedia(structure)}
   t_on_failure("NEXT");
-  t_relay();
+  if (!t_relay()) route(UNSENT);
+}
+
+# nothing left this router, so no failure route runs
+route[UNSENT] {${endMedia(structure)}
+  # which is answered with 487
+  if (t_is_canceled()) exit;
+  append_to_reply("Retry-After: ${RETRY_AFTER}\\r\\n");
+  t_reply("503", "Service Unavailable");
 }
 
 # $var(asked) becomes the first target, and the others stay behind it; one that is inactive is passed over

@@ -22,6 +22,9 @@ export const offerMedia = (structure: StructurePlan, indent = "  "): string =>
 export const answerMedia = (structure: StructurePlan): string => when(structure, '\n  t_on_reply("MEDIA");');
 /** Of a call towards a phone: its failure ends the session. */
 export const failMedia = (structure: StructurePlan): string => when(structure, '\n  t_on_failure("MEDIA_END");');
+/** `relay` of such a call: when nothing was sent no failure route runs. */
+export const unsentMedia = (structure: StructurePlan, relay: string): string =>
+  relays(structure) ? `if (!${relay}) route(MEDIA_DELETE)` : relay;
 /** In a request inside a dialog. */
 export const mediaWithin = (structure: StructurePlan): string => when(structure, "\n  route(MEDIA_WITHIN);");
 /** In every reply route. */

@@ -18,6 +18,8 @@ export const renderParameters = (structure: StructurePlan): readonly string[] =>
   `children=${integer("kamailio.workers", structure.workers, 1, 64)}`,
   `tcp_children=${integer("kamailio.workers", structure.workers, 1, 64)}`,
   "auto_aliases=no",
+  "# a sip: URI with user=phone is one, and what its user part has behind a semicolon belongs to it",
+  "phone2tel=0",
   "rev_dns=no",
   "server_signature=no",
   "sip_warning=0",

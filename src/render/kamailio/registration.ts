@@ -45,6 +45,7 @@ function forwarding(structure: StructurePlan, all: boolean): readonly string[] {
   const longer = greaterThan(maxExpires);
   return `
 route[REGISTER] {${all ? authenticateAll : ""}
+  if ($rz != "sip") route(TO_SIP_URI);
   $var(user) = "";
   if ($tU != $null) $var(user) = $tU;
   route(LOOKUP);

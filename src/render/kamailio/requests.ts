@@ -5,7 +5,7 @@ import { handOverFirst, ownerInRoute, replyWithin, takeFirst, takeWithin } from 
 import { registrantFirst } from "./registrants.ts";
 import { fromPeer } from "./registrar.ts";
 import { peerRequests, unlessPeer } from "./replication.ts";
-import { failMedia, mediaInReply, mediaWithin, offerMedia } from "./media.ts";
+import { failMedia, mediaInReply, mediaWithin, offerMedia, unsentMedia } from "./media.ts";
 import { RETRY_AFTER } from "./replies.ts";
 import { countReply } from "./messageCounters.ts";
 import { groupOfCaller, keepCaller, keepEarlyCallee, recordRoute } from "./nextHop.ts";
@@ -133,7 +133,7 @@ route[TO_PHONE] {
   # phones are slower than PBXes: give them RFC 3261's timer B at 16 times T1
   t_set_fr("0", "8000");
   t_on_reply("FROM_PHONE");${hideIn(structure, "HIDE_CALL")}
-  t_relay();
+  ${unsentMedia(structure, "t_relay()")};
 }
 
 # A phone behind NAT names an address in its Contact that nobody reaches: remember where it really is.

@@ -19,7 +19,24 @@ export class Rtpengine {
     const address = `${this.host}:${this.port}`;
     const child = spawn(
       "rtpengine",
-      ["--config-file=none", "-f", "-E", "--table=-1", "-i", this.host, "-n", address, "-m", "30000", "-M", "30400"],
+      [
+        ...[
+          "--config-file=none",
+          "-f",
+          "-E",
+          "--table=-1",
+          "-i",
+          this.host,
+          "-n",
+          address,
+          "-m",
+          "30000",
+          "-M",
+          "30400",
+        ],
+        // what is deleted is gone at once
+        "--delete-delay=0",
+      ],
       { stdio: "ignore" },
     );
     this.#child = child;
