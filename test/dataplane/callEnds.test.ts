@@ -133,6 +133,17 @@ withKamailio(
       expect(byesOf(phone)).toEqual([second.sent.callId]);
     });
 
+    test("a call ends whose ACK and BYE come in at the other replica", async () => {
+      const uri = `sip:1000@${bench.host(1)}`;
+      const dialog = callerDialog(await (await request(phone, at(bench, 1), { method: "INVITE", uri })).final());
+      await within(phone, at(bench, 2), dialog, "ACK", 1, { contact: null });
+      await pbx.waitFor("ACK", ({ method }) => method === "ACK");
+      expect(await callsOf(bench)).toBe(1);
+      expect((await (await within(phone, at(bench, 2), dialog, "BYE", 2)).final()).status).toBe(200);
+      await noneLeft(bench);
+      expect(await ranOut(bench)).toEqual(["0", false]);
+    });
+
     test("a call of the PBX to a phone ends with a BYE of the phone at the other replica", async () => {
       const invite = await request(pbx, at(bench, 1), {
         method: "INVITE",

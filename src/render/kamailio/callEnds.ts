@@ -42,6 +42,8 @@ export const renderCallEnds = (structure: StructurePlan): readonly string[] =>
     ? `
 # what is kept of a call whose BYE has no transaction
 modparam("dialog", "end_timeout", 120)
+# the ACK may have come in elsewhere: without it a call is as good as any, and ends with its BYE
+modparam("dialog", "noack_timeout", 43200)
 
 route[TELL_END] {
   route(IS_KEYED);
