@@ -31,11 +31,21 @@ export function resolveAccepted(
   object: RawObject,
   snapshot: Snapshot,
 ): ResolvedRouter | undefined {
-  state.accepted ??= storedAccepted(context, state);
+  state.accepted ??= storedSpec(context, state, annotations.acceptedSpec);
   if (state.accepted === undefined) return undefined;
-  const { spec, secrets } = state.accepted;
+  context.mapper.serve(object, { ...object, spec: state.accepted.spec });
+  return resolveSpec(context, state, object, snapshot, state.accepted);
+}
+
+/** The router by this spec and, where they are known, the Secrets of then. */
+export function resolveSpec(
+  context: Context,
+  state: RouterState,
+  object: RawObject,
+  snapshot: Snapshot,
+  { spec, secrets }: Accepted,
+): ResolvedRouter | undefined {
   const served = { ...object, spec };
-  context.mapper.serve(object, served);
   const own = new Map(secrets.map((secret) => [keyOf(secret), secret]));
   const there = new Set(snapshot.secrets.map(keyOf));
   const view = {
@@ -49,14 +59,15 @@ export function resolveAccepted(
   return context.pipeline.resolveRouter(view, state.key).router;
 }
 
-function storedAccepted(context: Context, state: RouterState): Accepted | undefined {
-  const stored = storedConfig(context, state)?.metadata.annotations?.[annotations.acceptedSpec];
+/** A spec as the data ConfigMap has it in one of its annotations. */
+export function storedSpec(context: Context, state: RouterState, annotation: string): Accepted | undefined {
+  const stored = storedConfig(context, state)?.metadata.annotations?.[annotation];
   if (stored === undefined) return undefined;
   try {
     const spec = JSON.parse(inflateRawSync(Buffer.from(stored, "base64")).toString("utf8")) as RawObject["spec"];
     return { spec, secrets: [], stored };
   } catch (error) {
-    context.log.warn({ router: state.key, err: error }, "the stored spec that was accepted last is of no use");
+    context.log.warn({ router: state.key, annotation, err: error }, "a stored spec is of no use");
     return undefined;
   }
 }

@@ -5,7 +5,7 @@ import { dataName } from "../render/index.ts";
 import type { RenderedRouter } from "../render/types.ts";
 import type { Context } from "./context.ts";
 import { servedObjects } from "./restore.ts";
-import type { RouterState } from "./state.ts";
+import { sameSpec, type RouterState } from "./state.ts";
 
 type Files = Readonly<Record<string, string>>;
 
@@ -24,26 +24,44 @@ export function storedRevisionOf(context: Context, state: RouterState): string |
   }
 }
 
-/** The objects to be stored now; the data ConfigMap among them says which spec was accepted last. */
+/** The objects to be stored now; the data ConfigMap among them says which spec was accepted last, and which one was proven. */
 export const objectsToStore = (state: RouterState, rendered: RenderedRouter): readonly RawObject[] =>
-  servedObjects(state, rendered).map((object) => (isDataConfig(state, object) ? withAccepted(state, object) : object));
+  servedObjects(state, rendered).map((object) => (isDataConfig(state, object) ? withSpecs(state, object) : object));
 
 export const isDataConfig = (state: RouterState, object: RawObject): boolean =>
   object.kind === "ConfigMap" && object.metadata.name === dataName(state.name);
 
+/** All annotations of an object together have 256 KiB: the proven spec is left out when there is no room. */
+const ROOM = 250 * 1024;
+
+/** An operator that starts knows by it what to go back to; undefined: the accepted spec is the proven one, or none is known. */
+function provenToStore({ accepted, good }: RouterState): string | undefined {
+  const proven = sameSpec(good?.accepted, accepted) ? undefined : good?.accepted?.stored;
+  return (proven?.length ?? 0) + (accepted?.stored?.length ?? 0) > ROOM ? undefined : proven;
+}
+
+/** What is stored says something else of the proven spec than is known now. */
+export const isProofUnsaid = (context: Context, state: RouterState): boolean => {
+  const config = storedConfig(context, state);
+  return config !== undefined && config.metadata.annotations?.[annotations.provenSpec] !== provenToStore(state);
+};
+
 const marked = new WeakMap<RawObject, RawObject>();
 
 /** The same object for the same input: what is unchanged is seen at a glance. */
-function withAccepted(state: RouterState, config: RawObject): RawObject {
-  const spec = state.accepted?.stored;
-  if (spec === undefined) return config;
+function withSpecs(state: RouterState, config: RawObject): RawObject {
+  const [accepted, proven] = [state.accepted?.stored, provenToStore(state)];
+  if (accepted === undefined && proven === undefined) return config;
   const known = marked.get(config);
-  if (known?.metadata.annotations?.[annotations.acceptedSpec] === spec) return known;
+  const said = known?.metadata.annotations;
+  if (known !== undefined && said?.[annotations.acceptedSpec] === accepted && said?.[annotations.provenSpec] === proven)
+    return known;
   const { metadata } = config;
-  const made = {
-    ...config,
-    metadata: { ...metadata, annotations: { ...metadata.annotations, [annotations.acceptedSpec]: spec } },
+  const specs = {
+    ...(accepted === undefined ? {} : { [annotations.acceptedSpec]: accepted }),
+    ...(proven === undefined ? {} : { [annotations.provenSpec]: proven }),
   };
+  const made = { ...config, metadata: { ...metadata, annotations: { ...metadata.annotations, ...specs } } };
   marked.set(config, made);
   return made;
 }

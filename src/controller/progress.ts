@@ -11,6 +11,8 @@ import type { ReloadResult } from "./types.ts";
 const MAX_ATTEMPTS = 5;
 const STALE_FIRST_MS = 50;
 const STALE_MAX_MS = 1000;
+const SHORT_TRY_MS = 20_000;
+const PATIENT_TRY = 4;
 const RETRY_FIRST_MS = 100;
 const RETRY_MAX_MS = 10_000;
 
@@ -71,7 +73,7 @@ export function took(
   progress.message = next?.reason ?? "";
   if (outcome === "stale") {
     progress.staleSince ??= now;
-    const late = now - progress.staleSince >= context.tuning.fileDeadlineMs;
+    const late = now - progress.staleSince >= fileDeadline(context, state, progress);
     if (late && progress.state !== "Failed") {
       countReload(context, state, "failed");
       context.log.error(fields, "the pod did not get its files in time");
@@ -90,6 +92,15 @@ export function took(
 /** Of a router that is gone nothing is shown, though a pod of it may still be worked on. */
 function countReload(context: Context, state: RouterState, result: ReloadResult): void {
   if (context.states.get(state.key) === state) context.metrics.reload(state.key, result);
+}
+
+/**
+ * While what was halted is tried again, files of it are stored that a pod which starts would load. Where files come when a pod is
+ * told to fetch them a short try will do; every fourth one is for those where they do not.
+ */
+function fileDeadline({ tuning }: Context, { halt }: RouterState, { untold }: PodProgress): number {
+  const short = halt?.trying === true && halt.tries % PATIENT_TRY !== 0 && untold === "";
+  return short ? Math.min(SHORT_TRY_MS, tuning.fileDeadlineMs) : tuning.fileDeadlineMs;
 }
 
 function retryLater(context: Context, progress: PodProgress, now: number): void {

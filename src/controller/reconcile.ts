@@ -2,7 +2,6 @@
 import type { Key, ObjectRef, RawObject, Reason, SipRouterStatus } from "../api/index.ts";
 import { OperatorError } from "../errors.ts";
 import { destinationId, isDrainTier } from "../ir/setId.ts";
-import type { RouterPlan } from "../ir/types.ts";
 import type { Issue, ResolvedRouter, Snapshot } from "../model/types.ts";
 import { controlName } from "../render/index.ts";
 import { annotations } from "../render/layout.ts";
@@ -21,12 +20,12 @@ import {
 import type { RunInfo, RunResult } from "./queue.ts";
 import { acceptedOf, resolveAccepted } from "./accepted.ts";
 import { filesOf, isDataConfig, objectsToStore, storedConfig, storedRevisionOf, withNonce } from "./dataConfig.ts";
-import { findGood, targetOf } from "./restore.ts";
-import { keepLastDestinations } from "./keepLast.ts";
+import { findGood, followGood } from "./lastGood.ts";
+import { haltOf, targetOf } from "./restore.ts";
 import { controlSecretOf } from "./controlSecret.ts";
-import { shareUnchanged } from "./shareUnchanged.ts";
 import { forgetSilent, rememberSilent } from "./silent.ts";
-import { lastPlanOf, setsFromStatus } from "./storedSets.ts";
+import { planRouter } from "./planRouter.ts";
+import { setsFromStatus } from "./storedSets.ts";
 import { isKnown, newRouterState, sameTables, type Planned, type RouterState } from "./state.ts";
 
 /** A spec that cannot be rendered stays so until it is edited; a look from time to time costs nothing. */
@@ -84,7 +83,8 @@ async function bringForward(
   if (served === undefined) return serveWithoutPlan(context, state, object);
   // The same snapshot gives the same plan: what brought us here is an object that nobody plans with.
   const planned =
-    state.planned.get(snapshot) ?? plan(context, state, () => context.pipeline.buildPlan(served, context.defaults));
+    state.planned.get(snapshot) ??
+    planRouter(context, state, () => context.pipeline.buildPlan(served, context.defaults));
   if (planned === undefined || planned === "empty") {
     decide(context, state, object, issues);
     if (planned === "empty") return serveWithoutPlan(context, state, object);
@@ -96,11 +96,15 @@ async function bringForward(
   if (wait > 0) return wait;
   await ensureToken(context, state, object);
   for (const one of planned.rendered.objects) if (one.kind === "Secret") await context.cluster.followSecret(one);
-  if (!state.goodSought) state.good = findGood(context, state, object, planned.rendered);
+  if (!state.goodSought) state.good = findGood(context, state, object, planned.rendered, snapshot);
   state.goodSought = true;
   decide(context, state, object, issues);
   if (router !== undefined) accept(context, state, object, router, snapshot);
+  const before = targetOf(state);
+  followGood(context, state, object, snapshot);
   adopt(context, state, planned, info.addedAt);
+  if (!sameTables(before?.tables, (targetOf(state) ?? planned.rendered.files.desired).tables))
+    state.tablesPending = true;
   await applyObjects(context, state, planned.rendered);
   await pruneOld(context, state, planned.rendered);
   return undefined;
@@ -128,33 +132,6 @@ function accept(
   state.openExternal = router.object.spec.external?.callers === "Anyone";
   state.accepted = acceptedOf(object, snapshot, state.accepted);
   context.mapper.serve(object, undefined);
-}
-
-/** undefined: it cannot be written; the failure is in the state. */
-function plan(context: Context, state: RouterState, build: () => RouterPlan): Planned | "empty" | undefined {
-  try {
-    const built = build();
-    const { plan: made, kept } = keepLastDestinations(built, state.plan ?? lastStored(context, state, built));
-    // where PBXes register with the router it has to run before the first of them does
-    const awaits = made.structure.registrants !== undefined;
-    if (!awaits && made.data.sets.every((set) => set.destinations.length === 0)) return "empty";
-    return { plan: made, kept, rendered: shareUnchanged(state.rendered, context.pipeline.renderRouter(made)) };
-  } catch (error) {
-    state.failure = { reason: "RenderFailed", message: messageOf(error) };
-    context.log.error({ router: state.key, err: error }, "the configuration could not be rendered");
-    return undefined;
-  }
-}
-
-/** What the operator before this one stored. */
-function lastStored(context: Context, state: RouterState, built: RouterPlan): RouterPlan | undefined {
-  const data = filesOf(storedConfig(context, state));
-  if (data === undefined || built.data.sets.every((set) => set.destinations.length > 0)) return undefined;
-  return lastPlanOf(
-    built,
-    context.pipeline.parseDataFiles(data),
-    findIn(context.snapshot().routers, state.key)?.status,
-  );
 }
 
 /**
@@ -194,8 +171,7 @@ function adopt(context: Context, state: RouterState, { plan: made, rendered, kep
     const waiting = state.halt === undefined ? state.changedAt : undefined;
     state.changedAt = state.desired === undefined ? undefined : (waiting ?? since);
     state.nonce = 0;
-    if (!sameTables(targetOf(state)?.tables, desired.tables)) state.tablesPending = true;
-    state.halt = undefined;
+    state.halt = haltOf(state, desired);
   }
   const first = state.plan === undefined;
   state.plan = made;

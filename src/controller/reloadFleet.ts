@@ -7,6 +7,7 @@ import type { Key } from "../api/index.ts";
 import { decideFleet, type FleetPod } from "../reload/index.ts";
 import type { DesiredData } from "../render/types.ts";
 import { routerStatusKey, STATUS_DELAY_MS, tellUsedBackends, usablePods, type Context } from "./context.ts";
+import { isProofUnsaid } from "./dataConfig.ts";
 import { isRight, isUnseeded } from "./observations.ts";
 import { readUnknown } from "./podReading.ts";
 import { workOn, type Job } from "./podWork.ts";
@@ -168,7 +169,9 @@ function finish(context: Context, state: RouterState): void {
   const ready = usablePods(context, state.key).filter((pod) => pod.ready);
   const right = ready.every((pod) => state.pods.get(pod.uid)?.state === "InSync");
   const stored = state.storedRevision === desired.revision;
-  if (right && stored && ready.length > 0 && desired === state.desired) keepGood(state);
+  const done = right && stored;
+  const proven = done && ready.length > 0 && desired === state.desired && keepGood(state);
+  if (proven && isProofUnsaid(context, state)) context.queues.reconcile.add(state.key);
   if (right && ready.length > 0 && desired === state.desired && state.changedAt !== undefined) {
     context.metrics.changeToEffect(state.key, (context.clock.now() - state.changedAt) / 1000);
     state.changedAt = undefined;
@@ -180,7 +183,6 @@ function finish(context: Context, state: RouterState): void {
   const first = !state.observed && state.apart.size === 0;
   if (first) state.observed = true;
   // A change that takes effect at once is one status, not two.
-  const done = right && stored;
   context.queues.status.addAfter(routerStatusKey(state.key), done ? 0 : STATUS_DELAY_MS);
   if (first) tellUsedBackends(context, state.key);
 }

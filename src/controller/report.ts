@@ -54,7 +54,7 @@ async function reportRouter(context: Context, key: Key): Promise<void> {
     keptLastList: state.keptSets.length > 0,
     ...(state.halt === undefined || state.good === undefined
       ? {}
-      : { halt: { pod: state.halt.pod, message: state.halt.message, restored: state.good.desired.revision } }),
+      : { halt: { ...state.halt, restored: state.good.desired.revision } }),
     ...(state.failure === undefined ? {} : { failure: state.failure }),
     replicas: state.replicas,
     ...(workload === undefined ? {} : { workload }),

@@ -1,16 +1,12 @@
 /**
  * The last good revision of a router: what every ready pod was read back with last. A pod that does not come out right
  * with a newer one gets it back, files and all, until the next edit; the newer one is tried again at growing intervals.
- *
- * It outlives the operator in the data ConfigMap itself: what is stored there when the operator starts was good when the
- * status says so, or when the ConfigMap says that it was put back.
  */
 import type { RawObject } from "../api/index.ts";
 import { annotations, credentialsName, dataName } from "../render/index.ts";
 import type { DesiredData, RenderedRouter } from "../render/types.ts";
-import { conditionOf } from "../status/index.ts";
 import type { Context } from "./context.ts";
-import { sameTables, type GoodRevision, type Halt, type RouterState } from "./state.ts";
+import { sameSpec, sameTables, type Halt, type RouterState } from "./state.ts";
 
 const RETRY_FIRST_MS = 10_000;
 const RETRY_MAX_MS = 120_000;
@@ -21,7 +17,7 @@ export const targetOf = (state: RouterState): DesiredData | undefined =>
 
 export const isRestoring = (state: RouterState): boolean => state.halt?.trying === false && state.good !== undefined;
 
-const isData = (state: RouterState, object: RawObject): boolean =>
+export const isData = (state: RouterState, object: RawObject): boolean =>
   (object.kind === "ConfigMap" && object.metadata.name === dataName(state.name)) ||
   (object.kind === "Secret" && object.metadata.name === credentialsName(state.name));
 
@@ -38,13 +34,14 @@ export function servedObjects(state: RouterState, rendered: RenderedRouter): rea
   });
 }
 
-/** Every ready pod was read back with it and its files are stored. */
-export function keepGood(state: RouterState): void {
-  const { desired, rendered, structureHash } = state;
+/** Every ready pod was read back with it and its files are stored. True when it was not known to be good. */
+export function keepGood(state: RouterState): boolean {
+  const { desired, rendered, structureHash, accepted, plan, good } = state;
   state.halt = undefined;
-  if (desired === undefined || structureHash === undefined || rendered?.files.desired !== desired) return;
-  if (state.good?.desired === desired && state.good.structureHash === structureHash) return;
-  state.good = { desired, structureHash, objects: rendered.objects.filter((object) => isData(state, object)) };
+  if (desired === undefined || structureHash === undefined || rendered?.files.desired !== desired) return false;
+  const objects = rendered.objects.filter((object) => isData(state, object));
+  state.good = { desired, structureHash, accepted, plan, objects };
+  return good?.desired !== desired || good.structureHash !== structureHash || !sameSpec(good.accepted, accepted);
 }
 
 /** Only files that the running structure reads can be put back. */
@@ -59,12 +56,12 @@ export function stopChange(
   state: RouterState,
   { pod, message, ended }: Pick<Halt, "pod" | "message" | "ended">,
 ): boolean {
-  const { desired, good } = state;
+  const { desired, good, accepted } = state;
   if (desired === undefined || good === undefined || !canRestore(state)) return false;
   const tries = (state.halt?.tries ?? 0) + 1;
   const wait = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (tries - 1));
   const retryAt = context.clock.now() + wait;
-  state.halt = { revision: desired.revision, pod, message, tries, retryAt, trying: false, ended };
+  state.halt = { revision: desired.revision, accepted, pod, message, tries, retryAt, trying: false, ended };
   if (!sameTables(desired.tables, good.desired.tables)) state.tablesPending = true;
   const fields = { router: state.key, pod, revision: desired.revision, restored: good.desired.revision };
   context.log.error(
@@ -73,6 +70,16 @@ export function stopChange(
   );
   context.queues.reconcile.add(state.key);
   return true;
+}
+
+/**
+ * The halt that goes on when the backends have changed: it is the spec that was halted, and the one that serves follows them.
+ * Whatever else asks for another revision is tried at once.
+ */
+export function haltOf({ halt, good, accepted }: RouterState, { revision }: DesiredData): Halt | undefined {
+  if (halt === undefined || good?.accepted === undefined) return undefined;
+  const goesOn = sameSpec(halt.accepted, accepted) && !sameSpec(good.accepted, accepted);
+  return goesOn && good.desired.revision !== revision ? { ...halt, revision } : undefined;
 }
 
 /** Time to try again what was halted, or the pod that stopped it is gone. */
@@ -86,53 +93,4 @@ export function retryHalted(context: Context, state: RouterState): void {
   state.halt = { ...halted, trying: true };
   if (good !== undefined && !sameTables(desired?.tables, good.desired.tables)) state.tablesPending = true;
   context.queues.reconcile.add(state.key);
-}
-
-/** What is stored when the operator starts, if it is known to have been right. */
-export function findGood(
-  context: Context,
-  state: RouterState,
-  object: RawObject,
-  rendered: RenderedRouter,
-): GoodRevision | undefined {
-  const stored = context.cluster.owned("ConfigMap", state.namespace, dataName(state.name));
-  const deployment = context.cluster.owned("Deployment", state.namespace, state.name);
-  const structureHash = structureOf(deployment);
-  if (stored === undefined || structureHash === undefined) return undefined;
-  const { nonce: _nonce, ...data } = (stored["data"] ?? {}) as Record<string, string>;
-  const desired = parse(context, data);
-  if (desired === undefined || desired.revision === rendered.files.desired.revision) return undefined;
-  if (!wasGood(object, stored, desired.revision)) return undefined;
-  const objects = rendered.objects
-    .filter((one) => isData(state, one))
-    .map((one): RawObject | undefined => {
-      if (one.kind === "ConfigMap")
-        return {
-          ...one,
-          metadata: { ...one.metadata, annotations: { [annotations.revision]: desired.revision } },
-          data,
-        };
-      const secret = context.cluster.owned("Secret", state.namespace, one.metadata.name);
-      return secret === undefined ? undefined : { ...one, data: secret["data"] };
-    });
-  if (objects.includes(undefined)) return undefined;
-  return { desired, structureHash, objects: objects.filter((one) => one !== undefined) };
-}
-
-function wasGood(object: RawObject, stored: RawObject, revision: string): boolean {
-  if (stored.metadata.annotations?.[annotations.halted] !== undefined) return true;
-  const told = (object.status as { revision?: string } | undefined)?.revision;
-  return told === revision && conditionOf(object.status, "Programmed")?.status === "True";
-}
-
-const structureOf = (deployment: RawObject | undefined): string | undefined =>
-  (deployment?.spec as { template?: { metadata?: { annotations?: Record<string, string> } } } | undefined)?.template
-    ?.metadata?.annotations?.[annotations.structureHash];
-
-function parse(context: Context, data: Readonly<Record<string, string>>): DesiredData | undefined {
-  try {
-    return context.pipeline.parseDataFiles(data);
-  } catch {
-    return undefined;
-  }
 }

@@ -3,7 +3,7 @@ import type { Key, PodState, RawObject, Reason } from "../api/index.ts";
 import type { RouterPlan } from "../ir/types.ts";
 import type { Issue, Snapshot } from "../model/types.ts";
 import type { DataTable, DesiredData, RenderedRouter } from "../render/types.ts";
-import type { SetInput } from "../status/index.ts";
+import { sameJson, type SetInput } from "../status/index.ts";
 
 /** How far one pod has come. */
 export interface PodProgress {
@@ -44,9 +44,15 @@ export interface Suspect {
   readonly message: string;
 }
 
-/** What every ready pod was read back with last. */
+/**
+ * What every ready pod was read back with last. While another spec is not proven yet, or is halted: the spec that was, with the
+ * backends as they are now.
+ */
 export interface GoodRevision {
   readonly desired: DesiredData;
+  /** undefined: not known, what was read back stays as it is */
+  readonly accepted: Accepted | undefined;
+  readonly plan: RouterPlan | undefined;
   readonly structureHash: string;
   /** data ConfigMap and, where the router has one, the Secret with the files that hold credentials */
   readonly objects: readonly RawObject[];
@@ -55,6 +61,8 @@ export interface GoodRevision {
 /** A revision that did not come out right in a pod. */
 export interface Halt {
   readonly revision: string;
+  /** the spec that asked for it */
+  readonly accepted: Accepted | undefined;
   readonly pod: string;
   readonly message: string;
   /** how often it was tried */
@@ -223,3 +231,6 @@ export const sameTables = (a: readonly DataTable[] | undefined, b: readonly Data
   a !== undefined &&
   JSON.stringify(a.map((one) => [one.name, one.generation])) ===
     JSON.stringify(b.map((one) => [one.name, one.generation]));
+
+export const sameSpec = (one: Accepted | undefined, other: Accepted | undefined): boolean =>
+  one?.spec === other?.spec || (one !== undefined && other !== undefined && sameJson(one.spec, other.spec));

@@ -33,6 +33,8 @@ export const annotations = {
   halted: "siprouter.dev/halted-revision",
   /** on the data ConfigMap: the spec that was accepted last, JSON, deflated, in base64 */
   acceptedSpec: "siprouter.dev/accepted-spec",
+  /** on the data ConfigMap while another spec was proven last than the one that was accepted last: that one, likewise */
+  provenSpec: "siprouter.dev/proven-spec",
   /** on a SipRouter: when it changes all pods are read back at once, and what differs is put right */
   reloadRequested: "siprouter.dev/reload-requested-at",
 } as const;

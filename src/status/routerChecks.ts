@@ -80,13 +80,7 @@ const programmed: readonly Check<ProgrammedInput>[] = [
       return no(ResolvedRefs.reason, "Nothing runs: what the spec names is not there yet.");
     return no("Progressing", "Nothing has been written yet.");
   },
-  ({ halt, revision }) =>
-    halt === undefined
-      ? undefined
-      : no(
-          "ReloadFailed",
-          `Pod ${halt.pod} did not come out right with revision ${revision}: ${halt.message}. Revision ${halt.restored}, the last good one, was restored and serves; the change is tried again from time to time, and the next edit at once.`,
-        ),
+  ({ halt, revision }) => (halt === undefined ? undefined : no("ReloadFailed", haltedMessage(halt, revision))),
   (input) => (input.replicas === 0 ? yes("Programmed", "No pod is wanted (spec.replicas is 0).") : undefined),
   (input) => {
     if (readyPods(input).length > 0) return undefined;
@@ -119,6 +113,14 @@ const programmed: readonly Check<ProgrammedInput>[] = [
     return no("Progressing", `Not yet at revision ${input.revision}: ${names}.${late}`);
   },
 ];
+
+function haltedMessage(halt: NonNullable<RouterInput["halt"]>, revision: string | undefined): string {
+  const why = `Pod ${halt.pod} did not come out right with revision ${revision}: ${halt.message}.`;
+  const restored = `Revision ${halt.restored}, the last good one, was restored`;
+  return halt.trying
+    ? `${why} ${restored}; the change is being tried again.`
+    : `${why} ${restored} and serves; the change is tried again from time to time, and an edit of the router at once.`;
+}
 
 const programmedMessage = (input: RouterInput): string =>
   `Every ready pod was read back with revision ${input.revision}.`;

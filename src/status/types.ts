@@ -60,7 +60,13 @@ export interface RouterInput {
   /** the new list would have been empty: the last one serves */
   readonly keptLastList: boolean;
   /** the revision did not come out right on this pod and is not served: `restored` is */
-  readonly halt?: { readonly pod: string; readonly message: string; readonly restored: string };
+  readonly halt?: {
+    readonly pod: string;
+    readonly message: string;
+    readonly restored: string;
+    /** the change is being tried again */
+    readonly trying: boolean;
+  };
   /** what asked for all pods to be read, and was handled last */
   readonly reloadHandled?: string;
   /** what could not be rendered or written */
