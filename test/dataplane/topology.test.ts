@@ -188,13 +188,20 @@ withKamailio(
         const dialog = callerDialog(await sent.final());
         await within(pbx, bench.router, dialog, "ACK", 1, { contact: null });
         const back = calleeDialog(phone.requests("INVITE").at(-1) as SipMessage);
-        const asked = await within(phone, bench.router, back, "INFO", 2);
+        const asked = await within(phone, bench.router, back, "INVITE", 2);
         await asked.final();
-        const info = pbx.requests("INFO").at(-1) as SipMessage;
-        await until("the late reply arrives", async () => {
-          await pbx.send(bench.router, writeReply(info, 200));
-          return asked.finals.length > 1;
+        await within(phone, bench.router, back, "ACK", 2, { contact: null });
+        const again = pbx.requests("INVITE").at(-1) as SipMessage;
+        const info = await within(phone, bench.router, back, "INFO", 3);
+        await info.final();
+        const known = pbx.requests("INFO").length;
+        await until("a copy is no copy any more", async () => {
+          await info.send();
+          return pbx.requests("INFO").length > known;
         });
+        const heard = asked.finals.length;
+        await pbx.send(bench.router, writeReply(again, 200));
+        await until("the late reply arrives", () => asked.finals.length > heard);
         expect(revealing(phone, pbx)).toEqual([]);
       },
     );

@@ -7,6 +7,7 @@ import { renderBalance } from "./balance.ts";
 import { renderCapture } from "./capture.ts";
 import { renderControl } from "./control.ts";
 import { renderDialplan } from "./dialplan.ts";
+import { renderLateReplies } from "./lateReplies.ts";
 import { renderMedia } from "./media.ts";
 import { renderModules } from "./modules.ts";
 import { renderNextHop } from "./nextHop.ts";
@@ -31,6 +32,7 @@ export const renderConfig = (structure: StructurePlan): string =>
     ...renderBalance(structure),
     ...renderMedia(structure),
     ...renderRequests(structure),
+    ...renderLateReplies,
     ...renderNextHop(structure),
     ...renderDialplan(structure),
     ...renderRegistration(structure),

@@ -16,8 +16,8 @@ import { sharesLocation } from "./replication.ts";
 import { peerKeyInCfg } from "./tokens.ts";
 
 /** Flags of a dialog. What a phone says of itself, its Contact, is no address that a request is sent to for anybody. */
-const PHONE_CALLED = 1;
-const CALLED_BY_BACKEND = 2;
+export const PHONE_CALLED = 1;
+export const CALLED_BY_BACKEND = 2;
 
 /** Who a call is recorded for: what sets it, and how it is written in a string. Each statement costs every call. */
 export interface RouteGroup {

@@ -5,6 +5,7 @@ import { handOverFirst, ownerInRoute, replyWithin, takeFirst, takeWithin } from 
 import { registrantFirst } from "./registrants.ts";
 import { fromPeer } from "./registrar.ts";
 import { peerRequests, unlessPeer } from "./replication.ts";
+import { lateReply } from "./lateReplies.ts";
 import { failMedia, mediaInReply, mediaWithin, offerMedia, unsentMedia } from "./media.ts";
 import { RETRY_AFTER } from "./replies.ts";
 import { countReply } from "./messageCounters.ts";
@@ -147,10 +148,8 @@ event_route[tm:local-request] {
   if (is_method("OPTIONS")) t_set_fr("0", "${integer("healthCheck.timeoutSeconds", structure.healthCheck.timeoutSeconds * 1000)}");
 }
 
-# Replies that belong to nothing this router sent are dropped: their Via would make it an open relay. A 2xx to INVITE
-# is sent again for 32 s (RFC 3261 13.3.1.4), longer than its transaction lives.
+# Replies that belong to nothing this router sent are dropped: their Via would make it an open relay.
 reply_route {
-  if (dst_port == ${integer("the control port", structure.controlPort)}) drop;
-  if (!t_check_trans() && !is_known_dlg()) drop;${keepEarlyCallee}${countReply}${hideInReply(structure)}
+  if (dst_port == ${integer("the control port", structure.controlPort)}) drop;${lateReply}${keepEarlyCallee}${countReply}${hideInReply(structure)}
 }
 `.split("\n");
