@@ -220,13 +220,18 @@ withKamailio(
     test("a caller that has moved is reached where it is now", async () => {
       const { dialog, sent } = await call(phone, at(1), "1000");
       const moved = await bench.peer(21, 5070);
-      const again = await within(moved, at(1), dialog, "INVITE", 2);
-      expect((await again.final()).status).toBe(200);
-      await within(moved, at(1), dialog, "ACK", 2, { contact: null });
-      const target = uriIn(header(pbx.requests("INVITE").at(-1) ?? (await again.final()), "contact"));
-      const back = { ...invited(pbx, sent.callId), target };
-      expect((await (await within(pbx, at(1), back, "BYE", 9)).final()).status).toBe(200);
-      expect(reached(moved)).toEqual(["BYE"]);
+      try {
+        const again = await within(moved, at(1), dialog, "INVITE", 2);
+        expect((await again.final()).status).toBe(200);
+        await within(moved, at(1), dialog, "ACK", 2, { contact: null });
+        const target = uriIn(header(pbx.requests("INVITE").at(-1) ?? (await again.final()), "contact"));
+        const back = { ...invited(pbx, sent.callId), target };
+        expect((await (await within(pbx, at(1), back, "BYE", 9)).final()).status).toBe(200);
+        // on a busy machine it is sent twice
+        expect([...new Set(reached(moved))]).toEqual(["BYE"]);
+      } finally {
+        await moved.close();
+      }
     });
 
     test("a subscription is refreshed and notified, on each replica", async () => {
