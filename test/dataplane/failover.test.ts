@@ -160,6 +160,17 @@ withKamailio(
       expect(sent.finals.length).toBe(1);
     });
 
+    test("one that rang before it refused keeps nobody from being tried after one that is dead", async () => {
+      first.behaviour = (message, send, peer) => {
+        answering(180)(message, send, peer);
+        answering(503)(message, send, peer);
+      };
+      second.behaviour = silent;
+      const { status, callId } = await callOnce(phone, bench.router, "5000");
+      expect(status).toBe(200);
+      expect([first, second, backup].map((peer) => peer.calls.includes(callId))).toEqual([true, true, true]);
+    });
+
     test("not more destinations are tried than maxAttempts", async () => {
       for (const peer of [first, second, backup, only]) peer.behaviour = answering(503);
       const { status, callId } = await callOnce(phone, bench.router, "5000");

@@ -1,7 +1,7 @@
 /** Request-URIs other than `sip:`, and what is left of a call that could not be sent. */
 import { afterAll, beforeEach, expect, test } from "vitest";
-import { callOnce, request, type RequestInput } from "../support/sip/caller.ts";
-import { callIdOf } from "../support/sip/message.ts";
+import { callOnce, request, type RequestInput, type Sent } from "../support/sip/caller.ts";
+import { callIdOf, header } from "../support/sip/message.ts";
 import { Rtpengine, RtpEnd } from "../support/sip/media.ts";
 import { answering, type SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
@@ -106,7 +106,8 @@ let relay: Rtpengine, caller: RtpEnd;
 withKamailio(
   "a call that cannot be sent",
   async (bench) => {
-    [pbx, phone] = await Promise.all([bench.peer(11), bench.peer(20, 5070)]);
+    [pbx, backup, phone] = await Promise.all([bench.peer(11), bench.peer(12), bench.peer(20, 5070)]);
+    const overTls = { ...at(pbx), transport: "TLS" } as const;
     caller = await RtpEnd.open(phone.host);
     relay = new Rtpengine(bench.host(41));
     await relay.start();
@@ -116,12 +117,15 @@ withKamailio(
           rtpengine: [`udp:${relay.host}:${relay.port}`],
           healthCheck: { intervalSeconds: 3600, timeoutSeconds: 1, failureThreshold: 3, successThreshold: 1 },
         },
-        // there is no socket for it
+        // nothing can be sent over TLS: there is no listener of it
         sets: [
-          { name: "pbx", id: 1, destinations: [at(pbx)] },
-          { name: "six", id: 2, destinations: [{ ...at(pbx), transport: "TLS" }] },
+          { name: "pbx", id: 1, destinations: [at(pbx), overTls, { ...at(backup), priority: 1 }] },
+          { name: "none", id: 2, destinations: [overTls, { ...overTls, port: 5062 }] },
         ],
-        routes: [{ name: "six", set: "six", digits: "2" }],
+        routes: [
+          { name: "pbx", set: "pbx", digits: "1" },
+          { name: "none", set: "none", digits: "2" },
+        ],
       }),
     );
   },
@@ -130,23 +134,43 @@ withKamailio(
       caller.close();
       await relay.stop();
     });
-
-    test.each(["a PBX", "a phone"])("to %s leaves no session at the media proxy", async (whom) => {
-      const sent = await request(whom === "a PBX" ? phone : pbx, bench.router, {
+    const invite = async (from: SipPeer, uri: string, route?: string): Promise<Sent> =>
+      request(from, bench.router, {
         method: "INVITE",
-        uri: whom === "a PBX" ? "sip:2000@x" : "sip:1000@192.0.2.1",
-        fields: [
-          ["Content-Type", "application/sdp"],
-          ...(whom === "a PBX"
-            ? []
-            : [["Route", `<sip:path@${bench.router.host};lr;received=sip:[::1]:5060>`] as const]),
-        ],
+        uri,
+        fields: [["Content-Type", "application/sdp"], ...(route === undefined ? [] : [["Route", route] as const])],
         body: caller.sdp(),
       });
-      const { status } = await sent.final();
-      expect(status).toBe(whom === "a PBX" ? 503 : 478);
+    const leavesNothing = async (sent: Sent): Promise<void> => {
       expect(await relay.calls()).not.toContain(sent.callId);
       await until("no call is left", async () => (await bench.read()).calls === 0);
+    };
+
+    test("to any PBX is answered 503, and leaves no session at the media proxy", async () => {
+      const sent = await invite(phone, "sip:2000@x");
+      const reply = await sent.final();
+      expect(reply.status).toBe(503);
+      expect(header(reply, "retry-after")).toMatch(/^[0-9]+$/);
+      await leavesNothing(sent);
+    });
+
+    test("to a phone leaves none either", async () => {
+      const sent = await invite(
+        pbx,
+        "sip:1000@192.0.2.1",
+        `<sip:path@${bench.router.host};lr;received=sip:[::1]:5060>`,
+      );
+      expect((await sent.final()).status).toBe(478);
+      await leavesNothing(sent);
+    });
+
+    test("to one PBX goes to the next one, whether another one has failed or not", async () => {
+      pbx.behaviour = answering(503);
+      for (let index = 0; index < 4; index += 1) {
+        const { status, callId } = await callOnce(phone, bench.router, "1000");
+        expect(status).toBe(200);
+        expect(backup.calls).toContain(callId);
+      }
     });
   },
 );

@@ -40,8 +40,8 @@ export const admitFirst = (structure: StructurePlan): string =>
     : "";
 
 /** In the failure route, before the next destination is chosen, and after: `{` ... `}` around what sends there. */
-export const releaseFailed = (structure: StructurePlan): string =>
-  countsCalls(structure) ? '\n  if (is_method("INVITE")) route(UNCOUNT_CALL);' : "";
+export const releaseFailed = (structure: StructurePlan, indent = "  "): string =>
+  countsCalls(structure) ? `\n${indent}if (is_method("INVITE")) route(UNCOUNT_CALL);` : "";
 export const admitNext = (structure: StructurePlan): string =>
   countsCalls(structure)
     ? '\n    $var(admitted) = 1;\n    if (is_method("INVITE")) route(COUNT_CALL);\n    if ($var(admitted) == 0) {\n      route(NOBODY);\n      exit;\n    }'

@@ -139,13 +139,26 @@ route[TO_SET] {${readRule(structure)}
     $dlg_var(target) = $ru;
   }${offerMedia(structure)}${answerMedia(structure)}
   t_on_failure("NEXT");
-  if (!t_relay()) route(UNSENT);
+  t_set_disable_internal_reply(1);
+  if (t_relay()) return;
+  if (t_is_canceled()) ${exitMedia(structure)}${releaseFailed(structure)}
+  route(NEXT_TARGET);
 }
 
-# nothing left this router, so no failure route runs
-route[UNSENT] {${endMedia(structure)}
-  # which is answered with 487
-  if (t_is_canceled()) exit;
+# The next destination that something can be sent to: for who was called before it no failure route runs.
+route[NEXT_TARGET] {
+  # the limit of ds_select_routes does not count the first of each tier
+  $var(attempts) = 1;
+  if ($avp(attempts) != $null) $var(attempts) = $avp(attempts);
+  while ($var(attempts) < ${integer("failover.maxAttempts", structure.failover.maxAttempts, 1, 16)} && ds_next_domain()) {
+    $var(attempts) = $var(attempts) + 1;
+    $(avp(attempts)[*]) = $var(attempts);${forgetTrunk(structure)}${admitNext(structure)}
+    if (is_method("INVITE")) $dlg_var(target) = $ru;${answerMedia(structure)}
+    t_on_failure("NEXT");
+    if (t_relay()) exit;
+    # it is answered with 487
+    if (t_is_canceled()) ${exitMedia(structure, "    ")}${releaseFailed(structure, "    ")}
+  }${endMedia(structure)}
   append_to_reply("Retry-After: ${RETRY_AFTER}\\r\\n");
   t_reply("503", "Service Unavailable");
 }
@@ -176,22 +189,12 @@ failure_route[NEXT] {
     $sht(challenged=>$ci) = "" + $var(next) + "|" + $xavp(_dsdst_=>uri);${endMedia(structure, "    ")}
     exit;
   }
-  # it rang and nobody answered (dialog state 2: early): no reason to ring elsewhere
-  if (t_branch_timeout() && is_method("INVITE") && $dlg(state) == 2) ${exitMedia(structure)}
+  # it rang and nobody answered: no reason to ring elsewhere. (Dialog state 2, early, may be of an earlier destination: this
+  # one has to have said something at least.)
+  if (t_branch_timeout() && is_method("INVITE") && $dlg(state) == 2 && t_branch_replied()) ${exitMedia(structure)}
   # 477: the connection was refused
   if (!(${trunkRefused(structure, " == 1 || ")}t_branch_timeout() || $T_reply_code == 477 || ${replyCondition(structure.failover.replies)})) ${exitMedia(structure)}${releaseFailed(structure)}
-  # the limit of ds_select_routes does not count the first of each tier
-  $var(attempts) = 1;
-  if ($avp(attempts) != $null) $var(attempts) = $avp(attempts);
-  if ($var(attempts) < ${integer("failover.maxAttempts", structure.failover.maxAttempts, 1, 16)} && ds_next_domain()) {
-    $(avp(attempts)[*]) = $var(attempts) + 1;${forgetTrunk(structure)}${admitNext(structure)}
-    if (is_method("INVITE")) $dlg_var(target) = $ru;${answerMedia(structure)}
-    t_on_failure("NEXT");
-    t_relay();
-    exit;
-  }${endMedia(structure)}
-  append_to_reply("Retry-After: ${RETRY_AFTER}\\r\\n");
-  t_reply("503", "Service Unavailable");
+  route(NEXT_TARGET);
 }
 `.split("\n");
 

@@ -33,8 +33,8 @@ export const mediaInReply = (structure: StructurePlan): string => when(structure
 export const endMedia = (structure: StructurePlan, indent = "  "): string =>
   when(structure, `\n${indent}route(MEDIA_DELETE);`);
 
-export const exitMedia = (structure: StructurePlan): string =>
-  relays(structure) ? "{\n    route(MEDIA_DELETE);\n    exit;\n  }" : "exit;";
+export const exitMedia = (structure: StructurePlan, indent = "  "): string =>
+  relays(structure) ? `{\n${indent}  route(MEDIA_DELETE);\n${indent}  exit;\n${indent}}` : "exit;";
 
 export function renderMedia(structure: StructurePlan): readonly string[] {
   const { rtpengine = [] } = structure;
