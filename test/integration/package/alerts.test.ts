@@ -37,6 +37,11 @@ const condition = (type: string, reason: string, values: string, pod = operator,
   `siprouter_condition{kind="${kind}",namespace="voice",name="edge",type="${type}",reason="${reason}",${pod}} ${values}`;
 const destinations = (state: string, values: string): string =>
   `siprouter_destinations{${router},state="${state}",${operator}} ${values}`;
+/** what is there as long as Prometheus looks at the operator, whose process began at this second */
+const scraped = (values: string, began = -3600): readonly string[] => [
+  `siprouter_build_info{version="1.0.0",${operator}} ${values}`,
+  `process_start_time_seconds{${operator}} ${values.replaceAll(/\b1x/g, `${began}x`)}`,
+];
 const reloads = (result: string, values: string): string =>
   `siprouter_reloads_total{${router},result="${result}",${operator}} ${values}`;
 
@@ -96,9 +101,26 @@ const cases: Readonly<Record<string, readonly Case[]>> = {
     },
     {
       what: "the first that does not",
-      series: [reloads("inSync", "1x40"), reloads("failed", "_x4 1x40")],
+      series: [...scraped("1x40"), reloads("inSync", "1x40"), reloads("failed", "_x24 1x20")],
+      minutes: 40,
+      fires: { "A change did not come out right in SipRouter voice/edge.": "24-33" },
+    },
+    {
+      what: "the first of an operator that has just started",
+      series: [...scraped("_x4 1x40", 240), reloads("failed", "_x6 1x40")],
       minutes: 30,
-      fires: { "A change did not come out right in SipRouter voice/edge.": "4-13" },
+      fires: { "A change did not come out right in SipRouter voice/edge.": "6-15" },
+    },
+    {
+      what: "long ago, and Prometheus has not looked for a while",
+      series: [...scraped("1x9 _x20 1x30"), reloads("failed", "1x9 _x20 1x30")],
+      from: 10,
+      minutes: 60,
+    },
+    {
+      what: "long ago, and Prometheus begins to look",
+      series: [...scraped("_x20 1x30"), reloads("wrong", "_x20 1x30")],
+      minutes: 50,
     },
     {
       what: "one more",
