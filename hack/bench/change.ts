@@ -16,6 +16,7 @@ import { ownNetwork } from "../../test/support/unshare.ts";
 import { answerOptions, backendsOf, destinationsOf, slicesOf, type Source } from "./change/backends.ts";
 import { NET, type Result, type Summary } from "./change/measure.ts";
 import { measureOperator } from "./change/operatorFleet.ts";
+import { besideSidecar } from "./change/ratio.ts";
 import { measureSidecars } from "./change/sidecarFleet.ts";
 import { row, say, writeResults } from "./report.ts";
 
@@ -32,6 +33,13 @@ const sayResult = (one: Result): void => {
   const counts = [dead, forgotten, lostOfTen].map(String);
   say(row([what, String(destinations), ...times(one), ...counts, cpuMsPerChange?.toFixed(1) ?? ""]));
   for (const [step, summary] of Object.entries(one.stages ?? {})) say(row([`  ${step}`, "", ...times(summary)]));
+};
+
+const sayRatios = (results: readonly Result[]): void => {
+  const all = results.filter(({ timesSidecar }) => timesSidecar !== undefined);
+  if (all.length > 0) say("\nThe operator, which reads back, as a multiple of the sidecar with reload_delta 0");
+  for (const { what, destinations, timesSidecar: { p50, p95, p99 } = {} } of all)
+    say(row([what, String(destinations), ...[p50, p95, p99].map((ratio) => ratio?.toFixed(2) ?? "")]));
 };
 
 export const benchChange = async (): Promise<readonly Result[]> => {
@@ -64,7 +72,9 @@ export const benchChange = async (): Promise<readonly Result[]> => {
     await server.stop();
     rmSync(folder, { recursive: true, force: true });
   }
-  return results;
+  const beside = besideSidecar(results);
+  sayRatios(beside);
+  return beside;
 };
 
 /** Counts, whatever the machine: what the operator forgot or lost. */

@@ -1,5 +1,6 @@
 /** One fleet of three replicas under test: changes one after the other, then ten within 100 ms. */
 import { setTimeout as wait } from "node:timers/promises";
+import type { Ratio } from "./ratio.ts";
 import { uriOf, type Destination } from "./sidecar.ts";
 
 /** all pods and destinations are in it, in a network of the benchmark's own: an EndpointSlice takes no loopback addresses */
@@ -27,6 +28,8 @@ export interface Result extends Summary {
   readonly cpuMsPerChange?: number;
   /** milliseconds from the write to each step of the operator */
   readonly stages?: Readonly<Record<string, Summary>>;
+  /** of the operator, when sidecars ran beside it */
+  readonly timesSidecar?: Ratio;
 }
 
 export interface Fleet {

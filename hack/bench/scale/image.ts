@@ -1,4 +1,4 @@
-/** The operator as its image has it: compiled, with the packages that it runs with, and Node.js' flags. */
+/** The operator as its image has it: bundled, with its flags of Node.js and its environment. */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,6 +15,6 @@ export const runAsImage = (folder: string): void => {
   };
   const [, ...words] = config.Entrypoint;
   OperatorProcess.program = words.map((word) => (word.startsWith("/") ? join(folder, word) : word));
-  const [, options = ""] = config.Env.map((one) => one.split(/=(.*)/)).find(([name]) => name === "NODE_OPTIONS") ?? [];
-  process.env["NODE_OPTIONS"] = options;
+  for (const [name = "", value = ""] of config.Env.map((one) => one.split(/=(.*)/)))
+    if (name !== "PATH") process.env[name] = value;
 };

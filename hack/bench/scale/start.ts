@@ -57,11 +57,14 @@ export const measureStart = async (
   const decided = (): number => operator.lines.filter(({ message }) => message === "new revision").length;
   let before = -1;
   let settledAt = performance.now();
-  // no more often: its metrics are work, too
-  for (let writes = 0; writes !== before || decided() < routers; await wait(QUIET_MS)) {
-    before = writes;
-    writes = await writesOf(operator);
+  for (;;) {
+    const isDecided = decided() >= routers;
+    const writes = await writesOf(operator);
+    if (isDecided && writes === before) break;
     if (writes !== before) settledAt = performance.now();
+    before = writes;
+    // no more often: its metrics are work, too
+    await wait(QUIET_MS);
   }
   const { text } = await operator.get("/metrics");
   const cpuS = cpuSeconds(operator.pid);
