@@ -27,7 +27,7 @@ LABEL org.opencontainers.image.title="sip-router-operator" \
       org.opencontainers.image.created="${CREATED}" \
       org.opencontainers.image.source="${SOURCE}"
 COPY --from=build /rootfs/ /
-ENV PATH=/usr/local/bin:/usr/bin:/bin NODE_ENV=production NODE_OPTIONS=--max-semi-space-size=8
+ENV PATH=/usr/local/bin:/usr/bin:/bin NODE_ENV=production NODE_OPTIONS=--max-semi-space-size=8 MALLOC_ARENA_MAX=2
 WORKDIR /app
 # A number, so that runAsNonRoot can be checked without the image's user table.
 USER 65532:65532

@@ -51,6 +51,20 @@ test.each(dockerfiles)("%s: takes what there is, from pinned images, and runs as
     expect(text).toContain(`org.opencontainers.image.${label}=`);
 });
 
+test("who packs the root folder without an engine runs it as the image does", () => {
+  const config = JSON.parse(read("hack/image/config.json")) as Record<string, unknown>;
+  const lines = new Map(
+    read("Dockerfile")
+      .split("\n")
+      .map((line) => line.split(/ (.*)/) as [string, string]),
+  );
+  expect(config["Entrypoint"]).toEqual(JSON.parse(lines.get("ENTRYPOINT") ?? "[]"));
+  expect(config["Cmd"]).toEqual(JSON.parse(lines.get("CMD") ?? "[]"));
+  expect(config["Env"]).toEqual(lines.get("ENV")?.split(" "));
+  expect(config["WorkingDir"]).toBe(lines.get("WORKDIR"));
+  expect(config["User"]).toBe(lines.get("USER"));
+});
+
 test("the Dockerfiles name no file of the tree that is not there", () => {
   for (const file of dockerfiles)
     for (const [named] of read(file).matchAll(/(?<![\w/.])(?:hack|images|src|test|\.github)\/[\w./-]*[\w-]/g))
