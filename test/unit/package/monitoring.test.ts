@@ -38,6 +38,7 @@ beforeAll(() => {
     metrics.set(name.name, name.labelNames ?? []);
   // what Prometheus adds to all that it reads from a pod
   metrics.set("leader_election_master_status", ["name", "namespace", "pod"]);
+  metrics.set("siprouter_build_info", ["version", "pod", "instance"]);
 });
 
 const functions = new Set([
@@ -55,6 +56,7 @@ const functions = new Set([
   "on",
   "unless",
   "offset",
+  "time",
 ]);
 /** What a PromQL expression names: metrics (without a histogram's suffix), and labels in selectors and `by`. */
 const namesOf = (expr: string) => {
