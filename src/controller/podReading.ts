@@ -9,6 +9,7 @@ import { takeContacts } from "./takeContacts.ts";
 import { answers } from "./progress.ts";
 import { targetOf } from "./restore.ts";
 import type { RouterState } from "./state.ts";
+import { noteStart } from "./suspects.ts";
 
 export const addressOf = (pod: PodView, token: string): ControlAddress => ({ host: pod.ip, port: CONTROL_PORT, token });
 
@@ -35,6 +36,7 @@ export async function readOnce(
     if (!isThere(context, state, pod)) return;
     if (context.observations.put(pod.uid, reading, epoch, context.clock.now())) {
       noteSilent(state, reading);
+      noteStart(state, pod, reading);
       compare(context, state, pod, before, reading);
     }
     takeContacts(context, state, pod, reading);

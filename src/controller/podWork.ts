@@ -9,7 +9,7 @@ import { addressOf } from "./podReading.ts";
 import { failed, took } from "./progress.ts";
 import type { PodProgress, RouterState } from "./state.ts";
 import { noteSilent, silentElsewhere } from "./silent.ts";
-import { suspect } from "./suspects.ts";
+import { noteStart, suspect } from "./suspects.ts";
 import { takeContacts } from "./takeContacts.ts";
 
 /** Files that are not there after this long are sent again; each time twice as long. */
@@ -30,6 +30,7 @@ export async function workOn(
   const known = context.observations.fresh(pod.uid, context.clock.now(), context.tuning.freshMs);
   context.observations.begin(pod.uid);
   let [answers, actions] = [0, 0];
+  let wasFresh = known?.fresh === true;
   try {
     const filesSent = await sendFiles(
       context,
@@ -47,6 +48,8 @@ export async function workOn(
       read: async () => {
         const reading = await context.pipeline.readPod(context.control, address, desired);
         answers += 1;
+        noteStart(state, pod, reading);
+        wasFresh = reading.fresh === true;
         takeContacts(context, state, pod, reading);
         return reading;
       },
@@ -71,7 +74,7 @@ export async function workOn(
     failed(context, state, desired, pod, progress, error, answers > 0 || known !== undefined);
     // it was there when it was given the change
     if (!progress.reachable && actions > 0 && (answers > 0 || actions > 1 || isBrokenOff(error)))
-      suspect(context, state, desired, pod, progress.message);
+      suspect(context, state, desired, pod, progress.message, wasFresh);
   }
 }
 

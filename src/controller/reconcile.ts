@@ -26,6 +26,7 @@ import { controlSecretOf } from "./controlSecret.ts";
 import { forgetSilent, rememberSilent } from "./silent.ts";
 import { planRouter } from "./planRouter.ts";
 import { setsFromStatus } from "./storedSets.ts";
+import { forgetEnds } from "./suspects.ts";
 import { isKnown, newRouterState, sameTables, type Planned, type RouterState } from "./state.ts";
 
 /** A spec that cannot be rendered stays so until it is edited; a look from time to time costs nothing. */
@@ -172,6 +173,7 @@ function adopt(context: Context, state: RouterState, { plan: made, rendered, kep
     state.changedAt = state.desired === undefined ? undefined : (waiting ?? since);
     state.nonce = 0;
     state.halt = haltOf(state, desired);
+    if (state.halt === undefined) forgetEnds(state);
   }
   const first = state.plan === undefined;
   state.plan = made;

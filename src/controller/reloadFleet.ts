@@ -15,7 +15,7 @@ import { markInSync, retarget } from "./progress.ts";
 import type { RunInfo, RunResult } from "./queue.ts";
 import { isRestoring, keepGood, retryHalted, stopChange, targetOf } from "./restore.ts";
 import { newProgress, type RouterState } from "./state.ts";
-import { judgeSuspects, suspectsDueAt } from "./suspects.ts";
+import { forgetEnds, isDeadly, judgeSuspects, suspectsDueAt } from "./suspects.ts";
 
 /** How long until another look at what is due already. */
 const WAITING_MS = 50;
@@ -43,7 +43,8 @@ export async function reloadRouter(
     if (usablePods(context, key).some((pod) => !pod.ready)) await readUnknown(context, state);
     const jobs = refresh(context, state, desired);
     const { waitsFor, guilty } = judgeSuspects(context, state, desired);
-    if (guilty !== undefined && stopChange(context, state, { ...guilty, ended: true })) continue;
+    if (guilty !== undefined && stopChange(context, state, { ...guilty, ended: true, final: isDeadly(state) }))
+      continue;
     const pods = jobs
       .filter(({ pod: { uid } }) => !state.apart.has(uid))
       .map((job) => fleetPod(context, state, desired, job, waitsFor));
@@ -157,6 +158,7 @@ const fleetPod = (
   current: !isRestoring(state) && (state.structureHash === undefined || pod.structureHash === state.structureHash),
   first: state.halt?.pod === pod.name,
   reachable: progress.reachable,
+  ended: state.ends.has(pod.uid),
   unseeded: isUnseeded(desired, context.observations.last(pod.uid)),
   waits: waitsFor.size > 0 && !waitsFor.has(pod.uid),
   due: progress.dueAt <= context.clock.now(),
@@ -170,7 +172,9 @@ function finish(context: Context, state: RouterState): void {
   const right = ready.every((pod) => state.pods.get(pod.uid)?.state === "InSync");
   const stored = state.storedRevision === desired.revision;
   const done = right && stored;
-  const proven = done && ready.length > 0 && desired === state.desired && keepGood(state);
+  const isGood = done && ready.length > 0 && desired === state.desired;
+  if (isGood) forgetEnds(state);
+  const proven = isGood && keepGood(state);
   if (proven && isProofUnsaid(context, state)) context.queues.reconcile.add(state.key);
   if (right && ready.length > 0 && desired === state.desired && state.changedAt !== undefined) {
     context.metrics.changeToEffect(state.key, (context.clock.now() - state.changedAt) / 1000);
@@ -197,7 +201,7 @@ function nextRun(context: Context, state: RouterState, look: Look): RunResult {
     ({ uid, state: is, dueAt }) => is !== "InSync" && dueAt > 0 && !state.apart.has(uid),
   );
   const turn = pods.filter(({ name }) => look.turn.includes(name)).map(({ dueAt }) => dueAt);
-  const halts = state.halt?.trying === false ? [state.halt.retryAt] : [];
+  const halts = state.halt?.trying === false && !state.halt.final ? [state.halt.retryAt] : [];
   const others = [...pods.map(({ dueAt }) => dueAt), ...suspectsDueAt(state), ...halts];
   const times = [...turn, ...others.filter((time) => time > look.at)];
   const next = times.map((time) => (time > now ? time : now + WAITING_MS));

@@ -54,14 +54,14 @@ const canRestore = (state: RouterState): boolean =>
 export function stopChange(
   context: Context,
   state: RouterState,
-  { pod, message, ended }: Pick<Halt, "pod" | "message" | "ended">,
+  { pod, message, ended, final = false }: Pick<Halt, "pod" | "message" | "ended"> & Partial<Pick<Halt, "final">>,
 ): boolean {
   const { desired, good, accepted } = state;
   if (desired === undefined || good === undefined || !canRestore(state)) return false;
   const tries = (state.halt?.tries ?? 0) + 1;
   const wait = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (tries - 1));
   const retryAt = context.clock.now() + wait;
-  state.halt = { revision: desired.revision, accepted, pod, message, tries, retryAt, trying: false, ended };
+  state.halt = { revision: desired.revision, accepted, pod, message, tries, retryAt, trying: false, ended, final };
   if (!sameTables(desired.tables, good.desired.tables)) state.tablesPending = true;
   const fields = { router: state.key, pod, revision: desired.revision, restored: good.desired.revision };
   context.log.error(
@@ -85,7 +85,7 @@ export function haltOf({ halt, good, accepted }: RouterState, { revision }: Desi
 /** Time to try again what was halted, or the pod that stopped it is gone. */
 export function retryHalted(context: Context, state: RouterState): void {
   const { halt: halted, good, desired } = state;
-  if (halted === undefined || halted.trying) return;
+  if (halted === undefined || halted.trying || halted.final) return;
   const pod = context.cluster.pods(state.key).find(({ name, terminating }) => name === halted.pod && !terminating);
   if ((pod !== undefined || halted.ended) && context.clock.now() < halted.retryAt) return;
   // the next pod would end by it, too

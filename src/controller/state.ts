@@ -73,6 +73,8 @@ export interface Halt {
   readonly trying: boolean;
   /** the pod ended by it: it is not tried again before this pod is back */
   readonly ended: boolean;
+  /** it has ended pods so often that it is not tried again before an edit */
+  readonly final: boolean;
 }
 
 /** The spec that was accepted last. */
@@ -159,6 +161,10 @@ export interface RouterState {
   readonly silent: Set<string>;
   /** by uid */
   readonly suspects: Map<string, Suspect>;
+  /** pods that may have ended at the desired revision, by uid: they have when they are found started anew */
+  readonly mayHaveEnded: Set<string>;
+  /** how often a pod ended at the desired revision, by uid: that it runs it after its start proves nothing */
+  readonly ends: Map<string, number>;
 }
 
 export const newRouterState = (object: RawObject): RouterState => ({
@@ -204,6 +210,8 @@ export const newRouterState = (object: RawObject): RouterState => ({
   apart: new Set(),
   silent: new Set(),
   suspects: new Map(),
+  mayHaveEnded: new Set(),
+  ends: new Map(),
 });
 
 /** Status may be written: both its spec and its pods have been looked at. */

@@ -19,6 +19,8 @@ export interface FleetPod {
   readonly first?: boolean;
   /** it has started, runs what it must, and has only to be told which destinations do not answer: no change can go wrong there */
   readonly unseeded?: boolean;
+  /** it ended at this change: when it runs it now, that may be by its start, and proves nothing */
+  readonly ended?: boolean;
   /** another pod ended at this change: nothing of it is given to this one */
   readonly waits?: boolean;
   /** it may be tried now (no backoff runs) */
@@ -50,7 +52,7 @@ export function decideFleet(fleet: readonly FleetPod[]): FleetDecision {
   const serving = pods.some((pod) => pod.ready);
   const holdsPlace = (pod: FleetPod): boolean =>
     pod.reachable && pod.current && pod.state !== "Failed" && (pod.ready || !serving);
-  const proven = pods.filter((pod) => pod.state === "InSync").length;
+  const proven = pods.filter((pod) => pod.state === "InSync" && pod.ended !== true).length;
   const size = Math.max(1, proven * GROWTH);
   return {
     work: due(open.filter(holdsPlace).slice(0, size)),

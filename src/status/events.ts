@@ -28,11 +28,18 @@ const told = (flip: Flip, type: Announcement["type"]): Announcement => ({
   message: flip.after.message,
 });
 
+/** A halted change that is tried again, or was: the condition says so, and there is nothing new to tell. */
+const isRetry = ({ before, after }: Flip): boolean => {
+  const failure = (one: Condition): string => one.message.split(" Revision ")[0] ?? "";
+  const halted = before?.reason === "ReloadFailed" && after.reason === "ReloadFailed";
+  return halted && before.status === after.status && failure(before) === failure(after);
+};
+
 const turned = (flip: Flip): boolean => flip.before?.status !== flip.after.status;
 
 /** A condition that is False: told when it flips and when what is wrong changes. True: told when it flips. */
 function announce(flip: Flip | undefined, firstTrue: boolean): readonly Announcement[] {
-  if (flip === undefined) return [];
+  if (flip === undefined || isRetry(flip)) return [];
   if (flip.after.status === "False") return [told(flip, "Warning")];
   if (flip.after.status !== "True" || !turned(flip)) return [];
   return flip.before === undefined && !firstTrue ? [] : [told(flip, "Normal")];

@@ -117,9 +117,10 @@ const programmed: readonly Check<ProgrammedInput>[] = [
 function haltedMessage(halt: NonNullable<RouterInput["halt"]>, revision: string | undefined): string {
   const why = `Pod ${halt.pod} did not come out right with revision ${revision}: ${halt.message}.`;
   const restored = `Revision ${halt.restored}, the last good one, was restored`;
-  return halt.trying
-    ? `${why} ${restored}; the change is being tried again.`
-    : `${why} ${restored} and serves; the change is tried again from time to time, and an edit of the router at once.`;
+  if (halt.trying) return `${why} ${restored}; the change is being tried again.`;
+  if (halt.final)
+    return `${why} ${restored} and serves; pods ended by the change, and it is not tried again before an edit.`;
+  return `${why} ${restored} and serves; the change is tried again from time to time, and an edit of the router at once.`;
 }
 
 const programmedMessage = (input: RouterInput): string =>

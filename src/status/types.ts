@@ -66,6 +66,8 @@ export interface RouterInput {
     readonly restored: string;
     /** the change is being tried again */
     readonly trying: boolean;
+    /** it is not tried again before an edit: pods ended by it */
+    readonly final: boolean;
   };
   /** what asked for all pods to be read, and was handled last */
   readonly reloadHandled?: string;

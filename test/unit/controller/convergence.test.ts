@@ -197,7 +197,8 @@ test("any interleaving of edits, restarts, partitions, refused writes and lost r
         await bench.clock.advance(pause);
       }
       heal(world);
-      put(world, {});
+      // an edit, as a change that ended pods again and again waits for one
+      put(world, { routes: [{ name: "all", match: { extensions: ["4000-4999"] }, set: "pbx" }] });
       await bench.clock.until(
         () =>
           bench.inSync() &&

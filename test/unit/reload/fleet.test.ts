@@ -23,6 +23,10 @@ describe("which pods may be worked on", () => {
     );
   });
 
+  test("a pod that ended at the change and runs it since its start proves nothing", () => {
+    expect(decideFleet([pod("a", { state: "InSync", ended: true }), ...many(9)]).work).toEqual(["p0"]);
+  });
+
   test("the others wait while the first waits for its files", () => {
     expect(decideFleet([pod("b"), pod("c", { state: "Stale", due: false })])).toEqual({ work: [], apart: [] });
     expect(decideFleet([pod("b"), pod("c", { state: "Stale" })]).work).toEqual(["c"]);
