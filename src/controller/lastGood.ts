@@ -36,7 +36,10 @@ function planGood(
   last: Pick<GoodRevision, "desired" | "plan" | "structureHash">,
 ): GoodRevision | undefined {
   try {
-    const router = resolveSpec(context, state, object, snapshot, accepted);
+    // a Secret that was renewed counts, as long as it is of use
+    const router =
+      resolveSpec(context, state, object, snapshot, { ...accepted, secrets: [] }) ??
+      resolveSpec(context, state, object, snapshot, accepted);
     if (router === undefined) return undefined;
     const built = context.pipeline.buildPlan(router, context.defaults);
     const { plan } = keepLastDestinations(built, last.plan ?? lastPlanOf(built, last.desired, object.status));

@@ -73,7 +73,8 @@ export function took(
   progress.message = next?.reason ?? "";
   if (outcome === "stale") {
     progress.staleSince ??= now;
-    const late = now - progress.staleSince >= fileDeadline(context, state, progress);
+    const since = Math.min(progress.staleSince, triedAt(state, progress));
+    const late = now - since >= fileDeadline(context, state, progress);
     if (late && progress.state !== "Failed") {
       countReload(context, state, "failed");
       context.log.error(fields, "the pod did not get its files in time");
@@ -93,6 +94,10 @@ export function took(
 function countReload(context: Context, state: RouterState, result: ReloadResult): void {
   if (context.states.get(state.key) === state) context.metrics.reload(state.key, result);
 }
+
+/** Backends that come and go meanwhile give the pod that stopped the change no more time. */
+const triedAt = ({ halt }: RouterState, { name }: PodProgress): number =>
+  halt?.trying === true && halt.pod === name ? halt.triedAt : Number.POSITIVE_INFINITY;
 
 /**
  * While what was halted is tried again, files of it are stored that a pod which starts would load. Where files come when a pod is

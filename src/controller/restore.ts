@@ -60,8 +60,20 @@ export function stopChange(
   if (desired === undefined || good === undefined || !canRestore(state)) return false;
   const tries = (state.halt?.tries ?? 0) + 1;
   const wait = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (tries - 1));
-  const retryAt = context.clock.now() + wait;
-  state.halt = { revision: desired.revision, accepted, pod, message, tries, retryAt, trying: false, ended, final };
+  const triedAt = context.clock.now();
+  const retryAt = triedAt + wait;
+  state.halt = {
+    revision: desired.revision,
+    accepted,
+    pod,
+    message,
+    tries,
+    retryAt,
+    trying: false,
+    triedAt,
+    ended,
+    final,
+  };
   if (!sameTables(desired.tables, good.desired.tables)) state.tablesPending = true;
   const fields = { router: state.key, pod, revision: desired.revision, restored: good.desired.revision };
   context.log.error(
@@ -90,7 +102,7 @@ export function retryHalted(context: Context, state: RouterState): void {
   if ((pod !== undefined || halted.ended) && context.clock.now() < halted.retryAt) return;
   // the next pod would end by it, too
   if (pod !== undefined && halted.ended && !(pod.running && pod.ready)) return;
-  state.halt = { ...halted, trying: true };
+  state.halt = { ...halted, trying: true, triedAt: context.clock.now() };
   if (good !== undefined && !sameTables(desired?.tables, good.desired.tables)) state.tablesPending = true;
   context.queues.reconcile.add(state.key);
 }

@@ -69,8 +69,9 @@ export interface Halt {
   readonly tries: number;
   /** milliseconds since the epoch */
   readonly retryAt: number;
-  /** it is being tried again */
+  /** it is being tried again, and since when, milliseconds since the epoch */
   readonly trying: boolean;
+  readonly triedAt: number;
   /** the pod ended by it: it is not tried again before this pod is back */
   readonly ended: boolean;
   /** it has ended pods so often that it is not tried again before an edit */

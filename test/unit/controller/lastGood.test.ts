@@ -113,6 +113,18 @@ test("the good revision is stored most of the time while the change is tried aga
   expect(wrong).toBeLessThan(60);
 });
 
+test("a try ends in time, however often backends come and go meanwhile", async () => {
+  await started();
+  await bench.clock.until(halted);
+  let served = 0;
+  for (let change = 0; change < 100; change += 1) {
+    bench.cluster.put(slice("pbx-1", { [`192.0.2.${41 + (change % 3)}`]: { ready: true } }));
+    await bench.clock.advance(3000);
+    if (message()?.includes("was restored and serves") === true) served += 1;
+  }
+  expect(served).toBeGreaterThan(40);
+});
+
 test("what is stored names the proven spec as long as another one is not proven", async () => {
   await started();
   await bench.clock.advance(1000);
