@@ -127,10 +127,10 @@ export const registration = withRules(
     maxContacts: z
       .int()
       .min(1)
-      .max(100)
+      .max(30)
       .optional()
       .describe(
-        "Most phones that one user may register with the router, in the mode Registrar only (Kamailio: `max_contacts`). Default: 10.",
+        "Most phones that one user may register with the router, in the mode Registrar only (Kamailio: `max_contacts`). All of them ring at once, and Kamailio calls no more than 30. Default: 10.",
       ),
     natKeepAliveSeconds: z
       .int()

@@ -8,8 +8,8 @@ import { routerPlan } from "../support/sip/plan.ts";
 import { withKamailio } from "./fixture.ts";
 
 const REALM = "example.com";
-const PHONES = 40;
-const users = Array.from({ length: 60 }, (_, index) => String(1100 + index));
+const PHONES = 30;
+const users = Array.from({ length: 80 }, (_, index) => String(1100 + index));
 
 let phone: SipPeer;
 
@@ -47,12 +47,12 @@ withKamailio(
     test("all are read, or those of some users; what cannot be listed is refused, and Kamailio lives", async () => {
       const read = (wanted?: Parameters<typeof readRegistrations>[2]) =>
         readRegistrations(bench.control, bench.kamailio.control, wanted);
-      const few = users.slice(0, 45);
+      const few = users.slice(0, 60);
       for (const user of few) await register(user);
-      expect(await read()).toHaveLength(45 * PHONES);
+      expect(await read()).toHaveLength(60 * PHONES);
       expect(await read({ prefix: "110" })).toHaveLength(10 * PHONES);
 
-      for (const user of users.slice(45)) await register(user);
+      for (const user of users.slice(60)) await register(user);
       const all = await read();
       expect(all.map(({ user, contact }) => `${user} ${contact}`)).toEqual(
         users.flatMap((user) =>

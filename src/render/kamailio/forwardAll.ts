@@ -10,8 +10,6 @@ export const authenticateAll = `
 
 export const renderForwardAll = (): readonly string[] =>
   `
-# the most that Kamailio takes: destinations of a set, beside the first
-max_branches=30
 
 route[TO_ALL] {
   if ($var(rule) == "" || !ds_select_routes("$var(rule)", "1")) {

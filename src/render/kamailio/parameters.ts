@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import type { StructurePlan } from "../../ir/types.ts";
 import { advertisedHost, integer } from "./quote.ts";
 import { renderConnections } from "./connections.ts";
+import { DEFAULT_CONTACTS } from "./registrar.ts";
 import { replicationListeners } from "./replication.ts";
 import { CONTROL_FILE } from "./tokens.ts";
 
@@ -28,12 +29,29 @@ export const renderParameters = (structure: StructurePlan): readonly string[] =>
   "# HTTP requests without a body have no Content-Length",
   "tcp_accept_no_cl=yes",
   ...renderConnections(structure),
+  ...renderBranches(structure),
   `tcp_connect_timeout=${integer("failover.timeoutSeconds", structure.failover.timeoutSeconds, 1, 30)}`,
   `tcp_send_timeout=${integer("failover.timeoutSeconds", structure.failover.timeoutSeconds, 1, 30)}`,
   "",
   ...renderListeners(structure),
   "",
 ];
+
+/** Kamailio's own number, and the most that it takes. */
+const BRANCHES = { usual: 12, most: 30 } as const;
+
+/**
+ * Phones that ring at once, destinations that are tried one after the other (a trunk that challenges twice), those that
+ * a REGISTER goes to. Each takes some 600 bytes of every transaction: there are no more than a router uses.
+ */
+function renderBranches({ registration, failover, trunks }: StructurePlan): readonly string[] {
+  const { mode, maxContacts = DEFAULT_CONTACTS } = registration;
+  const registered = { Registrar: maxContacts, ForwardAll: BRANCHES.most, Forward: 0, Reject: 0 }[mode];
+  const used = Math.max(registered, failover.maxAttempts * (trunks === true ? 2 : 1));
+  return used <= BRANCHES.usual
+    ? []
+    : [`max_branches=${integer("max_branches", Math.min(used, BRANCHES.most), 1, 30)}`];
+}
 
 /**
  * In quotes an IPv6 address needs no brackets, and the pod's address has none. SIP listeners before the control port: the first TCP listener is the one whose address goes into Via and

@@ -9,7 +9,7 @@ import { integer } from "./quote.ts";
 import { replicatedLocation, sharesLocation } from "./replication.ts";
 import { peerKeyInCfg } from "./tokens.ts";
 
-const DEFAULT_CONTACTS = 10;
+export const DEFAULT_CONTACTS = 10;
 
 export const isRegistrar = ({ registration }: StructurePlan): boolean => registration.mode === "Registrar";
 
@@ -71,7 +71,7 @@ export function renderLocation(structure: StructurePlan): readonly string[] {
     `modparam("registrar", "default_expires", ${longest})`,
     `modparam("registrar", "max_expires", ${longest})`,
     'modparam("registrar", "min_expires", 0)',
-    `modparam("registrar", "max_contacts", ${integer("registration.maxContacts", maxContacts, 1, 100)})`,
+    `modparam("registrar", "max_contacts", ${integer("registration.maxContacts", maxContacts, 1, 30)})`,
     'modparam("registrar", "received_avp", "$avp(received)")',
     'modparam("nathelper", "received_avp", "$avp(received)")',
     'modparam("registrar", "case_sensitive", 1)',
