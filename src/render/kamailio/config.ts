@@ -12,6 +12,7 @@ import { renderMedia } from "./media.ts";
 import { renderModules } from "./modules.ts";
 import { renderNextHop } from "./nextHop.ts";
 import { renderListenerCheck, renderParameters } from "./parameters.ts";
+import { renderRecordedRoute } from "./recordedRoute.ts";
 import { renderRegistration } from "./registration.ts";
 import { renderRequests } from "./requests.ts";
 import { renderSecurity } from "./security.ts";
@@ -33,6 +34,7 @@ export const renderConfig = (structure: StructurePlan): string =>
     ...renderMedia(structure),
     ...renderRequests(structure),
     ...renderLateReplies,
+    ...renderRecordedRoute,
     ...renderNextHop(structure),
     ...renderDialplan(structure),
     ...renderRegistration(structure),

@@ -83,7 +83,7 @@ route[DIALPLAN] {
   }
   $var(rule) = $(var(found){s.select,3,|});
   if ($var(backend) == 1${isRegistrar(structure) ? "" : ' && $(var(found){s.substr,1,1}) == "T"'}) route(NOT_BACK);
-  if ($var(backend) == 0 && is_method("INVITE|SUBSCRIBE")) add_contact_alias();
+  if ($var(backend) == 0 && is_method("INVITE|SUBSCRIBE|REFER")) route(ALIAS);
   if ($(var(found){s.substr,2,4}) != "|0||") route(REWRITE);${hideIn(structure, "HIDE_CALL")}
   route(TO_SET);
 }

@@ -12,6 +12,7 @@ import { DRAIN_TIER } from "../../ir/setId.ts";
 import { advertisedHost } from "./quote.ts";
 import { replyWithin } from "./handOver.ts";
 import { renderCallEnds, tellEnd } from "./callEnds.ts";
+import { ROUTE_MARK, ROUTE_RECORDED } from "./recordedRoute.ts";
 import { sharesLocation } from "./replication.ts";
 import { peerKeyInCfg } from "./tokens.ts";
 
@@ -34,7 +35,8 @@ export const recordRoute = ({ prepare, text }: RouteGroup, indent = "  ", more =
   [
     ...(prepare === "" ? [] : [prepare]),
     `$var(k) = $ci + " " + ${text} + " ${peerKeyInCfg}";`,
-    `record_route(";k=${text}-$(var(k){s.md5})${more}");`,
+    `if (isflagset(${ROUTE_RECORDED})) record_route(";k=${text}-$(var(k){s.md5})${more}${ROUTE_MARK}");`,
+    `else record_route(";k=${text}-$(var(k){s.md5})${more}");`,
   ]
     .map((line) => `\n${indent}${line}`)
     .join("");

@@ -131,7 +131,7 @@ route[LOCATION] {
     }
     return;
   }
-  if ($var(backend) == 0 && is_method("INVITE|SUBSCRIBE")) add_contact_alias();
+  if ($var(backend) == 0 && is_method("INVITE|SUBSCRIBE|REFER")) route(ALIAS);
   route(TO_PHONE);
   exit;
 }

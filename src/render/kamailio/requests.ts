@@ -4,12 +4,13 @@ import { integer } from "./quote.ts";
 import { handOverFirst, ownerInRoute, replyWithin, takeFirst, takeWithin } from "./handOver.ts";
 import { registrantFirst } from "./registrants.ts";
 import { fromPeer } from "./registrar.ts";
-import { peerRequests, unlessPeer } from "./replication.ts";
+import { peerRequests } from "./replication.ts";
 import { lateReply } from "./lateReplies.ts";
 import { failMedia, mediaInReply, mediaWithin, offerMedia, unsentMedia } from "./media.ts";
 import { RETRY_AFTER } from "./replies.ts";
 import { countReply } from "./messageCounters.ts";
 import { groupOfCaller, keepCaller, keepEarlyCallee, recordRoute } from "./nextHop.ts";
+import { aliasUnlessPeer, followRecorded, ROUTE_MARK, ROUTE_RECORDED } from "./recordedRoute.ts";
 import { everyRequest } from "./security.ts";
 import { hideIn, hideInReply, hideWithin } from "./topology.ts";
 
@@ -99,15 +100,17 @@ route[WITHIN_DIALOG] {${hideWithin(structure)}${takeWithin(structure)}
     $du = $null;
   }
   if ($du == $null) handle_ruri_alias();
+${followRecorded}
   route(CHECK_NEXT_HOP);${mediaWithin(structure)}
   # RFC 3261 17.1.2.2, timer F: nobody else can answer, and a 408 would end the call (12.2.1.2)
   if (!is_method("ACK")) t_set_fr("0", "32000");
   if (is_method("INVITE|UPDATE|SUBSCRIBE|REFER|NOTIFY")) {
     if (ds_is_from_list("-1", "3")) t_on_reply("FROM_PHONE");
-    else ${unlessPeer(structure)}add_contact_alias();
+    else ${aliasUnlessPeer(structure)}
     if (is_method("SUBSCRIBE|NOTIFY|REFER")) {
       route(ROUTE_KEY);
       if ($var(k) == "") record_route();
+      else if (isflagset(${ROUTE_RECORDED})) record_route(";k=$var(k)${ownerInRoute(structure)}${ROUTE_MARK}");
       else record_route(";k=$var(k)${ownerInRoute(structure)}");
     }
   }${structure.trunks === true ? "\n  route(TRUNK_WITHIN);" : ""}${hideIn(structure, "HIDE_HEADERS")}
@@ -139,7 +142,7 @@ route[TO_PHONE] {
 
 # A phone behind NAT names an address in its Contact that nobody reaches: remember where it really is.
 onreply_route[FROM_PHONE] {${mediaInReply(structure)}
-  ${unlessPeer(structure)}add_contact_alias();
+  ${aliasUnlessPeer(structure)}
 }
 
 # The health checks have a timeout of their own. (The parameter of 6.1, ds_ping_fr_timeout, counts in sixteenths of a

@@ -6,6 +6,7 @@ import type { StructurePlan } from "../../ir/types.ts";
 import { cfgText, refuse } from "./quote.ts";
 import { hasRegistrants, registrantPassword } from "./registrants.ts";
 import { notHandedOver } from "./handOver.ts";
+import { noteRecordedRoute } from "./recordedRoute.ts";
 import { limitFirst, renderRateLimit } from "./rateLimit.ts";
 import { countRequest, counterParameters } from "./messageCounters.ts";
 import { groups } from "./securityTables.ts";
@@ -143,13 +144,13 @@ route[ADMIT] {
  */
 const stripIdentity = ({ accessControl }: StructurePlan): string => `
 route[STRIP_IDENTITY] {
-  if (!(${assertions.map((name) => `is_present_hf("${name}")`).join(" || ")})) return;
+  if (!(${[...assertions, "Record-Route"].map((name) => `is_present_hf("${name}")`).join(" || ")})) return;
   if (ds_is_from_list("-1", "3")) return;${
     accessControl
       ? `
   if (allow_source_address("${groups.allow}")) return;`
       : ""
-  }
+  }${noteRecordedRoute}
 ${assertions.map((name) => `  remove_hf("${name}");`).join("\n")}
   msg_apply_changes();
 }

@@ -1,0 +1,38 @@
+/**
+ * The way back to who began a dialog: what he wrote of it himself leads to nobody else. A proxy in front of the router may
+ * record a route of its own, and then the Record-Route of this router says so by a parameter `v`. What a backend sends
+ * along that route goes to the host that the first request came from: to the port or the transport that the proxy names, else
+ * where that request came from, with the Route as it is. The host is known by the Contact as this router passed it on.
+ */
+import { unlessPeer } from "./replication.ts";
+import type { StructurePlan } from "../../ir/types.ts";
+
+/** Flag of a request: neither a backend nor a trusted source has sent it, and it has a Record-Route. (1: media, 2: handed over.) */
+export const ROUTE_RECORDED = 3;
+export const ROUTE_MARK = ";v=1";
+
+/** A line of route[STRIP_IDENTITY]. */
+export const noteRecordedRoute = `\n  if (is_present_hf("Record-Route")) setflag(${ROUTE_RECORDED});`;
+
+/** A statement: says in Contact where its sender is, unless another replica has said it. */
+export const aliasUnlessPeer = (structure: StructurePlan): string => `${unlessPeer(structure)}route(ALIAS);`;
+
+/** A line for a request within a dialog that has a further Route. */
+export const followRecorded = "  else route(RECORDED_ROUTE);";
+
+export const renderRecordedRoute: readonly string[] = `
+# Written by the phone itself it would be taken for this router's, where this router has none to write.
+route[ALIAS] {
+  add_contact_alias();
+  if ($rc == 2 && $(ct{s.select,1,~}) != "") subst_hf("Contact", "/;[ \\t]*alias[ \\t]*=[^;>]*//ig", "a");
+}
+
+route[RECORDED_ROUTE] {
+  if ($(route_uri{uri.params}{param.value,v}) != "1" || !ds_is_from_list("-1", "3")) return;
+  $var(recorded) = $du;
+  $du = $null;
+  handle_ruri_alias();
+  if ($du == $null) $du = $ru;
+  if ($(du{uri.host}) == $(var(recorded){uri.host})) $du = $var(recorded);
+}
+`.split("\n");
