@@ -1,5 +1,5 @@
 import { afterAll, afterEach, expect, test } from "vitest";
-import { call, callOnce, calleeDialog, request, within, type Dialog } from "../support/sip/caller.ts";
+import { call, callOnce, calleeDialog, callerDialog, request, within, type Dialog } from "../support/sip/caller.ts";
 import { callIdOf, header, writeReply, type SipMessage } from "../support/sip/message.ts";
 import { answering, type SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
@@ -128,6 +128,91 @@ withKamailio(
       await caller.reaches(streamOf(reply.body), callee, "late offer");
       await end(dialog);
     });
+
+    test("an offer in a reliable 183, answered in the PRACK", async () => {
+      let ringing: [SipMessage, (text: string) => void] | undefined;
+      pbx.behaviour = (message, send, peer) => {
+        const contact = `<${peer.uri}>`;
+        const reliable: [string, string][] = [["Require", "100rel"], ["RSeq", "7"], SDP];
+        if (message.method === "INVITE") {
+          ringing = [message, send];
+          send(writeReply(message, 183, { contact, fields: reliable, body: callee.sdp() }));
+        } else if (message.method !== "ACK") send(writeReply(message, 200));
+        if (message.method === "PRACK" && ringing !== undefined) ringing[1](writeReply(ringing[0], 200, { contact }));
+      };
+      const sent = await request(phone, bench.router, {
+        method: "INVITE",
+        uri: "sip:1000@x",
+        fields: [["Supported", "100rel"]],
+      });
+      const early = await until("183", () => sent.replies.find(({ status }) => status === 183));
+      const dialog = callerDialog(early);
+      const routes = dialog.routes.map((route): [string, string] => ["Route", route]);
+      await within(phone, bench.router, dialog, "PRACK", 2, {
+        fields: [...routes, ["RAck", "7 1 INVITE"], SDP],
+        body: caller.sdp(),
+      });
+      expect((await sent.final()).status).toBe(200);
+      const prack = pbx.requests("PRACK").find((one) => callIdOf(one) === sent.callId);
+      expect(hosts()).toContain(streamOf(early.body).host);
+      expect(hosts()).toContain(streamOf(prack?.body ?? "").host);
+      await caller.reaches(streamOf(early.body), callee, "early, from the caller");
+      await callee.reaches(streamOf(prack?.body ?? ""), caller, "early, from the callee");
+      await within(phone, bench.router, dialog, "ACK", 1, { contact: null });
+      await end(dialog);
+    });
+
+    test("an SDP that is one part of a body: it alone is changed", async () => {
+      const mixed = (ear: RtpEnd): { fields: [string, string][]; body: string } => ({
+        fields: [["Content-Type", 'multipart/mixed;boundary="part"']],
+        body: [
+          ...["--part", "Content-Type: application/sdp", "", ear.sdp().trimEnd()],
+          ...["--part", "Content-Type: application/isup", "", "isup", "--part--", ""],
+        ].join("\r\n"),
+      });
+      pbx.behaviour = (message, send, peer) => {
+        if (message.method === "ACK") return;
+        send(
+          writeReply(message, 200, { contact: `<${peer.uri}>`, ...(message.method === "INVITE" ? mixed(callee) : {}) }),
+        );
+      };
+      const { sent, reply, dialog } = await invite(mixed(caller));
+      const arrived = inviteAt(pbx, sent.callId);
+      for (const { body, text } of [arrived, reply]) {
+        expect(hosts()).toContain(streamOf(body).host);
+        expect(body).toMatch(/\r\n--part\r\nContent-Type: application\/isup\r\n\r\nisup\r\n--part--/);
+        expect(text).toContain(`Content-Length: ${Buffer.byteLength(body)}\r\n`);
+        for (const one of [caller, callee]) expect(body).not.toContain(one.host);
+      }
+      await caller.reaches(streamOf(reply.body), callee, "mixed");
+      await end(dialog);
+      const other = {
+        fields: [["Content-Type", "multipart/related;boundary=part"]] as [string, string][],
+        body: mixed(caller).body,
+      };
+      expect((await callOnce(phone, bench.router, "1000", other)).status).toBe(503);
+    });
+
+    test.each(["INVITE", "answer"] as const)(
+      "an answer that is sent again after its transaction stays in the proxy: offer in the %s",
+      async (where) => {
+        pbx.behaviour = talking(callee);
+        const { sent, reply, dialog } = await invite(where === "INVITE" ? {} : { fields: [], body: "" });
+        const info = await within(phone, bench.router, dialog, "INFO", 2);
+        await info.final();
+        await until("a copy is no copy any more", async () => {
+          await info.send();
+          return pbx.requests("INFO").filter((one) => callIdOf(one) === sent.callId).length > 1;
+        });
+        const before = sent.finals.length;
+        const options = { contact: `<${pbx.uri}>`, fields: [SDP], body: callee.sdp() };
+        await pbx.send(bench.router, writeReply(inviteAt(pbx, sent.callId), 200, options));
+        const late = await until("it arrives", () => sent.finals[before]);
+        expect(late.body).not.toContain(callee.host);
+        expect(streamOf(late.body)).toEqual(streamOf(reply.body));
+        await end(dialog);
+      },
+    );
 
     test.each(["caller", "callee"] as const)("a re-INVITE of the %s stays in the proxy", async (side) => {
       pbx.behaviour = talking(callee);

@@ -33,7 +33,7 @@ export const renderConfig = (structure: StructurePlan): string =>
     ...renderBalance(structure),
     ...renderMedia(structure),
     ...renderRequests(structure),
-    ...renderLateReplies,
+    ...renderLateReplies(structure),
     ...renderRecordedRoute,
     ...renderNextHop(structure),
     ...renderDialplan(structure),

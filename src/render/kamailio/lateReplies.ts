@@ -3,12 +3,15 @@
  * is sent again for 32 s (RFC 3261 13.3.1.4), longer than its transaction lives. It is passed on to the side of its call that
  * the INVITE came from, over a connection that is there, and to nobody else.
  */
+import type { StructurePlan } from "../../ir/types.ts";
+import { lateMedia } from "./media.ts";
 import { CALLED_BY_BACKEND, PHONE_CALLED } from "./nextHop.ts";
 
 /** Line of `reply_route`. */
 export const lateReply = "\n  if (!t_check_trans()) route(LATE_REPLY);";
 
-export const renderLateReplies: readonly string[] = `
+export const renderLateReplies = (structure: StructurePlan): readonly string[] =>
+  `
 route[LATE_REPLY] {
   if ($rs < 200 || $rs > 299 || !is_method("INVITE") || !dlg_get("$ci", "$ft", "$tt")) drop;
   # where it would go
@@ -38,6 +41,6 @@ route[LATE_REPLY] {
     msg_apply_changes();
     if ($sel(via[1].i) != $null) drop;
   }
-  set_forward_no_connect();
+  set_forward_no_connect();${lateMedia(structure)}
 }
 `.split("\n");

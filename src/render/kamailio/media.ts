@@ -12,12 +12,21 @@ import { RETRY_AFTER } from "./replies.ts";
 /** In what is sent to rtpengine beside the SDP: ICE would lead media past it, by candidates that name addresses. */
 const FLAGS = "replace-origin replace-session-connection ICE=remove";
 
+/** Flag of a request, and of a dialog: its media is relayed by the replica that spoke with the caller. */
+const ELSEWHERE = 4;
+/** Flag of a dialog: the last INVITE had no offer. */
+const LATE_OFFER = 3;
+
 const relays = ({ rtpengine }: StructurePlan): boolean => rtpengine !== undefined && rtpengine.length > 0;
 const when = (structure: StructurePlan, text: string): string => (relays(structure) ? text : "");
 
 /** Right before a new request is sent on for the first time. */
 export const offerMedia = (structure: StructurePlan, indent = "  "): string =>
   when(structure, `\n${indent}if (is_method("INVITE")) route(MEDIA_OFFER);`);
+/** What another replica has sent, which spoke with the caller. */
+export const mediaElsewhere = (structure: StructurePlan): string => when(structure, `\n  setflag(${ELSEWHERE});`);
+/** In a 2xx whose transaction is over. */
+export const lateMedia = (structure: StructurePlan): string => when(structure, "\n  route(MEDIA_LATE);");
 /** Of a call towards a set: replies pass by the proxy too. */
 export const answerMedia = (structure: StructurePlan): string => when(structure, '\n  t_on_reply("MEDIA");');
 /** Of a call towards a phone: its failure ends the session. */
@@ -48,9 +57,23 @@ modparam("rtpengine", "rtpengine_disable_tout", 10)
 modparam("rtpengine", "setid_default", 1)
 ${whereAvailable("mediaPings", ['modparam("rtpengine", "ping_interval", 5)']).join("\n")}
 
-# flag 1: the INVITE has an offer; without one the offer comes with its answer, and the answer with the ACK
+# SDP, or what may have some in one of its parts
+route[HAS_SDP] {
+  if (has_body("application/sdp")) return 1;
+  if ($cT =~ "^multipart/" && $rb =~ "application */ *sdp") return 1;
+  return -1;
+}
+
+# flag 1: the request has an offer; without one in the INVITE the offer comes with its answer, and the answer with the ACK or
+# with the PRACK (RFC 3262 5)
 route[MEDIA_OFFER] {
-  if (!has_body("application/sdp")) return;
+  if (isflagset(${ELSEWHERE})) {
+    dlg_setflag("${ELSEWHERE}");
+    return;
+  }
+  if (is_method("INVITE")) dlg_setflag("${LATE_OFFER}");
+  if (!route(HAS_SDP)) return;
+  if (is_method("INVITE")) dlg_resetflag("${LATE_OFFER}");
   setflag(1);
   if (!rtpengine_offer("${FLAGS}")) {
     t_newtran();
@@ -61,13 +84,19 @@ route[MEDIA_OFFER] {
 }
 
 route[MEDIA_WITHIN] {
+  if (dlg_isflagset("${ELSEWHERE}")) {
+    setflag(${ELSEWHERE});
+    return;
+  }
   if (is_method("BYE")) {
     rtpengine_delete();
     return;
   }
-  if (!is_method("INVITE|UPDATE|ACK")) return;
-  if (is_method("ACK")) {
-    if (has_body("application/sdp")) rtpengine_answer("${FLAGS}");
+  if (!is_method("INVITE|UPDATE|PRACK|ACK")) return;
+  if (is_method("ACK") || (is_method("PRACK") && dlg_isflagset("${LATE_OFFER}"))) {
+    if (!route(HAS_SDP)) return;
+    rtpengine_answer("${FLAGS}");
+    dlg_resetflag("${LATE_OFFER}");
     return;
   }
   t_on_reply("MEDIA");
@@ -75,9 +104,17 @@ route[MEDIA_WITHIN] {
 }
 
 route[MEDIA_REPLY] {
-  if (!has_body("application/sdp")) return;
+  if (isflagset(${ELSEWHERE}) || !route(HAS_SDP)) return;
   if (isflagset(1)) rtpengine_answer("${FLAGS}");
   else rtpengine_offer("${FLAGS}");
+}
+
+# what cannot be changed is not passed on: it has been answered already
+route[MEDIA_LATE] {
+  if (dlg_isflagset("${ELSEWHERE}") || !route(HAS_SDP)) return;
+  if (dlg_isflagset("${LATE_OFFER}")) {
+    if (!rtpengine_offer("${FLAGS}")) drop;
+  } else if (!rtpengine_answer("${FLAGS}")) drop;
 }
 
 onreply_route[MEDIA] {
@@ -85,7 +122,7 @@ onreply_route[MEDIA] {
 }
 
 route[MEDIA_DELETE] {
-  if (is_method("INVITE")) rtpengine_delete();
+  if (is_method("INVITE") && !isflagset(${ELSEWHERE})) rtpengine_delete();
 }
 
 failure_route[MEDIA_END] {

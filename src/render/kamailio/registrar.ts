@@ -5,6 +5,7 @@
  */
 import type { StructurePlan } from "../../ir/types.ts";
 import { markNated, renderKeepAlive } from "./keepAlive.ts";
+import { mediaElsewhere } from "./media.ts";
 import { integer } from "./quote.ts";
 import { replicatedLocation, sharesLocation } from "./replication.ts";
 import { peerKeyInCfg } from "./tokens.ts";
@@ -140,7 +141,7 @@ route[LOCATION] {
 route[FROM_PEER] {
   if ($(route_uri{uri.user}) != "${peerKeyInCfg}" || !dmq_is_from_node()) return;
   $var(backend) = 0;
-  $var(set) = 0;
+  $var(set) = 0;${mediaElsewhere(structure)}
   loose_route();
   route(TO_PHONE);
   exit;
