@@ -107,6 +107,8 @@ const controlParameters: readonly Parameter[] = [
   ["jsonrpcs", "transport", 1],
   ["jsonrpcs", "pretty_format", 0],
   ["xhttp_prom", "xhttp_prom_stats", "all"],
+  // bytes; by default a third of the private memory, for each answer: where a configuration is long there is no such piece left
+  ["xhttp_prom", "xhttp_prom_buf_size", 262_144],
   ...gaugeParameters,
   ["ctl", "binrpc", "unix:SIPR_RUN_DIR/ctl.sock"],
   ["ctl", "mode", 0o600],
