@@ -108,6 +108,8 @@ withKamailio(
       expect(ping?.uri).toContain(`sip:1001@${PRIVATE}`);
       expect(askers(gone).length).toBeGreaterThan(1);
       expect([...askers(direct), ...askers(phoneTcp)]).toEqual([]);
+      // whose connection is there has nothing to be kept open: no try, no failure of it
+      expect(bench.kamailio.log.match(/ERROR: (?!dmq).*/g) ?? []).toEqual([]);
     });
 
     test("a replica that is told of the phone, at its start or later, leaves it to the one that has it", async () => {

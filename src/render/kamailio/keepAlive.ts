@@ -8,8 +8,10 @@ import { integer, pingFrom } from "./quote.ts";
 
 const DEFAULT_SECONDS = 30;
 
-/** Branch flag of a contact: behind NAT, and this replica took its REGISTER. */
+/** Branch flags of a contact. The registrar itself sets the first one for whatever has a connection to this replica, too. */
 const NATED = 1;
+/** Behind NAT over UDP, and this replica took its REGISTER: only who has both is asked. */
+const ASKED = 2;
 
 const secondsOf = ({ registration }: StructurePlan): number =>
   registration.mode === "Registrar" ? (registration.natKeepAliveSeconds ?? DEFAULT_SECONDS) : 0;
@@ -22,7 +24,7 @@ export const renderKeepAlive = (structure: StructurePlan): readonly string[] =>
         `modparam("usrloc", "nat_bflag", ${NATED})`,
         `modparam("nathelper", "natping_interval", ${integer("registration.natKeepAliveSeconds", secondsOf(structure), 1, 3600)})`,
         'modparam("nathelper", "ping_nated_only", 1)',
-        `modparam("nathelper", "sipping_bflag", ${NATED})`,
+        `modparam("nathelper", "sipping_bflag", ${ASKED})`,
         'modparam("nathelper", "sipping_method", "OPTIONS")',
         `modparam("nathelper", "sipping_from", "${pingFrom(structure)}")`,
       ];
@@ -34,7 +36,7 @@ export const markNated = (structure: StructurePlan): string =>
     : `
     $var(uri) = $(ct{nameaddr.uri});
     route(ADDRESS);
-    if ("sip:" + $var(address) != $su) $bf = ${2 ** NATED};`;
+    if ("sip:" + $var(address) != $su) $bf = ${2 ** NATED + 2 ** ASKED};`;
 
 /** Lines for what another replica tells: its phones are asked by it. (Kamailio 5.6 takes the flags over, whatever is set.) */
 export const notMine = (structure: StructurePlan): string =>
