@@ -361,6 +361,23 @@ withKamailio(
       expect(await dial(bench, stranger)).toBe(200);
     });
 
+    test("who is banned sends within his call what he might send without a ban, and can end it", async () => {
+      const { dialog, sent } = await call(stranger, bench.router, "1001");
+      const first = sent.input.cseq + 1;
+      const before = pbx.requests("INFO").length;
+      const began = Date.now();
+      for (let index = 0; index < 300; index += 1) await within(stranger, bench.router, dialog, "INFO", first + index);
+      const bye = await within(stranger, bench.router, dialog, "BYE", first + 300);
+      expect((await bye.final()).status).toBe(200);
+      // 20 of each second that it took, the first and the last one begun, and those that made the ban
+      const seconds = Math.ceil((Date.now() - began) / 1000);
+      expect(pbx.requests("INFO").length - before).toBeLessThanOrEqual(20 * (seconds + 2));
+      await until("the ban is over", async () => {
+        const sentAgain = await request(stranger, bench.router, { method: "OPTIONS", uri: `sip:${bench.router.host}` });
+        return sentAgain.final(300).then(({ status }) => status === 200);
+      });
+    });
+
     test("backends have no limit", async () => {
       for (const one of await flood(pbx, 100)) expect((await one.final()).status).toBe(200);
     });

@@ -62,10 +62,14 @@ route[RATE_LIMIT_6] {
   $var(network) = $(var(network){s.select,0,:}) + ":" + $(var(network){s.select,1,:}) + ":" + $(var(network){s.select,2,:}) + ":" + $(var(network){s.select,3,:});${countSource(structure, "$var(network)")}
 }
 
-# Calls that run go on; the rest is dropped without an answer.
+# Calls that run go on and can be ended: within them as much is served as without a ban. The rest is dropped without an answer.
 route[BANNED] {
   if (is_method("CANCEL|ACK") && t_check_trans()) return;
-  if (has_totag() && is_known_dlg()) return;
+  if (has_totag() && is_known_dlg()) {
+    if (is_method("ACK|BYE")) return;
+    $var(second) = $Ts & 1;
+    if ($shtinc(rate=>$var(bucket).$var(second)) <= $sht(limits=>requests)) return;
+  }
   cnt_inc("sipr.banned_dropped");
   exit;
 }
