@@ -33,5 +33,5 @@ WORKDIR /app
 USER 65532:65532
 EXPOSE 8080
 # the heap grows by little at a time: the operator lives as long as the cluster, and its limit of memory is small
-ENTRYPOINT ["/usr/local/bin/node", "--heap-growing-percent=30", "/app/dist/main.js"]
+ENTRYPOINT ["/usr/local/bin/node", "--heap-growing-percent=30", "--expose-gc", "/app/dist/main.js"]
 CMD ["run"]
