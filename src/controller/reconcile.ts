@@ -27,7 +27,7 @@ import { forgetSilent, rememberSilent } from "./silent.ts";
 import { planRouter } from "./planRouter.ts";
 import { setsFromStatus } from "./storedSets.ts";
 import { forgetEnds } from "./suspects.ts";
-import { isKnown, newRouterState, sameTables, type Planned, type RouterState } from "./state.ts";
+import { isKnown, newRouterState, sameSpec, sameTables, type Planned, type RouterState } from "./state.ts";
 
 /** A spec that cannot be rendered stays so until it is edited; a look from time to time costs nothing. */
 const RENDER_RETRY_MS = 60_000;
@@ -166,7 +166,8 @@ async function ensureToken(context: Context, state: RouterState, object: RawObje
 function adopt(context: Context, state: RouterState, { plan: made, rendered, kept }: Planned, since: number): void {
   const { desired, structureHash } = rendered.files;
   const destinations = made.data.sets.flatMap((set) => set.destinations);
-  if (state.desired?.revision !== desired.revision) {
+  const edited = state.halt !== undefined && !sameSpec(state.halt.accepted, state.accepted);
+  if (edited || state.desired?.revision !== desired.revision) {
     context.log.info({ router: state.key, revision: desired.revision, from: state.desired?.revision }, "new revision");
     // what was stopped or refused before is not what this change took
     const waiting = state.halt === undefined ? state.changedAt : undefined;

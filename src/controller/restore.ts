@@ -45,7 +45,7 @@ export function keepGood(state: RouterState): boolean {
 }
 
 /** Only files that the running structure reads can be put back. */
-const canRestore = (state: RouterState): boolean =>
+export const canRestore = (state: RouterState): boolean =>
   state.good !== undefined &&
   state.good.structureHash === state.structureHash &&
   state.good.desired.revision !== state.desired?.revision;
@@ -91,7 +91,7 @@ export function stopChange(
 export function haltOf({ halt, good, accepted }: RouterState, { revision }: DesiredData): Halt | undefined {
   if (halt === undefined || good?.accepted === undefined) return undefined;
   const goesOn = sameSpec(halt.accepted, accepted) && !sameSpec(good.accepted, accepted);
-  return goesOn && good.desired.revision !== revision ? { ...halt, revision } : undefined;
+  return goesOn && good.desired.revision !== revision ? halt : undefined;
 }
 
 /** Time to try again what was halted, or the pod that stopped it is gone. */

@@ -241,5 +241,9 @@ export const sameTables = (a: readonly DataTable[] | undefined, b: readonly Data
   JSON.stringify(a.map((one) => [one.name, one.generation])) ===
     JSON.stringify(b.map((one) => [one.name, one.generation]));
 
+/** How many pods are wanted is no matter of what they run: an autoscaler edits it. */
+const unscaled = (spec: RawObject["spec"]): unknown => ({ ...(spec as object), replicas: undefined });
+
 export const sameSpec = (one: Accepted | undefined, other: Accepted | undefined): boolean =>
-  one?.spec === other?.spec || (one !== undefined && other !== undefined && sameJson(one.spec, other.spec));
+  one?.spec === other?.spec ||
+  (one !== undefined && other !== undefined && sameJson(unscaled(one.spec), unscaled(other.spec)));

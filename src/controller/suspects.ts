@@ -6,7 +6,7 @@ import type { PodView } from "../cluster/index.ts";
 import type { DesiredData } from "../render/types.ts";
 import type { PodReading } from "../kamailio/types.ts";
 import type { Context } from "./context.ts";
-import { isRestoring } from "./restore.ts";
+import { canRestore, isRestoring } from "./restore.ts";
 import type { RouterState, Suspect } from "./state.ts";
 
 /** A container is started anew within this time. */
@@ -59,7 +59,7 @@ export function judgeSuspects(context: Context, state: RouterState, desired: Des
   const waitsFor = new Set<string>();
   let guilty: Suspect | undefined;
   const pods = new Map(context.cluster.pods(state.key).map((pod) => [pod.uid, pod]));
-  const proven = endsOf(state) >= PROVEN;
+  const proven = endsOf(state) >= PROVEN && canRestore(state);
   for (const one of state.suspects.values()) {
     const pod = pods.get(one.uid);
     const late = context.clock.now() - one.since >= BACK_MS;

@@ -159,7 +159,11 @@ export class Caches {
     const written = this.#written.get(id);
     if (written && (deleted ? written.metadata.uid === object.metadata.uid : !isNewer(written, object)))
       this.#written.delete(id);
-    if (!deleted) return;
+    if (!deleted) {
+      // its label was taken off, and is back
+      this.#deleted.delete(object.metadata.uid ?? "");
+      return;
+    }
     this.#made.delete(id);
     if (object.metadata.uid === undefined) return;
     this.#deleted.add(object.metadata.uid);

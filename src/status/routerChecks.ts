@@ -80,7 +80,7 @@ const programmed: readonly Check<ProgrammedInput>[] = [
       return no(ResolvedRefs.reason, "Nothing runs: what the spec names is not there yet.");
     return no("Progressing", "Nothing has been written yet.");
   },
-  ({ halt, revision }) => (halt === undefined ? undefined : no("ReloadFailed", haltedMessage(halt, revision))),
+  ({ halt }) => (halt === undefined ? undefined : no("ReloadFailed", haltedMessage(halt))),
   (input) => (input.replicas === 0 ? yes("Programmed", "No pod is wanted (spec.replicas is 0).") : undefined),
   (input) => {
     if (readyPods(input).length > 0) return undefined;
@@ -114,8 +114,8 @@ const programmed: readonly Check<ProgrammedInput>[] = [
   },
 ];
 
-function haltedMessage(halt: NonNullable<RouterInput["halt"]>, revision: string | undefined): string {
-  const why = `Pod ${halt.pod} did not come out right with revision ${revision}: ${halt.message}.`;
+function haltedMessage(halt: NonNullable<RouterInput["halt"]>): string {
+  const why = `Pod ${halt.pod} did not come out right with revision ${halt.revision}: ${halt.message}.`;
   const restored = `Revision ${halt.restored}, the last good one, was restored`;
   if (halt.trying) return `${why} ${restored}; the change is being tried again.`;
   if (halt.final)

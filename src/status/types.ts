@@ -61,6 +61,7 @@ export interface RouterInput {
   readonly keptLastList: boolean;
   /** the revision did not come out right on this pod and is not served: `restored` is */
   readonly halt?: {
+    readonly revision: string;
     readonly pod: string;
     readonly message: string;
     readonly restored: string;

@@ -76,6 +76,11 @@ test.for([0, 2000])(
     bench.cluster.put(backend("pbx-2", { adminState: "Disabled" }));
     await bench.clock.advance(600_000);
     expect(killed).toHaveLength(times);
+    // nor does an autoscaler
+    bench.cluster.put(router({ ...three, replicas: 4 }));
+    bench.cluster.put(backend("pbx-2"));
+    await bench.clock.advance(600_000);
+    expect(killed).toHaveLength(times);
     bench.kamailios.onCall = () => undefined;
     bench.cluster.put(
       router({ ...three, routes: [{ name: "all", match: { extensions: ["2000-2999"] }, set: "pbx" }] }),
@@ -83,6 +88,19 @@ test.for([0, 2000])(
     await bench.clock.until(() => pods().every(has) && bench.condition("Ready") === "True Ready");
   },
 );
+
+test("a change that ended a Kamailio twice is tried again when anything else of the router is edited", async () => {
+  await started();
+  const killed = deadly(2000);
+  bench.cluster.put(router(three));
+  await bench.clock.until(() => bench.condition("Programmed") === "False ReloadFailed");
+  await bench.clock.advance(3_600_000);
+  const said = killed.length;
+  bench.kamailios.onCall = () => undefined;
+  bench.cluster.put(router({ ...three, kamailio: { workers: 3 } }));
+  await bench.clock.until(() => pods().every(has), 120_000);
+  expect(killed).toHaveLength(said);
+});
 
 test("answers that get lost on the way are no end of a pod: the change is tried on until it works", async () => {
   await started();

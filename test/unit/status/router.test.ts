@@ -295,13 +295,13 @@ describe("events about a router", () => {
   });
 
   test("a halted change that is tried again, and halted again, is told once; another one anew", () => {
-    const halt = { pod: "edge-a", message: "it is not there", restored: "r0", trying: false, final: false };
+    const halt = { revision: "r1", pod: "edge-a", message: "it is not there", restored: "r0", trying: false, final: false };
     const trying = { halt: { ...halt, trying: true } };
     expect(from({}, { halt })).toEqual(["Warning ReloadFailed"]);
     expect(from({ halt }, trying)).toEqual([]);
     expect(from(trying, { halt })).toEqual([]);
     expect(from({ halt }, { halt: { ...halt, pod: "edge-b" } })).toEqual(["Warning ReloadFailed"]);
-    expect(from({ halt }, { halt, revision: "r9" })).toEqual(["Warning ReloadFailed"]);
+    expect(from({ halt }, { halt: { ...halt, revision: "r9" } })).toEqual(["Warning ReloadFailed"]);
   });
 
   test("a reload with both revisions; pods on their way are nothing to tell", () => {
