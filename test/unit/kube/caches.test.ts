@@ -73,3 +73,17 @@ test("the answer to a write that comes after the end of its object brings nothin
   caches.wrote(of("second", 4));
   expect(caches.get("Pod", "default", "a")?.metadata.uid).toBe("second");
 });
+
+test("an object that left a watch by label and came back is read as it was written last", () => {
+  const objects = new Map<string, RawObject>();
+  const caches = new Caches({ reflectors: () => [{ objects }] } as unknown as OperatorShell);
+  const of = (version: number): RawObject => {
+    const made = pod("a", "x", version);
+    return { ...made, metadata: { ...made.metadata, uid: "first" } };
+  };
+  caches.changed(of(2), true, of(1));
+  objects.set("default/a", of(3));
+  caches.changed(of(3), false);
+  caches.wrote(of(4));
+  expect(caches.get("Pod", "default", "a")?.metadata.resourceVersion).toBe("4");
+});
