@@ -1,7 +1,7 @@
 /** The way back to who began a dialog: what he writes of it leads to nobody else, and a proxy in front of the router stays in the path. */
 import { afterAll, beforeEach, expect, test } from "vitest";
 import type { RouterPlan } from "../../src/ir/index.ts";
-import { calleeDialog, request, within, type Dialog } from "../support/sip/caller.ts";
+import { calleeDialog, callerDialog, request, within, type Dialog } from "../support/sip/caller.ts";
 import { LocalKamailio } from "../support/sip/kamailio.ts";
 import { callIdOf, headers } from "../support/sip/message.ts";
 import { type SipPeer } from "../support/sip/peer.ts";
@@ -113,6 +113,32 @@ withKamailio(
             const arrived = await whom.waitFor(later, (one) => one.method === later && callIdOf(one) === back.callId);
             expect(headers(arrived, "route")).toEqual(recorded);
           }
+      },
+    );
+
+    test.each([1, 2])(
+      "a proxy that records its route in every request is served within dialogs, too, at replica %s",
+      async (replica) => {
+        const recorded: [string, string] = ["Record-Route", `<sip:${proxy.host}:${proxy.port};lr>`];
+        for (const [first, ...later] of [
+          ["INVITE", "UPDATE", "INFO", "INVITE", "BYE"],
+          ["SUBSCRIBE", "NOTIFY", "SUBSCRIBE"],
+        ] as const) {
+          const sent = await request(proxy, at(1), {
+            method: first,
+            uri: `sip:1000@${bench.host(1)}`,
+            fields: [recorded, ["Event", "dialog"]],
+          });
+          const whole = callerDialog(await sent.final());
+          // it follows its own route, and takes it off
+          const routes = whole.routes.slice(1).map((route): [string, string] => ["Route", route]);
+          for (const [index, method] of later.entries()) {
+            const next = await within(proxy, at(replica), whole, method, sent.input.cseq + 1 + index, {
+              fields: [recorded, ...routes, ["Event", "dialog"]],
+            });
+            expect((await next.final()).status, `${first}, ${method}`).toBe(200);
+          }
+        }
       },
     );
 

@@ -7,6 +7,7 @@
  */
 import type { StructurePlan } from "../../ir/types.ts";
 import { PEER_PORT } from "../layout.ts";
+import { notHandedOver, unlessHandedOver } from "./handOver.ts";
 import { peerKeyInCfg } from "./tokens.ts";
 
 export const tellsEnds = ({ sharedAddress }: StructurePlan): boolean => sharedAddress === true;
@@ -49,8 +50,8 @@ route[TELL_END] {
   route(IS_KEYED);
   if ($var(keyed) == 0) return;
   # once for a request, however often it is sent
-  if (t_precheck_trans()) exit;
-  t_check_trans();
+  if (t_precheck_trans()${notHandedOver(structure)}) exit;
+  ${unlessHandedOver(structure)}t_check_trans();
   $var(to) = "${OF_BACKEND}";
   if (!ds_is_from_list("-1", "3")) $var(to) = $(var(next){s.encode.base64});
   $avp(ended) = $(ci{s.encode.base64}) + "." + $(ft{s.encode.base64}) + "." + $(tt{s.encode.base64}) + "." + $var(to);

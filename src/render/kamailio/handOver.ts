@@ -36,6 +36,9 @@ export const hearHandedOver = (structure: StructurePlan): string =>
 
 /** A part of a condition: the other replica has asked it already. */
 export const notHandedOver = (structure: StructurePlan): string => when(structure, ` && !isflagset(${HANDED_OVER})`);
+/** In front of a statement: the transaction is this replica's own already. */
+export const unlessHandedOver = (structure: StructurePlan): string =>
+  when(structure, `if (!isflagset(${HANDED_OVER})) `);
 /** A line in front of what only strangers pass. */
 export const exceptHandedOver = (structure: StructurePlan): string =>
   when(structure, `\n  if (isflagset(${HANDED_OVER})) return;`);

@@ -66,7 +66,7 @@ route[RATE_LIMIT_6] {
 route[BANNED] {
   if (is_method("CANCEL|ACK") && t_check_trans()) return;
   if (has_totag() && is_known_dlg()) {
-    if (is_method("ACK|BYE")) return;
+    if (is_method("BYE")) return;
     $var(second) = $Ts & 1;
     if ($shtinc(rate=>$var(bucket).$var(second)) <= $sht(limits=>requests)) return;
   }

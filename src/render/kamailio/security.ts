@@ -6,7 +6,7 @@ import type { StructurePlan } from "../../ir/types.ts";
 import { cfgText, refuse } from "./quote.ts";
 import { hasRegistrants, registrantPassword } from "./registrants.ts";
 import { notHandedOver } from "./handOver.ts";
-import { noteRecordedRoute } from "./recordedRoute.ts";
+import { noteRecordedRoute, ROUTE_RECORDED } from "./recordedRoute.ts";
 import { limitFirst, renderRateLimit } from "./rateLimit.ts";
 import { countRequest, counterParameters } from "./messageCounters.ts";
 import { groups } from "./securityTables.ts";
@@ -140,11 +140,12 @@ route[ADMIT] {
 
 /**
  * RFC 3325 5: who calls and who pays is said by those whom the network trusts: backends, and sources of an access list.
- * Applied at once: two changes of one header, such as that of topology hiding, take the next one along.
+ * Applied at once: two changes of one header, such as that of topology hiding, take the next one along. Not twice for one
+ * request: between, its own Route has been taken off, and is still to be read.
  */
 const stripIdentity = ({ accessControl }: StructurePlan): string => `
 route[STRIP_IDENTITY] {
-  if (!(${[...assertions, "Record-Route"].map((name) => `is_present_hf("${name}")`).join(" || ")})) return;
+  if (isflagset(${ROUTE_RECORDED}) || !(${[...assertions, "Record-Route"].map((name) => `is_present_hf("${name}")`).join(" || ")})) return;
   if (ds_is_from_list("-1", "3")) return;${
     accessControl
       ? `
