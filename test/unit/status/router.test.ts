@@ -295,7 +295,14 @@ describe("events about a router", () => {
   });
 
   test("a halted change that is tried again, and halted again, is told once; another one anew", () => {
-    const halt = { revision: "r1", pod: "edge-a", message: "it is not there", restored: "r0", trying: false, final: false };
+    const halt = {
+      revision: "r1",
+      pod: "edge-a",
+      message: "it is not there",
+      restored: "r0",
+      trying: false,
+      final: false,
+    };
     const trying = { halt: { ...halt, trying: true } };
     expect(from({}, { halt })).toEqual(["Warning ReloadFailed"]);
     expect(from({ halt }, trying)).toEqual([]);
