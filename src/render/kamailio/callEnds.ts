@@ -9,6 +9,7 @@ import type { StructurePlan } from "../../ir/types.ts";
 import { PEER_PORT } from "../layout.ts";
 import { notHandedOver, unlessHandedOver } from "./handOver.ts";
 import { peerKeyInCfg } from "./tokens.ts";
+import { bracketed } from "./uriHost.ts";
 
 export const tellsEnds = ({ sharedAddress }: StructurePlan): boolean => sharedAddress === true;
 
@@ -92,8 +93,7 @@ route[HEAR_END] {
     if ($var(good) == 0) return;
   }
   # module dialog ends a call by its BYE only, or as one that has run out, which is logged and counted as such
-  $var(own) = $Ri;
-  if ($Ri =~ ":") $var(own) = "[" + $Ri + "]";
+  ${bracketed("$Ri", "own")}
   send_data("sip:$var(own):${PEER_PORT};transport=udp", "BYE sip:${CHANNEL}@$var(own) SIP/2.0\\r\\nVia: SIP/2.0/UDP $var(own):${PEER_PORT};branch=z9hG4bK$(rb{s.md5})\\r\\nFrom: <sip:$var(own)>;tag=$var(ended_from)\\r\\nTo: <sip:$var(own)>;tag=$var(ended_to)\\r\\nCall-ID: $var(ended_call)\\r\\nCSeq: 1 BYE\\r\\nMax-Forwards: 1\\r\\nContent-Length: 0\\r\\n\\r\\n");
 }
 

@@ -7,12 +7,12 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { PEER_PORT } from "../layout.ts";
 import { advertisedHost } from "./quote.ts";
+import { HANDED_OVER } from "./requestFlags.ts";
+import { bracketed } from "./uriHost.ts";
 import { peerKeyInCfg } from "./tokens.ts";
 
 /** What a replica tells another one, beside the request: see route[HAND_OVER]. */
 const HEADER = "P-Handed-Over";
-/** Flag of a request: another replica has handed it over. (Flag 1: media.) */
-const HANDED_OVER = 2;
 /** Replicas are heard of every 10 s. */
 const FORGOTTEN_AFTER = 30;
 
@@ -98,8 +98,6 @@ export const renderHandOver = (structure: StructurePlan): readonly string[] =>
 
 const nameOf = (address: string, into: string): string => `$var(${into}) = ${address} + " ${peerKeyInCfg}";
   $var(${into}) = $(var(${into}){s.md5}{s.substr,0,16});`;
-const bracketed = (address: string, into: string): string => `$var(${into}) = ${address};
-  if (${address} =~ ":") $var(${into}) = "[" + ${address} + "]";`;
 
 const routes = ({ advertise = "", topologyHiding }: StructurePlan): string => `
 route[MEET_PEER] {

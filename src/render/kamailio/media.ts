@@ -8,12 +8,13 @@ import type { StructurePlan } from "../../ir/types.ts";
 import { whereAvailable } from "./versions.ts";
 import { cfgText, refuse } from "./quote.ts";
 import { RETRY_AFTER } from "./replies.ts";
+import { MEDIA_ELSEWHERE, MEDIA_OFFERED } from "./requestFlags.ts";
 
 /** In what is sent to rtpengine beside the SDP: ICE would lead media past it, by candidates that name addresses. */
 const FLAGS = "replace-origin replace-session-connection ICE=remove";
 
-/** Flag of a request, and of a dialog: its media is relayed by the replica that spoke with the caller. */
-const ELSEWHERE = 4;
+/** Flag of a dialog, as of its requests. */
+const ELSEWHERE = MEDIA_ELSEWHERE;
 /** Flag of a dialog: the last INVITE had no offer. */
 const LATE_OFFER = 3;
 
@@ -74,7 +75,7 @@ route[MEDIA_OFFER] {
   if (is_method("INVITE")) dlg_setflag("${LATE_OFFER}");
   if (!route(HAS_SDP)) return;
   if (is_method("INVITE")) dlg_resetflag("${LATE_OFFER}");
-  setflag(1);
+  setflag(${MEDIA_OFFERED});
   if (!rtpengine_offer("${FLAGS}")) {
     t_newtran();
     append_to_reply("Retry-After: ${RETRY_AFTER}\\r\\n");
@@ -105,7 +106,7 @@ route[MEDIA_WITHIN] {
 
 route[MEDIA_REPLY] {
   if (isflagset(${ELSEWHERE}) || !route(HAS_SDP)) return;
-  if (isflagset(1)) rtpengine_answer("${FLAGS}");
+  if (isflagset(${MEDIA_OFFERED})) rtpengine_answer("${FLAGS}");
   else rtpengine_offer("${FLAGS}");
 }
 

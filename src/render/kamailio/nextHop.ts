@@ -12,7 +12,8 @@ import { DRAIN_TIER } from "../../ir/setId.ts";
 import { advertisedHost } from "./quote.ts";
 import { replyWithin } from "./handOver.ts";
 import { renderCallEnds, tellEnd } from "./callEnds.ts";
-import { ROUTE_MARK, ROUTE_RECORDED } from "./recordedRoute.ts";
+import { ROUTE_MARK } from "./recordedRoute.ts";
+import { ROUTE_RECORDED } from "./requestFlags.ts";
 import { sharesLocation } from "./replication.ts";
 import { peerKeyInCfg } from "./tokens.ts";
 

@@ -5,10 +5,9 @@
  * where that request came from, with the Route as it is. The host is known by the Contact as this router passed it on.
  */
 import { unlessPeer } from "./replication.ts";
+import { ROUTE_RECORDED } from "./requestFlags.ts";
 import type { StructurePlan } from "../../ir/types.ts";
 
-/** Flag of a request: neither a backend nor a trusted source has sent it, and it has a Record-Route. (1: media, 2: handed over.) */
-export const ROUTE_RECORDED = 3;
 export const ROUTE_MARK = ";v=1";
 
 /** A line of route[STRIP_IDENTITY]. */

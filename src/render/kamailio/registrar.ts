@@ -9,6 +9,7 @@ import { mediaElsewhere } from "./media.ts";
 import { integer } from "./quote.ts";
 import { replicatedLocation, sharesLocation } from "./replication.ts";
 import { peerKeyInCfg } from "./tokens.ts";
+import { bracketed } from "./uriHost.ts";
 
 export const DEFAULT_CONTACTS = 10;
 
@@ -93,10 +94,8 @@ const throughMe = ({ listeners }: StructurePlan): string => {
   return `
 # The phone has a connection to this replica: the others call it through here (RFC 3327).
 route[THROUGH_ME] {
-  $var(own) = $Ri;
-  if ($Ri =~ ":") $var(own) = "[" + $Ri + "]";
-  $var(from) = $si;
-  if ($si =~ ":") $var(from) = "[" + $si + "]";
+  ${bracketed("$Ri", "own")}
+  ${bracketed("$si", "from")}
   append_hf("Path: <sip:${peerKeyInCfg}@$var(own):${port};transport=${(best?.transport ?? "UDP").toLowerCase()};lr;received=sip:$var(from):$sp%3Btransport%3D$pr>\r\n");
   msg_apply_changes();
 }

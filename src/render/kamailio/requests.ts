@@ -10,7 +10,8 @@ import { failMedia, mediaInReply, mediaWithin, offerMedia, unsentMedia } from ".
 import { RETRY_AFTER } from "./replies.ts";
 import { countReply } from "./messageCounters.ts";
 import { groupOfCaller, keepCaller, keepEarlyCallee, recordRoute } from "./nextHop.ts";
-import { aliasUnlessPeer, followRecorded, ROUTE_MARK, ROUTE_RECORDED } from "./recordedRoute.ts";
+import { aliasUnlessPeer, followRecorded, ROUTE_MARK } from "./recordedRoute.ts";
+import { ROUTE_RECORDED } from "./requestFlags.ts";
 import { everyRequest } from "./security.ts";
 import { hideIn, hideInReply, hideWithin } from "./topology.ts";
 

@@ -7,6 +7,7 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { advertisedHost } from "./quote.ts";
 import { maskAlphabetInCfg, maskKeyInCfg } from "./tokens.ts";
+import { bracketed } from "./uriHost.ts";
 
 /** A further line after a statement, where topology is hidden. */
 export const hideIn = ({ topologyHiding }: StructurePlan, route: "HIDE_CALL" | "HIDE_HEADERS"): string =>
@@ -132,5 +133,4 @@ route[TRANSLATE] {
 }
 `.split("\n");
 
-const ownAddress = `  $var(own) = $Ri;
-  if ($Ri =~ ":") $var(own) = "[" + $Ri + "]";`;
+const ownAddress = `  ${bracketed("$Ri", "own")}`;
