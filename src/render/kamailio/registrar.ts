@@ -113,8 +113,32 @@ route[REGISTER] {
     fix_nated_register();${markNated(structure)}
   } else {
     route(THROUGH_ME);
+    route(RECONNECTED);
   }
   save("location");
+}
+
+# A connection has a port of its own, which most phones write in Contact. All registrations of a phone have one Call-ID (RFC 3261
+# 10.2): the contact of its former connection goes. A phone with a +sip.instance is known by that (RFC 5626 4.1), to module usrloc.
+route[RECONNECTED] {
+  if ($sel(contact.uri) == $null || $sel(contact.instance) != $null) return;
+  # several contacts at once are there beside each other
+  if ($(hdr(Contact)[1]) != $null || $ct =~ ",") return;
+  # one that goes takes none with it
+  if ($sel(contact.expires) != $null) {
+    if ($(sel(contact.expires){s.int}) == 0) return;
+  } else if ($hdr(Expires) != $null && $(hdr(Expires){s.int}) == 0) {
+    return;
+  }
+  if (!reg_fetch_contacts("location", "$tu", "former")) return;
+  $var(i) = 0;
+  while ($(ulc(former=>addr)[$var(i)]) != $null) {
+    # what has a Path came over a connection
+    if ($(ulc(former=>callid)[$var(i)]) == $ci && $(ulc(former=>addr)[$var(i)]) != $sel(contact.uri)
+        && $(ulc(former=>path)[$var(i)]) != "" && $(ulc(former=>cseq)[$var(i)]) < $(cs{s.int}))
+      unregister("location", "$tu", "$(ulc(former=>ruid)[$var(i)])");
+    $var(i) = $var(i) + 1;
+  }
 }
 
 route[LOCATION] {
