@@ -34,7 +34,7 @@ export const renderConfig = (structure: StructurePlan): string =>
     ...renderMedia(structure),
     ...renderRequests(structure),
     ...renderLateReplies(structure),
-    ...renderRecordedRoute,
+    ...renderRecordedRoute(structure),
     ...renderNextHop(structure),
     ...renderDialplan(structure),
     ...renderRegistration(structure),

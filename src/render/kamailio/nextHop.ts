@@ -9,12 +9,11 @@
  */
 import type { StructurePlan } from "../../ir/types.ts";
 import { DRAIN_TIER } from "../../ir/setId.ts";
-import { advertisedHost } from "./quote.ts";
 import { replyWithin } from "./handOver.ts";
 import { renderCallEnds, tellEnd } from "./callEnds.ts";
 import { ROUTE_MARK } from "./recordedRoute.ts";
 import { ROUTE_RECORDED } from "./requestFlags.ts";
-import { sharesLocation } from "./replication.ts";
+import { isReplica, sharesLocation } from "./replication.ts";
 import { peerKeyInCfg } from "./tokens.ts";
 
 /** Flags of a dialog. What a phone says of itself, its Contact, is no address that a request is sent to for anybody. */
@@ -28,8 +27,13 @@ export interface RouteGroup {
 }
 /** Of a request to a destination of $var(rule): the first tier. */
 export const groupOfRule: RouteGroup = { prepare: "", text: "$(var(rule){s.select,0,=})" };
-/** Of a request that came from a backend, where $var(set) has it; of any other none. */
-export const groupOfCaller: RouteGroup = { prepare: "$var(group) = $var(set) * $var(backend);", text: "$var(group)" };
+/** Behind the group: the request went to a phone. */
+const TO_PHONE = "p";
+/** Of a request to a phone that came from a backend, where $var(set) has it; of any other none. */
+export const groupOfCaller: RouteGroup = {
+  prepare: `$var(group) = $var(set) * $var(backend);\n    $var(group) = "" + $var(group) + "${TO_PHONE}";`,
+  text: "$var(group)",
+};
 
 /** Lines that record the route of a dialog with a backend of a dispatcher set. */
 export const recordRoute = ({ prepare, text }: RouteGroup, indent = "  ", more = ""): string =>
@@ -50,10 +54,6 @@ export const keepCaller = (called: "backend" | "phone"): string => `
       $dlg_var(caller) = $(ct{nameaddr.uri});
       dlg_setflag("${CALLED_BY_BACKEND}");
     }${called === "phone" ? `\n    dlg_setflag("${PHONE_CALLED}");` : ""}`;
-
-/** A condition on $var(host): replicas have addresses of their own in Record-Route, or the one that all advertise. */
-const replica = ({ advertise }: StructurePlan): string =>
-  `$sht(peers=>$var(host)) != $null${advertise === undefined ? "" : ` || $var(host) == "${advertisedHost("advertise.address", advertise).replaceAll(/[[\]]/g, "")}"`}`;
 
 /** In every reply; of a transaction only, as anybody may name a dialog. RFC 3262: a call that is not answered yet has requests within it. */
 export const keepEarlyCallee = `
@@ -122,7 +122,7 @@ route[CHECK_SIDE] {
       ? `
   # another replica
   $var(host) = $(var(next){uri.host}{re.subst,/[][]//g});
-  if (${replica(structure)}) return;`
+  if (${isReplica(structure)}) return;`
       : ""
   }
   route(CHECK_KEY);
@@ -160,6 +160,20 @@ route[IS_SIDE] {
   }
   $var(route) = $(var(routes){s.select,1,<}{s.select,0,>});
   if ($var(next) == $var(route)) $var(good) = 1;
+}
+
+# $var(stranger): the Route behind the one of this router is the word of a phone, which was called or began the dialog. One
+# without a good key has been changed on its way.
+route[WHOSE_ROUTE] {
+  $var(stranger) = 0;
+  if ($(route_uri{uri.params}{param.value,v}) == "1") {
+    $var(stranger) = 1;
+  } else if ($DLG_status != $null) {
+    if ($ft == $dlg(from_tag) && dlg_isflagset("${PHONE_CALLED}")) $var(stranger) = 1;
+  } else {
+    route(IS_KEYED);
+    if ($var(keyed) == 0 || $var(group) =~ "${TO_PHONE}$") $var(stranger) = 1;
+  }
 }
 
 route[NO_DIALOG] {
@@ -208,7 +222,7 @@ route[CHECK_KEY] {
   route(IS_KEYED);
   if ($var(keyed) == 0) return;
   route(IS_BACKEND);
-  $var(group) = $(var(group){s.int}) / 100;
+  $var(group) = $(var(group){s.select,0,${TO_PHONE}}{s.int}) / 100;
   if ($var(good) == 0 || $var(set) / 100 == $var(group)) return;
   $var(good) = 0;
   $var(group) = $var(group) * 100;

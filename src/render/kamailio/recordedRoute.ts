@@ -1,10 +1,11 @@
 /**
- * The way back to who began a dialog: what he wrote of it himself leads to nobody else. A proxy in front of the router may
- * record a route of its own, and then the Record-Route of this router says so by a parameter `v`. What a backend sends
- * along that route goes to the host that the first request came from: to the port or the transport that the proxy names, else
- * where that request came from, with the Route as it is. The host is known by the Contact as this router passed it on.
+ * The way to the side of a dialog that is no backend: what it wrote of it itself leads to nobody else. A proxy in front of the
+ * router may record a route of its own, in the first request (the Record-Route of this router says so by a parameter `v`) or in
+ * the answer of a phone that is called. What a backend sends along that route goes to the host that the first request or the
+ * answer came from: to the port or the transport that the proxy names, else where it came from, with the Route as it is. The
+ * host is known by the Contact as this router passed it on.
  */
-import { unlessPeer } from "./replication.ts";
+import { isReplica, sharesLocation, unlessPeer } from "./replication.ts";
 import { ROUTE_RECORDED } from "./requestFlags.ts";
 import type { StructurePlan } from "../../ir/types.ts";
 
@@ -19,7 +20,8 @@ export const aliasUnlessPeer = (structure: StructurePlan): string => `${unlessPe
 /** A line for a request within a dialog that has a further Route. */
 export const followRecorded = "  else route(RECORDED_ROUTE);";
 
-export const renderRecordedRoute: readonly string[] = `
+export const renderRecordedRoute = (structure: StructurePlan): readonly string[] =>
+  `
 # Written by the phone itself it would be taken for this router's, where this router has none to write.
 route[ALIAS] {
   add_contact_alias();
@@ -27,7 +29,15 @@ route[ALIAS] {
 }
 
 route[RECORDED_ROUTE] {
-  if ($(route_uri{uri.params}{param.value,v}) != "1" || !ds_is_from_list("-1", "3")) return;
+  if (!ds_is_from_list("-1", "3")) return;
+  route(WHOSE_ROUTE);
+  if ($var(stranger) == 0) return;${
+    sharesLocation(structure)
+      ? `
+  $var(host) = $(du{uri.host}{re.subst,/[][]//g});
+  if (${isReplica(structure)}) return;`
+      : ""
+  }
   $var(recorded) = $du;
   $du = $null;
   handle_ruri_alias();

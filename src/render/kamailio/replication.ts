@@ -6,6 +6,7 @@
  */
 import type { StructurePlan } from "../../ir/types.ts";
 import { PEER_PORT } from "../layout.ts";
+import { advertisedHost } from "./quote.ts";
 import { notMine } from "./keepAlive.ts";
 import { hearEnd, tellsEnds } from "./callEnds.ts";
 import { exceptHandedOver, hearHandedOver, meetPeer } from "./handOver.ts";
@@ -60,6 +61,10 @@ export const replicatedLocation = [
 /** A condition in front of a statement: what another replica sends has passed it already. */
 export const unlessPeer = (structure: StructurePlan): string =>
   sharesLocation(structure) ? "if ($sht(peers=>$si) == $null) " : "";
+
+/** A condition on $var(host): replicas have addresses of their own in Record-Route, or the one that all advertise. */
+export const isReplica = ({ advertise }: StructurePlan): string =>
+  `$sht(peers=>$var(host)) != $null${advertise === undefined ? "" : ` || $var(host) == "${advertisedHost("advertise.address", advertise).replaceAll(/[[\]]/g, "")}"`}`;
 
 /** A line in front of what only strangers pass: other replicas send the calls of many. */
 export const exceptPeers = (structure: StructurePlan): string =>
