@@ -1,7 +1,7 @@
 /**
  * Media through rtpengine: offer, answer and delete (module rtpengine). One session for each call, begun before the
- * first attempt and used by all of them. A call whose media cannot be relayed is refused with 503: it would pass by the
- * proxy. Instances are chosen by Call-ID, in the same way by every pod; one that does not answer is left alone for 10 s
+ * first attempt and used by all of them. A call whose media cannot be relayed is refused with 503, or ended when it has been
+ * answered: its media would pass by the proxy. Instances are chosen by Call-ID, in the same way by every pod; one that does not answer is left alone for 10 s
  * and the next one asked.
  */
 import type { StructurePlan } from "../../ir/types.ts";
@@ -17,6 +17,8 @@ const FLAGS = "replace-origin replace-session-connection ICE=remove";
 const ELSEWHERE = MEDIA_ELSEWHERE;
 /** Flag of a dialog: the last INVITE had no offer. */
 const LATE_OFFER = 3;
+/** Flag of a dialog: one side has no answer. */
+const UNANSWERED = 5;
 
 const relays = ({ rtpengine }: StructurePlan): boolean => rtpengine !== undefined && rtpengine.length > 0;
 const when = (structure: StructurePlan, text: string): string => (relays(structure) ? text : "");
@@ -37,6 +39,9 @@ export const unsentMedia = (structure: StructurePlan, relay: string): string =>
   relays(structure) ? `if (!${relay}) route(MEDIA_DELETE)` : relay;
 /** In a request inside a dialog. */
 export const mediaWithin = (structure: StructurePlan): string => when(structure, "\n  route(MEDIA_WITHIN);");
+/** Behind a request inside a dialog, as it was sent on. */
+export const mediaAcknowledged = (structure: StructurePlan): string =>
+  when(structure, '\n  if (is_method("ACK")) route(MEDIA_UNANSWERED);');
 /** In every reply route. */
 export const mediaInReply = (structure: StructurePlan): string => when(structure, "\n  route(MEDIA_REPLY);");
 /** Where a call has failed for good. */
@@ -56,6 +61,7 @@ modparam("rtpengine", "rtpengine_tout_ms", 400)
 modparam("rtpengine", "rtpengine_retr", 1)
 modparam("rtpengine", "rtpengine_disable_tout", 10)
 modparam("rtpengine", "setid_default", 1)
+modparam("counters", "script_counter", "sipr.media_refused SDP that the media proxy did not change, taken out")
 ${whereAvailable("mediaPings", ['modparam("rtpengine", "ping_interval", 5)']).join("\n")}
 
 # SDP, or what may have some in one of its parts
@@ -96,7 +102,10 @@ route[MEDIA_WITHIN] {
   if (!is_method("INVITE|UPDATE|PRACK|ACK")) return;
   if (is_method("ACK") || (is_method("PRACK") && dlg_isflagset("${LATE_OFFER}"))) {
     if (!route(HAS_SDP)) return;
-    rtpengine_answer("${FLAGS}");
+    if (!rtpengine_answer("${FLAGS}")) {
+      route(MEDIA_WITHOUT);
+      dlg_setflag("${UNANSWERED}");
+    }
     dlg_resetflag("${LATE_OFFER}");
     return;
   }
@@ -106,8 +115,31 @@ route[MEDIA_WITHIN] {
 
 route[MEDIA_REPLY] {
   if (isflagset(${ELSEWHERE}) || !route(HAS_SDP)) return;
-  if (isflagset(${MEDIA_OFFERED})) rtpengine_answer("${FLAGS}");
-  else rtpengine_offer("${FLAGS}");
+  if (isflagset(${MEDIA_OFFERED})) {
+    if (rtpengine_answer("${FLAGS}")) return;
+  } else if (rtpengine_offer("${FLAGS}")) {
+    return;
+  }
+  route(MEDIA_WITHOUT);
+  # RFC 3262: what is no answer yet may come again
+  if ($rs < 200 && !is_present_hf("RSeq")) return;
+  if (!dlg_get("$ci", "$ft", "$tt")) return;
+  dlg_setflag("${UNANSWERED}");
+  if (!is_method("INVITE") && $dlg(state) == 4) route(MEDIA_UNANSWERED);
+}
+
+# Its SDP would lead media past the proxy, and names addresses of this side to the other one.
+route[MEDIA_WITHOUT] {
+  cnt_inc("sipr.media_refused");
+  remove_body();
+  remove_hf("Content-Type");
+}
+
+# Who has no answer has no call (RFC 3261 13.2.1): it ends on both sides, as soon as its ACK is on its way
+route[MEDIA_UNANSWERED] {
+  if (!dlg_isflagset("${UNANSWERED}")) return;
+  rtpengine_delete();
+  dlg_bye("all");
 }
 
 # what cannot be changed is not passed on: it has been answered already

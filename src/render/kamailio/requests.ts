@@ -6,7 +6,7 @@ import { registrantFirst } from "./registrants.ts";
 import { fromPeer } from "./registrar.ts";
 import { peerRequests } from "./replication.ts";
 import { lateReply } from "./lateReplies.ts";
-import { failMedia, mediaInReply, mediaWithin, offerMedia, unsentMedia } from "./media.ts";
+import { failMedia, mediaAcknowledged, mediaInReply, mediaWithin, offerMedia, unsentMedia } from "./media.ts";
 import { RETRY_AFTER } from "./replies.ts";
 import { countReply } from "./messageCounters.ts";
 import { groupOfCaller, keepCaller, keepEarlyCallee, recordRoute } from "./nextHop.ts";
@@ -115,7 +115,7 @@ ${followRecorded}
       else record_route(";k=$var(k)${ownerInRoute(structure)}");
     }
   }${structure.trunks === true ? "\n  route(TRUNK_WITHIN);" : ""}${hideIn(structure, "HIDE_HEADERS")}
-  t_relay();
+  t_relay();${mediaAcknowledged(structure)}
 }
 
 # A Route in a first request. From a backend, with the user of our own Path, it is for a phone that registered through
