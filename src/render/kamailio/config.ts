@@ -8,6 +8,7 @@ import { renderCapture } from "./capture.ts";
 import { renderControl } from "./control.ts";
 import { renderDialplan } from "./dialplan.ts";
 import { renderLateReplies } from "./lateReplies.ts";
+import { renderLocalRequests } from "./localRequests.ts";
 import { renderMedia } from "./media.ts";
 import { renderModules } from "./modules.ts";
 import { renderNextHop } from "./nextHop.ts";
@@ -33,6 +34,7 @@ export const renderConfig = (structure: StructurePlan): string =>
     ...renderBalance(structure),
     ...renderMedia(structure),
     ...renderRequests(structure),
+    ...renderLocalRequests(structure),
     ...renderLateReplies(structure),
     ...renderRecordedRoute(structure),
     ...renderNextHop(structure),

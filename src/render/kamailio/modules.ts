@@ -12,7 +12,7 @@ import { hidingModule } from "./topology.ts";
 const modules = [
   "tm", "tmx", "sl", "rr", "pv", "maxfwd", "sanity", "siputils", "textops", "textopsx", "nathelper",
   "cfgutils", "path",
-  "dialog", "db_text", "htable", "mtree", "dispatcher", "xhttp", "jsonrpcs", "xhttp_prom", "ctl",
+  "dialog", "db_text", "htable", "mtree", "dispatcher", "xhttp", "jsonrpcs", "xhttp_prom", "ctl", "corex",
 ] as const; // prettier-ignore
 
 /**
@@ -21,10 +21,6 @@ const modules = [
  * which a timeout is reported. Never 503: it says that it takes no calls.
  */
 const aliveCodes = [401, 403, 404, 405, 407, 415, 420, 480, 484, 486, 488, 501] as const;
-
-/** Branches of a REGISTER, and what replicas behind one address send each other and themselves. */
-const needsCorex = ({ registration, sharedAddress }: StructurePlan): boolean =>
-  registration.mode === "ForwardAll" || sharedAddress === true;
 
 type Parameter = readonly [module: string, name: string, value: string | number];
 
@@ -41,7 +37,6 @@ export const renderModules = (structure: StructurePlan): readonly string[] => [
     ...(module === "dialog" ? hidingModule(structure) : []),
     `loadmodule "${module}.so"`,
   ]),
-  ...(needsCorex(structure) ? ['loadmodule "corex.so"'] : []),
   "",
   ...written(transactionParameters(structure)),
   ...written(dataParameters),

@@ -146,12 +146,6 @@ onreply_route[FROM_PHONE] {${mediaInReply(structure)}
   ${aliasUnlessPeer(structure)}
 }
 
-# The health checks have a timeout of their own. (The parameter of 6.1, ds_ping_fr_timeout, counts in sixteenths of a
-# second and is not in 5.6.)
-event_route[tm:local-request] {
-  if (is_method("OPTIONS")) t_set_fr("0", "${integer("healthCheck.timeoutSeconds", structure.healthCheck.timeoutSeconds * 1000)}");
-}
-
 # Replies that belong to nothing this router sent are dropped: their Via would make it an open relay.
 reply_route {
   if (dst_port == ${integer("the control port", structure.controlPort)}) drop;${lateReply}${keepEarlyCallee}${countReply}${hideInReply(structure)}
