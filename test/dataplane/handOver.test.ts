@@ -1,9 +1,18 @@
 /** Several replicas behind one advertised address: a phone on a connection is reached through the one that has it. */
 import { afterAll, beforeEach, expect, test } from "vitest";
 import type { RouterPlan, StructurePlan } from "../../src/ir/index.ts";
-import { call, calleeDialog, callOnce, request, within } from "../support/sip/caller.ts";
+import { call, calleeDialog, callerDialog, callOnce, request, within } from "../support/sip/caller.ts";
 import { LocalKamailio } from "../support/sip/kamailio.ts";
-import { callIdOf, header, headers, uriIn, writeMessage, writeReply, type SipMessage } from "../support/sip/message.ts";
+import {
+  callIdOf,
+  header,
+  headers,
+  tagOf,
+  uriIn,
+  writeMessage,
+  writeReply,
+  type SipMessage,
+} from "../support/sip/message.ts";
 import { answering, type Behaviour, type SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
 import { until } from "../support/until.ts";
@@ -166,6 +175,25 @@ for (const topologyHiding of [false, true])
         expect((await (await within(pbx, at(bench, 1), dialog, "BYE", 99, { fields })).final()).status).toBe(200);
         expect(phone.requests("BYE").map((bye) => headers(bye, "route"))).toEqual([[]]);
         expect(await callsAt(bench, other)).toBe(0);
+        nothingRevealed();
+      });
+
+      test("an answer that is sent again when its transactions are over comes back", async () => {
+        const { sent, reply, dialog } = await call(pbx, at(bench, 1), "1001", await register(bench, phone));
+        const info = await within(pbx, at(bench, 1), dialog, "INFO", 2);
+        await info.final();
+        await until("a copy is no copy any more", async () => {
+          await info.send();
+          return phone.requests("INFO").length > 1;
+        });
+        const before = sent.finals.length;
+        await phone.send(at(bench, 2), writeReply(first(phone, "INVITE"), 200, { contact: `<${phone.uri}>` }));
+        const late = await until("it comes", () => sent.finals[before]);
+        for (const name of ["via", "record-route"]) expect(headers(late, name)).toEqual(headers(reply, name));
+        for (const name of ["from", "to"]) expect(tagOf(header(late, name))).toBe(tagOf(header(reply, name)));
+        await within(pbx, at(bench, 1), callerDialog(late), "ACK", 1, { contact: null });
+        await untilCounted(phone, "ACK", 2);
+        expect((await (await within(pbx, at(bench, 1), dialog, "BYE", 3)).final()).status).toBe(200);
         nothingRevealed();
       });
 

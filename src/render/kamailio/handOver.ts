@@ -83,6 +83,20 @@ export const nameOwner = (structure: StructurePlan): string =>
   );
 export const ownerInRoute = (structure: StructurePlan): string => when(structure, "$var(owner)");
 
+/**
+ * Lines for an answer whose transaction is over, here and at the replica that handed the INVITE over: it goes to who had sent
+ * it there.
+ */
+export const answerFirst = (structure: StructurePlan): string =>
+  when(
+    structure,
+    `
+  if ($sel(via[2].port) == "${PEER_PORT}" && !($(hdr(Via)[0]) =~ ",") && !($(hdr(Via)[1]) =~ ",")) {
+    remove_hf_idx("Via", "1");
+    msg_apply_changes();
+  }`,
+  );
+
 /** What refuses a request within a dialog: where it was handed over only its transaction knows who waits for the answer. */
 export const replyWithin = (structure: StructurePlan): string =>
   handsOver(structure) ? "send_reply" : "sl_send_reply";

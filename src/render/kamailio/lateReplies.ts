@@ -4,6 +4,7 @@
  * the INVITE came from, over a connection that is there, and to nobody else.
  */
 import type { StructurePlan } from "../../ir/types.ts";
+import { answerFirst } from "./handOver.ts";
 import { lateMedia } from "./media.ts";
 import { CALLED_BY_BACKEND, PHONE_CALLED } from "./nextHop.ts";
 
@@ -13,7 +14,7 @@ export const lateReply = "\n  if (!t_check_trans()) route(LATE_REPLY);";
 export const renderLateReplies = (structure: StructurePlan): readonly string[] =>
   `
 route[LATE_REPLY] {
-  if ($rs < 200 || $rs > 299 || !is_method("INVITE") || !dlg_get("$ci", "$ft", "$tt")) drop;
+  if ($rs < 200 || $rs > 299 || !is_method("INVITE") || !dlg_get("$ci", "$ft", "$tt")) drop;${answerFirst(structure)}
   # where it would go
   $var(host) = $sel(via[2].received);
   if ($sel(via[2].received) == $null) $var(host) = $sel(via[2].host);
