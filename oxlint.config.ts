@@ -60,7 +60,7 @@ const purePaths = [
   { name: "node:net", allowImportNames: ["isIP", "isIPv4", "isIPv6", "BlockList", "SocketAddress"], message: noIo },
   {
     name: "node:crypto",
-    allowImportNames: ["createHash", "createHmac", "createPrivateKey", "createPublicKey", "X509Certificate"],
+    allowImportNames: ["createHash", "createHmac", "hash", "createPrivateKey", "createPublicKey", "X509Certificate"],
     message: noChance,
   },
 ];

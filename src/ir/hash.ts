@@ -1,5 +1,5 @@
 /** Hashes of plans and of parts of plans. */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 /** JSON with the keys of every object sorted; fields that are undefined are left out. */
 export function canonicalJson(value: unknown): string {
@@ -14,5 +14,4 @@ export function canonicalJson(value: unknown): string {
 }
 
 /** The first 12 hexadecimal digits of the SHA-256 of the canonical JSON. */
-export const hashOf = (value: unknown): string =>
-  createHash("sha256").update(canonicalJson(value)).digest("hex").slice(0, 12);
+export const hashOf = (value: unknown): string => hash("sha256", canonicalJson(value)).slice(0, 12);

@@ -5,7 +5,7 @@
  * Order: new destinations first, then what may leave while its tier still has another destination, then tables
  * (tls, htable, address, mtree: what lookups refer to before the lookups), then removals that empty a tier.
  */
-import { destinationId } from "../ir/setId.ts";
+import { byDestination, destinationId } from "../ir/setId.ts";
 import { byReloadOrder } from "../kamailio/tableKinds.ts";
 import type { ObservedDestination, PodReading } from "../kamailio/types.ts";
 import { DISABLED_FLAG } from "../render/layout.ts";
@@ -18,34 +18,32 @@ export interface Hints {
 }
 
 export function decidePod(desired: DesiredData, reading: PodReading, hints: Hints = {}): PodDecision {
-  const present = Map.groupBy(reading.destinations, destinationId);
-  const inactive = new Set([
-    ...(hints.inactive ?? []),
-    ...reading.destinations.filter((one) => one.state === "Inactive").map((one) => usualSpelling(one.uri)),
-  ]);
-  const wanted = new Set(desired.dispatcher.map(destinationId));
-  const moved = new Set(
-    reading.destinations
-      .filter((one) => one.state === "Inactive" && !wanted.has(destinationId(one)))
-      .map(({ uri }) => uri),
-  );
+  const wanted = byDestination(desired.dispatcher);
+  const present = byDestination(reading.destinations);
+  let silent: ReadonlySet<string> | undefined;
+  let moved: ReadonlySet<string> | undefined;
   const added: ReloadAction[] = [];
   const corrected: ReloadAction[] = [];
-  for (const entry of desired.dispatcher) {
-    const found = present.get(destinationId(entry));
-    if (found === undefined) added.push(...addition(entry, inactive.has(entry.uri)));
-    else {
-      const standIn = present.has(destinationId({ setId: entry.setId, uri: otherSpelling(entry.uri) }));
-      const corrections = correction(entry, found, standIn);
-      corrected.push(...corrections);
-      if (corrections.length > 0) continue;
-      if (reading.fresh === true) corrected.push(...seed(entry, found, hints.inactive));
-      // it was added, and the answer was lost before it was given its state
-      else if (found.some(isUnasked)) corrected.push(...seed(entry, found, moved.union(hints.inactive ?? new Set())));
+  for (const [id, [entry]] of wanted) {
+    const found = present.get(id);
+    if (entry === undefined) continue;
+    if (found === undefined) {
+      silent ??= silentUris(reading, hints);
+      added.push(...addition(entry, silent.has(entry.uri)));
+      continue;
+    }
+    const corrections = correction(entry, found, present);
+    corrected.push(...corrections);
+    if (corrections.length > 0) continue;
+    if (reading.fresh === true) corrected.push(...seed(entry, found, hints.inactive));
+    // it was added, and the answer was lost before it was given its state
+    else if (found.some(isUnasked)) {
+      moved ??= movedFrom(wanted, present).union(hints.inactive ?? new Set());
+      corrected.push(...seed(entry, found, moved));
     }
   }
   const tables = tableActions(desired, reading);
-  const { early, late } = removals(desired, reading);
+  const { early, late } = removals(wanted, present);
   const seeded: readonly ReloadAction[] =
     reading.fresh === true
       ? [{ kind: "markSeeded", reason: "the pod is right for the first time since its start" }]
@@ -53,6 +51,20 @@ export function decidePod(desired: DesiredData, reading: PodReading, hints: Hint
   const actions = [...added, ...corrected, ...early, ...tables, ...late, ...seeded];
   return { inSync: actions.length === 0, actions };
 }
+
+type Wanted = ReadonlyMap<string, readonly DispatcherEntry[]>;
+type Present = ReadonlyMap<string, readonly ObservedDestination[]>;
+
+const silentUris = ({ destinations }: PodReading, { inactive = new Set() }: Hints): ReadonlySet<string> =>
+  inactive.union(new Set(destinations.filter((one) => one.state === "Inactive").map(({ uri }) => usualSpelling(uri))));
+
+/** Inactive where they go: the same URI in another set may have been one of these. */
+const movedFrom = (wanted: Wanted, present: Present): ReadonlySet<string> =>
+  new Set(
+    [...present]
+      .filter(([id, found]) => !wanted.has(id) && found.some(({ state }) => state === "Inactive"))
+      .flatMap(([, found]) => found.map(({ uri }) => uri)),
+  );
 
 function addition(entry: DispatcherEntry, inactive: boolean): readonly ReloadAction[] {
   const add: ReloadAction = { kind: "addDestination", entry, reason: "the destination is missing" };
@@ -91,12 +103,12 @@ const usualSpelling = (uri: string): string => uri.replace(/[A-Z]+$/, (transport
 /**
  * `dispatcher.remove` takes all entries of a set and URI, and an entry cannot be changed: remove, add, give it its state
  * back. The same destination in another spelling stands in for it meanwhile: its calls find a destination, and its own
- * are a backend's. `standsIn`: that one is there, and goes as everything that is not wanted.
+ * are a backend's. Where that one is there already, it goes as everything that is not wanted.
  */
 function correction(
   entry: DispatcherEntry,
   found: readonly ObservedDestination[],
-  standsIn: boolean,
+  present: Present,
 ): readonly ReloadAction[] {
   const [first] = found;
   if (first === undefined) return [];
@@ -111,6 +123,7 @@ function correction(
   if (why !== undefined) {
     const kept = found.find((one) => one.state === "Inactive") ?? first;
     const spelled = { ...entry, uri: otherSpelling(entry.uri) };
+    const standsIn = present.has(destinationId(spelled));
     const standing = "it stands in for the destination that is changed";
     const [before, after]: ReloadAction[][] = standsIn
       ? [[], []]
@@ -153,17 +166,17 @@ function tableActions(desired: DesiredData, reading: PodReading): readonly Reloa
 }
 
 /** An empty list is never what is wanted: nothing is removed then. */
-function removals(desired: DesiredData, reading: PodReading): { early: ReloadAction[]; late: ReloadAction[] } {
+function removals(wanted: Wanted, present: Present): { early: ReloadAction[]; late: ReloadAction[] } {
   const early: ReloadAction[] = [];
   const late: ReloadAction[] = [];
-  if (desired.dispatcher.length === 0) return { early, late };
-  const wanted = new Set(desired.dispatcher.map((entry) => destinationId(entry)));
-  const staying = new Set(reading.destinations.filter((one) => wanted.has(destinationId(one))).map((one) => one.setId));
-  const gone = new Set<string>();
-  for (const { setId, uri } of reading.destinations) {
-    const id = destinationId({ setId, uri });
-    if (wanted.has(id) || gone.has(id)) continue;
-    gone.add(id);
+  const gone = wanted.size === 0 ? [] : [...present].filter(([id]) => !wanted.has(id));
+  if (gone.length === 0) return { early, late };
+  const staying = new Set(
+    [...wanted].filter(([id]) => present.has(id)).flatMap(([, found]) => found.map(({ setId }) => setId)),
+  );
+  for (const [, [first]] of gone) {
+    if (first === undefined) continue;
+    const { setId, uri } = first;
     const action: ReloadAction = { kind: "removeDestination", setId, uri, reason: "the destination is not wanted" };
     (staying.has(setId) ? early : late).push(action);
   }

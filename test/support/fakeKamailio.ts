@@ -131,7 +131,7 @@ export function createFakeKamailios(): FakeKamailios {
       return { state: hosts === undefined ? 2 : 4, caller, callee };
     } else if (method === "read")
       return {
-        destinations: kamailio.destinations,
+        destinations: [...kamailio.destinations],
         tables: { ...kamailio.tables },
         draining: false,
         calls: kamailio.dialogs.length,
