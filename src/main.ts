@@ -8,9 +8,21 @@ import { OperatorError } from "./errors.ts";
 const abort = new AbortController();
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => abort.abort(signal));
 
+let unwritten = "";
+const flush = (): void => {
+  if (unwritten !== "") process.stderr.write(unwritten);
+  unwritten = "";
+};
+process.once("exit", flush);
+/** The lines of one turn of the event loop are one write, after the requests that they tell of have been sent. */
+const stderr = (line: string): void => {
+  if (unwritten === "") setImmediate(flush);
+  unwritten += `${line}\n`;
+};
+
 const io: CommandIO = {
   stdout: (line) => void process.stdout.write(`${line}\n`),
-  stderr: (line) => void process.stderr.write(`${line}\n`),
+  stderr,
   stdin: () => text(process.stdin),
   env: process.env,
   cwd: process.cwd(),

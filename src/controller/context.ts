@@ -1,6 +1,6 @@
 /** What the parts of one running controller share. */
 import type { Key } from "../api/index.ts";
-import { destinationId } from "../ir/setId.ts";
+import { byDestination } from "../ir/setId.ts";
 import type { PodReading } from "../kamailio/types.ts";
 import type { PodView } from "../cluster/index.ts";
 import { findIn } from "../model/lookup.ts";
@@ -58,15 +58,34 @@ export function tellBackends(
   before: PodReading | undefined,
   after: PodReading,
 ): boolean {
+  const { backends, any } = changedBetween(state, before, after);
+  for (const backend of backends) context.queues.status.add(backendStatusKey(backend));
+  return any;
+}
+
+/** The same after a change that other pods wait for: their status is built when they have it, or a while later. */
+export function tellBackendsLater(context: Context, state: RouterState, before: PodReading, after: PodReading): void {
+  for (const backend of changedBetween(state, before, after).backends) {
+    state.untold.add(backend);
+    context.queues.status.addAfter(backendStatusKey(backend), STATUS_DELAY_MS);
+  }
+}
+
+interface Changed {
+  readonly backends: ReadonlySet<Key>;
+  /** also of a destination that is no backend's any more */
+  readonly any: boolean;
+}
+
+function changedBetween({ backendOf }: RouterState, before: PodReading | undefined, after: PodReading): Changed {
+  const [old, now] = [byDestination(before?.destinations ?? []), byDestination(after.destinations)];
   // the flags tell, beside the state, whether it was ever asked
-  const shown = ({ state: one, flags }: PodReading["destinations"][number]): string => `${one} ${flags}`;
-  const old = new Map((before?.destinations ?? []).map((one) => [destinationId(one), shown(one)]));
-  const changed = after.destinations.filter((one) => old.get(destinationId(one)) !== shown(one)).map(destinationId);
-  for (const one of after.destinations) old.delete(destinationId(one));
-  const all = [...changed, ...old.keys()];
-  const backends = new Set(all.map((id) => state.backendOf.get(id)));
-  for (const backend of backends) if (backend !== undefined) context.queues.status.add(backendStatusKey(backend));
-  return all.length > 0;
+  const isSame = (id: string): boolean => {
+    const [[was], [is]] = [old.get(id) ?? [], now.get(id) ?? []];
+    return was !== undefined && is !== undefined && was.state === is.state && was.flags === is.flags;
+  };
+  const all = [...new Set([...old.keys(), ...now.keys()])].filter((id) => !isSame(id));
+  return { backends: new Set(all.flatMap((id) => backendOf.get(id) ?? [])), any: all.length > 0 };
 }
 
 /** The backend stands for other addresses: it has another status, and who uses it another list. */

@@ -19,21 +19,46 @@ export async function readUnknown(context: Context, state: RouterState): Promise
   await Promise.all(unknown.map((pod) => readOnce(context, state, pod)));
 }
 
+/** The pod is being changed: what was read of it so far is void. */
+class Overtaken extends Error {}
+
+/** Asks no further once the pod is worked on, which would have to wait for every answer. */
+const givingWay = (context: Context, { uid }: PodView, control: Control): Control => {
+  const epoch = context.observations.epoch(uid);
+  return {
+    async call(...request) {
+      if (context.observations.epoch(uid) !== epoch) throw new Overtaken();
+      return control.call(...request);
+    },
+  };
+};
+
+/** False: a change came between. @param givesWay it may */
+export async function readInTurn(
+  context: Context,
+  state: RouterState,
+  pod: PodView,
+  control: Control,
+  givesWay: boolean,
+): Promise<boolean> {
+  return readOnce(context, state, pod, givesWay ? givingWay(context, pod, control) : control);
+}
+
 export async function readOnce(
   context: Context,
   state: RouterState,
   pod: PodView,
   control: Control = context.control,
-): Promise<void> {
+): Promise<boolean> {
   const { token } = state;
   const desired = targetOf(state);
-  if (desired === undefined || token === undefined) return;
+  if (desired === undefined || token === undefined) return true;
   const epoch = context.observations.epoch(pod.uid);
   try {
     const before = context.observations.last(pod.uid);
     const reading = await context.pipeline.readPod(control, addressOf(pod, token), desired);
     // nothing may be remembered of a pod that has gone meanwhile
-    if (!isThere(context, state, pod)) return;
+    if (!isThere(context, state, pod)) return true;
     if (context.observations.put(pod.uid, reading, epoch, context.clock.now())) {
       noteSilent(state, reading);
       noteStart(state, pod, reading);
@@ -41,10 +66,12 @@ export async function readOnce(
     }
     takeContacts(context, state, pod, reading);
   } catch (error) {
+    if (error instanceof Overtaken) return false;
     context.log.debug({ router: state.key, pod: pod.name, err: error }, "the pod did not answer");
-    if (!isThere(context, state, pod)) return;
+    if (!isThere(context, state, pod)) return true;
     if (context.observations.fail(pod.uid) === FAILED_POLLS) lost(context, state, pod, error);
   }
+  return true;
 }
 
 const isThere = (context: Context, state: RouterState, { uid }: PodView): boolean =>

@@ -3,7 +3,7 @@ import type { PodView } from "../cluster/index.ts";
 import { isBrokenOff } from "../kamailio/brokenOff.ts";
 import { syncPod, type SyncInput } from "../reload/index.ts";
 import type { DesiredData } from "../render/types.ts";
-import { tellBackends, type Context } from "./context.ts";
+import { tellBackends, tellBackendsLater, type Context } from "./context.ts";
 import { isDataConfig, objectsToStore, withNonce } from "./dataConfig.ts";
 import { addressOf } from "./podReading.ts";
 import { failed, took } from "./progress.ts";
@@ -67,7 +67,8 @@ export async function workOn(
     context.observations.end(pod.uid, result.reading, context.clock.now());
     noteSilent(state, result.reading);
     // after the new reading is in place: a backend's status may be built at once
-    tellBackends(context, state, before, result.reading);
+    if (before === undefined) tellBackends(context, state, before, result.reading);
+    else tellBackendsLater(context, state, before, result.reading);
     took(context, state, desired, pod, progress, result);
   } catch (error) {
     context.observations.end(pod.uid, undefined, context.clock.now());

@@ -3,7 +3,7 @@ import type { Key } from "../api/index.ts";
 import type { Control } from "../kamailio/types.ts";
 import type { PodView } from "../cluster/index.ts";
 import { routerStatusKey, findIn, usablePods, type Context } from "./context.ts";
-import { readOnce } from "./podReading.ts";
+import { readInTurn, readOnce } from "./podReading.ts";
 
 export interface Observer {
   /** the pods of the router may have changed */
@@ -17,7 +17,12 @@ interface Polled {
   timer: unknown;
   /** that its last reading took */
   requests: number;
+  /** readings in a row that a change came between */
+  overtaken: number;
 }
+
+/** However many changes there are, what registers with the pods is looked at every few seconds. */
+const MOST_OVERTAKEN = 3;
 
 /** of a reading that nobody has seen yet */
 const USUAL_REQUESTS = 8;
@@ -65,7 +70,8 @@ export function createObserver(context: Context): Observer {
     if (state === undefined && findIn(context.snapshot().routers, entry.router) === undefined) return drop(uid, entry);
     if (state?.desired !== undefined && state.token !== undefined && !context.observations.isBusy(uid)) {
       const counted = counting(context.control);
-      await readOnce(context, state, entry.pod, counted);
+      const done = await readInTurn(context, state, entry.pod, counted, entry.overtaken < MOST_OVERTAKEN);
+      entry.overtaken = done ? 0 : entry.overtaken + 1;
       entry.requests = Math.max(1, counted.calls());
     }
     schedule(uid, entry);
@@ -92,7 +98,7 @@ export function createObserver(context: Context): Observer {
         there.delete(uid);
       }
       for (const [uid, pod] of there) {
-        const entry: Polled = { router, pod, timer: undefined, requests: USUAL_REQUESTS };
+        const entry: Polled = { router, pod, timer: undefined, requests: USUAL_REQUESTS, overtaken: 0 };
         polled.set(uid, entry);
         ofRouter.set(router, (ofRouter.get(router) ?? new Set()).add(uid));
         schedule(uid, entry);

@@ -44,6 +44,8 @@ export interface Queue {
   addAfter(key: Key, milliseconds: number): void;
   /** the key is gone: no delayed run, no memory of failures; a run under way goes on */
   forget(key: Key): void;
+  /** resolves when the run of the key that is under way has ended; at once where none is */
+  settled(key: Key): Promise<void>;
   /** no key waits to run or runs (delayed ones may be there) */
   idle(): boolean;
   /** keys wait because as many as may run at once do */
@@ -139,6 +141,7 @@ export function createQueue(options: QueueOptions): Queue {
       waiting.delete(key);
       failures.delete(key);
     },
+    settled: async (key) => running.get(key),
     idle: () => waiting.size === 0 && running.size === 0,
     isFull: () => waiting.size > 0 && running.size >= options.parallel(),
     async stop() {

@@ -106,6 +106,7 @@ async function bringForward(
   adopt(context, state, planned, info.addedAt);
   if (!sameTables(before?.tables, (targetOf(state) ?? planned.rendered.files.desired).tables))
     state.tablesPending = true;
+  if (isForPods(state)) await letPodsBeFirst(context, state);
   await applyObjects(context, state, planned.rendered);
   await pruneOld(context, state, planned.rendered);
   return undefined;
@@ -192,6 +193,21 @@ function adopt(context: Context, state: RouterState, { plan: made, rendered, kep
   context.queues.reload.add(state.key);
   const changed = before.symmetricDifference(new Set(state.backendOf.values()));
   for (const backend of changed) context.queues.status.addAfter(backendStatusKey(backend), STATUS_DELAY_MS);
+}
+
+/** Longest that the files wait for the pods. */
+const PODS_FIRST_MS = 50;
+
+/** A change of destinations alone: they reach the pods by RPC, and the files are their durable copy. */
+const isForPods = ({ storedRevision, tablesPending, desired }: RouterState): boolean =>
+  storedRevision !== undefined && storedRevision !== desired?.revision && !tablesPending;
+
+/** Pods that serve are not made to wait while the API server takes the files in. */
+async function letPodsBeFirst({ clock, queues }: Context, { key }: RouterState): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = clock.setTimeout(late.resolve, PODS_FIRST_MS);
+  await Promise.race([queues.reload.settled(key), late.promise]);
+  clock.clearTimeout(timer);
 }
 
 async function applyObjects(context: Context, state: RouterState, rendered: RenderedRouter): Promise<void> {

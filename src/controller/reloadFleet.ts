@@ -6,7 +6,14 @@
 import type { Key } from "../api/index.ts";
 import { decideFleet, type FleetPod } from "../reload/index.ts";
 import type { DesiredData } from "../render/types.ts";
-import { routerStatusKey, STATUS_DELAY_MS, tellUsedBackends, usablePods, type Context } from "./context.ts";
+import {
+  backendStatusKey,
+  routerStatusKey,
+  STATUS_DELAY_MS,
+  tellUsedBackends,
+  usablePods,
+  type Context,
+} from "./context.ts";
 import { isProofUnsaid } from "./dataConfig.ts";
 import { isRight, isUnseeded } from "./observations.ts";
 import { readUnknown } from "./podReading.ts";
@@ -183,12 +190,18 @@ function finish(context: Context, state: RouterState): void {
   // nobody was there to have an effect on
   if (ready.length === 0) state.changedAt = undefined;
   if (right) context.management.recheck();
+  if (right) tellUntold(context, state);
   // of the first time all have to be heard, those that nobody waits for as well
   const first = !state.observed && state.apart.size === 0;
   if (first) state.observed = true;
   // A change that takes effect at once is one status, not two.
   context.queues.status.addAfter(routerStatusKey(state.key), done ? 0 : STATUS_DELAY_MS);
   if (first) tellUsedBackends(context, state.key);
+}
+
+function tellUntold(context: Context, { untold }: RouterState): void {
+  for (const backend of untold) context.queues.status.add(backendStatusKey(backend));
+  untold.clear();
 }
 
 /**

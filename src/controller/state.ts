@@ -123,6 +123,8 @@ export interface RouterState {
   sets: readonly SetInput[] | undefined;
   /** "setId uri" -> key of the backend */
   backendOf: ReadonlyMap<string, Key>;
+  /** backends whose destinations a reload has changed: their status waits for it */
+  readonly untold: Set<Key>;
   structureHash: string | undefined;
   /** what every ready pod was read back with last; `goodSought`: also by the operator before this one */
   goodSought: boolean;
@@ -187,6 +189,7 @@ export const newRouterState = (object: RawObject): RouterState => ({
   desired: undefined,
   sets: undefined,
   backendOf: new Map(),
+  untold: new Set(),
   structureHash: undefined,
   goodSought: false,
   good: undefined,

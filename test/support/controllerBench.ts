@@ -22,6 +22,8 @@ export interface Bench {
   readonly rejected: { name: string; issues: readonly Issue[] }[];
   readonly readyCount: () => number;
   readonly seconds: number[];
+  /** addresses of pods that were read to the end */
+  readonly readings: string[];
   /** "host" -> live channels, or why its Asterisk Manager does not tell */
   readonly managers: Map<string, number | AmiError>;
   start(): Promise<void>;
@@ -63,6 +65,7 @@ export function createBench(
     rejected: [],
     readyCount: () => readyCount,
     seconds: [],
+    readings: [],
     managers: new Map(),
     async start() {
       controller = await startController({
@@ -89,7 +92,9 @@ export function createBench(
           async readPod(control, address) {
             for (let more = 1; more < (options.requestsOfReading ?? 1); more += 1)
               await control.call(address, "dlg.stats_active");
-            return (await control.call(address, "read")) as PodReading;
+            const reading = (await control.call(address, "read")) as PodReading;
+            bench.readings.push(address.host);
+            return reading;
           },
           readDestinations: async (control, address) =>
             ((await control.call(address, "read")) as PodReading).destinations,
