@@ -82,6 +82,9 @@ export const placeCalls = async (options: LoadOptions): Promise<LoadResult> => {
     // a 180 that arrives after the 200 (two workers, two datagrams) ends no call
     "-default_behaviors",
     "all,-abortunexp",
+    // milliseconds: a call whose answer was lost on a busy machine has failed, and does not wait for ever
+    "-recv_timeout",
+    "40000",
     "-trace_stat",
     "-stf",
     join(folder, "stat.csv"),

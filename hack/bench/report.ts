@@ -6,7 +6,7 @@ export const say = (line: string): void => void process.stdout.write(`${line}\n`
 
 /** one line of a table: the first column is text */
 export const row = (cells: readonly string[]): string =>
-  cells.map((cell, index) => (index === 0 ? cell.padEnd(32) : cell.padStart(13))).join("");
+  cells.map((cell, index) => (index === 0 ? cell.padEnd(32) : ` ${cell.padStart(14)}`)).join("");
 
 /** Writes .cache/bench/NAME.json. */
 export const writeResults = (name: string, results: unknown): void => {
