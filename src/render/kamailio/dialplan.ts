@@ -17,15 +17,15 @@ export const renderDialplan = (structure: StructurePlan): readonly string[] =>
 route[LOOKUP] {
   $var(found) = "";
   $var(decimal) = 0;
-  # one expression for most numbers, and none with a bound, which is three times as slow
-  if ($var(user) =~ "^[0-9]+$") {
+  # most numbers; an expression takes four times as long
+  if (is_numeric("$var(user)")) {
     $var(decimal) = 1;
   } else {
     # RFC 3966 5.1.5: a number of somebody else's plan
     if ($var(user) =~ ";phone-context=") return;
     # RFC 3261 25.1: a "#" is written %23; RFC 4694: a ported number has parameters
     $var(user) = $(var(user){s.select,0,;}{s.replace,%23,#});
-    if ($var(user) =~ "^[0-9]+$") $var(decimal) = 1;
+    if (is_numeric("$var(user)")) $var(decimal) = 1;
   }
   $var(length) = $(var(user){s.len});
   # mtree looks no further than the first other character
@@ -45,7 +45,7 @@ route[LOOKUP] {
 route[LOOKUP_TENANT] {
   # exact (E) and range (R) rows, by length; a range holds decimal numbers only
   if (mt_match("ext$var(tree)", "$var(tenant)$var(length)$var(user)", "0")) {
-    if ($(var(found){s.substr,0,1}) == "E" || $var(decimal) == 1) return;
+    if ($var(decimal) == 1 || $(var(found){s.substr,0,1}) == "E") return;
     $var(found) = "";
   }
   if (!mt_match("ext$var(tree)", "$var(tenant)00$var(user)", "0")) $var(found) = "";
@@ -70,8 +70,8 @@ route[TO_SIP_URI] {
 
 route[DIALPLAN] {
   if ($rz != "sip") route(TO_SIP_URI);${locationFirst(structure)}
-  $var(user) = "";
-  if ($rU != $null) $var(user) = $rU;
+  if ($rU == $null) $var(user) = "";
+  else $var(user) = $rU;
   route(LOOKUP);
   if ($var(found) == "") {
     sl_send_reply("404", "Not Found");
@@ -82,8 +82,11 @@ route[DIALPLAN] {
     exit;
   }
   $var(rule) = $(var(found){s.select,3,|});
-  if ($var(backend) == 1${isRegistrar(structure) ? "" : ' && $(var(found){s.substr,1,1}) == "T"'}) route(NOT_BACK);
-  if ($var(backend) == 0 && is_method("INVITE|SUBSCRIBE|REFER")) route(ALIAS);
+  if ($var(backend) == 1) {
+    ${isRegistrar(structure) ? "" : 'if ($(var(found){s.substr,1,1}) == "T") '}route(NOT_BACK);
+  } else if (is_method("INVITE|SUBSCRIBE|REFER")) {
+    route(ALIAS);
+  }
   if ($(var(found){s.substr,2,4}) != "|0||") route(REWRITE);${hideIn(structure, "HIDE_CALL")}
   route(TO_SET);
 }

@@ -6,6 +6,7 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { answerFirst } from "./handOver.ts";
 import { lateMedia } from "./media.ts";
+import { hideInLateReply } from "./topology.ts";
 import { CALLED_BY_BACKEND, PHONE_CALLED } from "./nextHop.ts";
 
 /** Line of `reply_route`. */
@@ -42,6 +43,6 @@ route[LATE_REPLY] {
     msg_apply_changes();
     if ($sel(via[1].i) != $null) drop;
   }
-  set_forward_no_connect();${lateMedia(structure)}
+  set_forward_no_connect();${lateMedia(structure)}${hideInLateReply(structure)}
 }
 `.split("\n");

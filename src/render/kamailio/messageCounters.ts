@@ -23,16 +23,20 @@ export const gaugeParameters: readonly (readonly ["xhttp_prom", "prom_gauge", st
   `name=shmem_${one}_size`,
 ]);
 
-/** Lines of `request_route`. */
-export const countRequest = `  cnt_inc("core.rcv_requests");
-  if (is_method("INVITE")) cnt_inc("core.rcv_requests_invite");
-  else if (is_method("REGISTER")) cnt_inc("core.rcv_requests_register");`;
-
-/** Lines of `reply_route`. */
-export const countReply = `
-  if ($rs >= 200 && is_method("INVITE")) {
-${classes.map((one, index) => `    ${index === 0 ? "" : "else "}if ($rs < ${one + 1}00) cnt_inc("core.rcv_replies_${one}xx_invite");`).join("\n")}
+/** Lines of `request_route`; `options` is run for each OPTIONS. */
+export const countRequest = (options: string): string => `  cnt_inc("core.rcv_requests");
+  if (is_method("INVITE")) {
+    cnt_inc("core.rcv_requests_invite");
+  } else if (is_method("REGISTER|OPTIONS")) {
+    if (is_method("REGISTER")) cnt_inc("core.rcv_requests_register");
+    else ${options}
   }`;
+
+/** Lines of `reply_route`, for final replies. */
+export const countReply = `
+    if (is_method("INVITE")) {
+${classes.map((one, index) => `      ${index === 0 ? "" : "else "}if ($rs < ${one + 1}00) cnt_inc("core.rcv_replies_${one}xx_invite");`).join("\n")}
+    }`;
 
 /** Lines of the answer to `GET /metrics`. */
 export const measureMemory = `

@@ -55,9 +55,8 @@ export const keepCaller = (called: "backend" | "phone"): string => `
       dlg_setflag("${CALLED_BY_BACKEND}");
     }${called === "phone" ? `\n    dlg_setflag("${PHONE_CALLED}");` : ""}`;
 
-/** In every reply; of a transaction only, as anybody may name a dialog. RFC 3262: a call that is not answered yet has requests within it. */
-export const keepEarlyCallee = `
-  if ($rs > 100 && $rs < 200 && is_present_hf("RSeq") && t_check_trans() && dlg_get("$ci", "$ft", "$tt")) route(KEEP_CALLEE);`;
+/** Behind the block of final replies; of a transaction only, as anybody may name a dialog. RFC 3262: a call that is not answered yet has requests within it. */
+export const keepEarlyCallee = ` else if ($rs > 100 && is_present_hf("RSeq") && t_check_trans() && dlg_get("$ci", "$ft", "$tt")) route(KEEP_CALLEE);`;
 
 export const renderNextHop = (structure: StructurePlan): readonly string[] =>
   `

@@ -17,8 +17,8 @@ export const noteRecordedRoute = `\n  if (is_present_hf("Record-Route")) setflag
 /** A statement: says in Contact where its sender is, unless another replica has said it. */
 export const aliasUnlessPeer = (structure: StructurePlan): string => `${unlessPeer(structure)}route(ALIAS);`;
 
-/** A line for a request within a dialog that has a further Route. */
-export const followRecorded = "  else route(RECORDED_ROUTE);";
+/** A statement for a request within a dialog that has a further Route. */
+export const followRecorded = "route(RECORDED_ROUTE);";
 
 export const renderRecordedRoute = (structure: StructurePlan): readonly string[] =>
   `

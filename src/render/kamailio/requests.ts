@@ -13,13 +13,13 @@ import { groupOfCaller, keepCaller, keepEarlyCallee, recordRoute } from "./nextH
 import { aliasUnlessPeer, followRecorded, ROUTE_MARK } from "./recordedRoute.ts";
 import { ROUTE_RECORDED } from "./requestFlags.ts";
 import { everyRequest } from "./security.ts";
-import { hideIn, hideInReply, hideWithin } from "./topology.ts";
+import { hideIn, hideInReply, hideTransfer, hideTransferInReply, hideWithin } from "./topology.ts";
 
 export const renderRequests = (structure: StructurePlan): readonly string[] =>
   `
 request_route {
   # the control port speaks HTTP only
-  if (dst_port == ${integer("the control port", structure.controlPort)}) exit;${peerRequests(structure)}
+  if (proto != UDP && dst_port == ${integer("the control port", structure.controlPort)}) exit;${peerRequests(structure)}
 ${everyRequest(structure)}
   if (!mf_process_maxfwd_header("70")) {
     $var(code) = 483;
@@ -33,19 +33,19 @@ ${everyRequest(structure)}
   # RFC 3581 for everyone; where Via names the port that the request came from nothing has to be written
   if (nat_uac_test("16")) force_rport();
 
-  if (is_method("CANCEL")) {
-    if (t_check_trans()) t_relay();
-    exit;
-  }
-  # RFC 3261 17.1.1.3: the ACK of a refusal has the Route of its INVITE, such as a phone's outbound proxy. It ends here.
-  if (is_method("ACK")) t_check_trans();
-  # a REGISTER starts no dialog, whatever its To has
-  if (has_totag() && !is_method("REGISTER")) {
+  if (is_method("ACK|CANCEL")) {
+    if (is_method("CANCEL") || !has_totag()) {
+      if (t_check_trans()) t_relay();
+      exit;
+    }
+    # RFC 3261 17.1.1.3: the ACK of a refusal has the Route of its INVITE, such as a phone's outbound proxy. It ends here.
+    t_check_trans();
     route(WITHIN_DIALOG);
     exit;
   }
-  if (is_method("ACK")) {
-    if (t_check_trans()) t_relay();
+  # a REGISTER starts no dialog, whatever its To has
+  if (has_totag() && !is_method("REGISTER")) {${hideWithin(structure)}
+    route(WITHIN_DIALOG);
     exit;
   }
   # A retransmission is answered from the transaction; while another process works on the first copy it is dropped:
@@ -61,11 +61,11 @@ ${fromPeer(structure)}${takeFirst(structure)}
     exit;
   }
   if ($route_uri != $null) route(PRELOADED_ROUTE);
-  if (is_method("OPTIONS")) {
-    sl_send_reply("200", "OK");
-    exit;
-  }
   if (!is_method("INVITE|MESSAGE|SUBSCRIBE|REFER|NOTIFY|PUBLISH")) {
+    if (is_method("OPTIONS")) {
+      sl_send_reply("200", "OK");
+      exit;
+    }
     append_to_reply("Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, SUBSCRIBE, NOTIFY, REFER, PUBLISH, UPDATE, PRACK, INFO\\r\\n");
     sl_send_reply("405", "Method Not Allowed");
     exit;
@@ -85,7 +85,7 @@ route[DRAINING] {
   exit;
 }
 
-route[WITHIN_DIALOG] {${hideWithin(structure)}${takeWithin(structure)}
+route[WITHIN_DIALOG] {${takeWithin(structure)}
   route(STRIP_IDENTITY);
   if (!loose_route()) {
     if (is_method("ACK")) {
@@ -95,13 +95,16 @@ route[WITHIN_DIALOG] {${hideWithin(structure)}${takeWithin(structure)}
     ${replyWithin(structure)}("481", "Call/Transaction Does Not Exist");
     exit;
   }
-  # Asterisk writes the Path of a registration behind the route of every later request of the call: here it has been followed
-  if ($(du{uri.user}) == "path") {
+  if ($du == $null) {
+    handle_ruri_alias();
+  } else if ($(du{uri.user}) == "path") {
+    # Asterisk writes the Path of a registration behind the route of every later request of the call: here it has been followed
     remove_hf("Route");
     $du = $null;
+    handle_ruri_alias();
+  } else {
+    ${followRecorded}
   }
-  if ($du == $null) handle_ruri_alias();
-${followRecorded}
   route(CHECK_NEXT_HOP);${mediaWithin(structure)}
   # RFC 3261 17.1.2.2, timer F: nobody else can answer, and a 408 would end the call (12.2.1.2)
   if (!is_method("ACK")) t_set_fr("0", "32000");
@@ -112,7 +115,7 @@ ${followRecorded}
       route(ROUTE_KEY);
       if ($var(k) == "") record_route();
       else if (isflagset(${ROUTE_RECORDED})) record_route(";k=$var(k)${ownerInRoute(structure)}${ROUTE_MARK}");
-      else record_route(";k=$var(k)${ownerInRoute(structure)}");
+      else record_route(";k=$var(k)${ownerInRoute(structure)}");${hideTransfer(structure, "      ")}
     }
   }${structure.trunks === true ? "\n  route(TRUNK_WITHIN);" : ""}${hideIn(structure, "HIDE_HEADERS")}
   t_relay();${mediaAcknowledged(structure)}
@@ -148,6 +151,8 @@ onreply_route[FROM_PHONE] {${mediaInReply(structure)}
 
 # Replies that belong to nothing this router sent are dropped: their Via would make it an open relay.
 reply_route {
-  if (dst_port == ${integer("the control port", structure.controlPort)}) drop;${lateReply}${keepEarlyCallee}${countReply}${hideInReply(structure)}
+  if (proto != UDP && dst_port == ${integer("the control port", structure.controlPort)}) drop;${lateReply}
+  if ($rs >= 200) {${countReply}${hideTransferInReply(structure)}
+  }${keepEarlyCallee}${hideInReply(structure)}
 }
 `.split("\n");

@@ -90,8 +90,7 @@ const realmOf = ({ authentication, registrants }: StructurePlan): string => {
 
 /** Lines of `request_route`, before all else. */
 export const everyRequest = (structure: StructurePlan): string =>
-  `${countRequest}
-  if (is_method("OPTIONS") && $pr == "udp"${notHandedOver(structure)}) route(SMALL_OPTIONS);${limitFirst(structure)}`;
+  `${countRequest(`if ($pr == "udp"${notHandedOver(structure)}) route(SMALL_OPTIONS);`)}${limitFirst(structure)}`;
 
 /**
  * $var(backend): it comes from a backend. $var(trusted): it may call where a route says `callers: Trusted`. Ends the
@@ -104,13 +103,13 @@ route[ADMIT] {
   if (ds_is_from_list("-1", "3")) {
     $var(backend) = 1;
     $var(trusted) = 1;
+    ${structure.accessControl ? `if (allow_source_address("${groups.deny}")) route(REFUSE_SOURCE);\n    ` : ""}return;
   }${
     structure.accessControl
       ? `
   if (allow_source_address("${groups.deny}")) route(REFUSE_SOURCE);`
       : ""
   }
-  if ($var(backend) == 1) return;
   route(STRIP_IDENTITY);
   # RFC 3261 16.3: nothing that it asks of a proxy is known here
   if ($hdr(Proxy-Require) != $null) {
@@ -146,7 +145,7 @@ route[ADMIT] {
  */
 const stripIdentity = ({ accessControl }: StructurePlan): string => `
 route[STRIP_IDENTITY] {
-  if (isflagset(${ROUTE_RECORDED}) || !(${[...assertions, "Record-Route"].map((name) => `is_present_hf("${name}")`).join(" || ")})) return;
+  if (!(${[...assertions, "Record-Route"].map((name) => `is_present_hf("${name}")`).join(" || ")}) || isflagset(${ROUTE_RECORDED})) return;
   if (ds_is_from_list("-1", "3")) return;${
     accessControl
       ? `

@@ -7,20 +7,36 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { advertisedHost } from "./quote.ts";
 import { maskAlphabetInCfg, maskKeyInCfg } from "./tokens.ts";
-import { bracketed } from "./uriHost.ts";
 
 /** A further line after a statement, where topology is hidden. */
 export const hideIn = ({ topologyHiding }: StructurePlan, route: "HIDE_CALL" | "HIDE_HEADERS"): string =>
   topologyHiding ? `\n  route(${route});` : "";
 
-/** Before the Route is looked at: From and To are restored in the reply by its transaction, never by an earlier one. */
-export const hideWithin = ({ topologyHiding }: StructurePlan): string => (topologyHiding ? "\n  t_check_trans();" : "");
+/**
+ * Of a request within a dialog other than ACK, before the Route is looked at: From and To are restored in the reply by its
+ * transaction, never by an earlier one.
+ */
+export const hideWithin = ({ topologyHiding }: StructurePlan): string =>
+  topologyHiding ? "\n    t_check_trans();" : "";
 
-/** A reply that comes when its transaction is over is passed on without it: nothing restores its From and To. */
 export const hideInReply = ({ topologyHiding }: StructurePlan): string =>
   topologyHiding
-    ? "\n  route(HIDE_HEADERS);\n  if (!t_check_trans()) route(HIDE_NAMES);\n  # a header that had nothing to hide is no reason to drop the reply\n  return 1;"
+    ? "\n  route(HIDE_HEADERS);\n  # a header that had nothing to hide is no reason to drop the reply\n  return 1;"
     : "";
+
+/** A reply that comes when its transaction is over is passed on without it: nothing restores its From and To. */
+export const hideInLateReply = ({ topologyHiding }: StructurePlan): string =>
+  topologyHiding ? "\n  route(HIDE_NAMES);" : "";
+
+const maskReplaces = `if (is_method("REFER") && $hdr(Refer-To) =~ "[?&][Rr]eplaces=") route(MASK_REPLACES);`;
+
+/** A further line where a request may be a transfer to a call that is there. */
+export const hideTransfer = ({ topologyHiding }: StructurePlan, indent = "  "): string =>
+  topologyHiding ? `\n${indent}${maskReplaces}` : "";
+
+/** Of a final reply, behind what is done for INVITE. */
+export const hideTransferInReply = ({ topologyHiding }: StructurePlan): string =>
+  topologyHiding ? ` else ${maskReplaces}` : "";
 
 /** Before module dialog: what is sent passes the later module first, and dialog has to find its call by the Call-ID unmasked. */
 export const hidingModule = ({ topologyHiding }: StructurePlan): readonly string[] =>
@@ -60,41 +76,30 @@ const isAddress = '"^(\\\\[[0-9a-fA-F:.]+\\\\]|[0-9]+(\\\\.[0-9]+){3})$"';
 
 const routes = ({ advertise }: StructurePlan): readonly string[] =>
   `
-route[OWN_ADDRESS] {
-${advertise === undefined ? ownAddress : `  $var(own) = "${advertisedHost("advertise.address", advertise)}";`}
-}
-
 # the first request of a call
 route[HIDE_CALL] {
-  route(OWN_ADDRESS);
-  if ($fd =~ ${isAddress} && $fd != $var(own)) {
-    $var(hidden) = "sip:" + $var(own);
-    if ($fU != $null) $var(hidden) = "sip:" + $fU + "@" + $var(own);
-    uac_replace_from("$var(hidden)");
-  }
-  if ($td =~ ${isAddress} && $td != $var(own)) {
-    $var(hidden) = "sip:" + $var(own);
-    if ($tU != $null) $var(hidden) = "sip:" + $tU + "@" + $var(own);
-    uac_replace_to("$var(hidden)");
-  }
   route(HIDE_HEADERS);
+  if ($fd != $var(own) && $fd =~ ${isAddress}) {
+    if ($fU == $null) uac_replace_from("sip:$var(own)");
+    else uac_replace_from("sip:$fU@$var(own)");
+  }
+  if ($td != $var(own) && $td =~ ${isAddress}) {
+    if ($tU == $null) uac_replace_to("sip:$var(own)");
+    else uac_replace_to("sip:$tU@$var(own)");
+  }
+  ${maskReplaces}
 }
 
-# most messages have none of them: one look is cheaper than twelve substitutions
+# Most messages have none of these headers. To look for one takes longer than to substitute in none.
 route[HIDE_HEADERS] {
-  if (${[...identities, "Warning"].map((name) => `is_present_hf("${name}")`).join(" || ")}) route(HIDE_IDENTITIES);
-}
-
-route[HIDE_IDENTITIES] {
-  route(OWN_ADDRESS);
+  ${ownAddress(advertise)}
 ${identities.map((name) => `  ${hideHost(name)}`).join("\n")}
-  if (is_method("REFER") && $hdr(Refer-To) =~ "[?&][Rr]eplaces=") route(MASK_REPLACES);
   # RFC 3261 20.43: the second word is the host that warns
   subst_hf("Warning", "/^([0-9]{3} +)[^ ]+/\\1sip-router/", "a");
 }
 
 route[HIDE_NAMES] {
-  route(OWN_ADDRESS);
+  ${ownAddress(advertise)}
   ${hideHost("From")}
   ${hideHost("To")}
 }
@@ -133,4 +138,9 @@ route[TRANSLATE] {
 }
 `.split("\n");
 
-const ownAddress = `  ${bracketed("$Ri", "own")}`;
+/** Its family is that of the message. */
+const ownAddress = (advertise: string | undefined): string =>
+  advertise === undefined
+    ? `$var(own) = $Ri;
+  if (af == INET6) $var(own) = "[" + $Ri + "]";`
+    : `$var(own) = "${advertisedHost("advertise.address", advertise)}";`;
