@@ -15,16 +15,13 @@ export const DEFAULT_CONTACTS = 10;
 
 export const isRegistrar = ({ registration }: StructurePlan): boolean => registration.mode === "Registrar";
 
-/** It keeps contacts: those of its users, or those of PBXes. */
-export const keepsLocation = sharesLocation;
-
 /**
  * Of the control port: a list that does not fit private memory (8 MiB) is never answered, and its process is lost. Measured:
  * 3,000 contacts fit, 4,000 do not; the names alone (`brief`) of 40,000 users do. A Secret holds 22,000 users.
  */
 export const LISTABLE = { contacts: 2000, users: 25_000 } as const;
 export const limitDump = (structure: StructurePlan): string =>
-  keepsLocation(structure)
+  sharesLocation(structure)
     ? `  if ($rb =~ '"method":"ul\\.dump"') {
     $var(much) = 0;
     # a regular expression would take "Brief" for it, Kamailio does not
@@ -55,11 +52,11 @@ export const renderRegistrar = (structure: StructurePlan): readonly string[] => 
 
 /** Before the module nathelper, which asks it for the phones behind NAT. */
 export const locationModule = (structure: StructurePlan): readonly string[] =>
-  keepsLocation(structure) ? ['loadmodule "usrloc.so"'] : [];
+  sharesLocation(structure) ? ['loadmodule "usrloc.so"'] : [];
 
 /** What contacts are kept with, where any are. */
 export function renderLocation(structure: StructurePlan): readonly string[] {
-  if (!keepsLocation(structure)) return [];
+  if (!sharesLocation(structure)) return [];
   const { maxExpiresSeconds, maxContacts = DEFAULT_CONTACTS } = structure.registration;
   const longest = integer("registration.maxExpiresSeconds", maxExpiresSeconds, 30, 86_400);
   return [

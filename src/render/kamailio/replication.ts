@@ -13,7 +13,7 @@ import { exceptHandedOver, hearHandedOver, meetPeer } from "./handOver.ts";
 import { hasRegistrants } from "./registrants.ts";
 import { peerKeyInCfg } from "./tokens.ts";
 
-/** They share registrations, and hand over calls to phones whose connection another one has. */
+/** They keep contacts, those of users or of PBXes: they share them, and hand over calls to phones whose connection another one has. */
 export const sharesLocation = (structure: StructurePlan): boolean =>
   structure.registration.mode === "Registrar" || hasRegistrants(structure);
 
