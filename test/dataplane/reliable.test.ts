@@ -76,6 +76,12 @@ withKamailio(
       const reply = await sent.final();
       expect([reply.status, header(reply, "cseq")]).toEqual([200, "1 INVITE"]);
       await within(phone, bench.router, dialog, "ACK", 1, { contact: null });
+      const invite = callee().requests("INVITE").at(-1) as SipMessage;
+      const acknowledgement = header(invite, "cseq").replace("INVITE", "ACK");
+      await callee().waitFor(acknowledgement, (message) => {
+        const mine = header(message, "via") !== header(invite, "via");
+        return mine && header(message, "cseq") === acknowledgement;
+      });
       expect((await (await within(phone, bench.router, dialog, "BYE", 3)).final()).status).toBe(200);
       expect(callee().requests("BYE").length).toBeGreaterThan(0);
     });

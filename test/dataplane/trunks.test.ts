@@ -111,6 +111,22 @@ withKamailio(
       expect(new Set(numbers).size).toBe(3);
     });
 
+    test("an answer that is sent again when its transaction is over has the caller's number", async () => {
+      const { sent, dialog } = await call(phone, bench.router, "0123");
+      const info = await within(phone, bench.router, dialog, "INFO", 2);
+      await info.final();
+      const answered = (): number => atOne.accepted.filter(({ method }) => method === "INFO").length;
+      await until("a copy is no copy any more", async () => {
+        await info.send();
+        return answered() > 1;
+      });
+      const copies = sent.finals.length;
+      await one.send(bench.router, writeReply(atOne.accepted[0] as SipMessage, 200, { contact: `<${one.uri}>` }));
+      await until("it arrives", () => sent.finals.length > copies);
+      await within(phone, bench.router, dialog, "ACK", 1, { contact: null });
+      await until("acknowledged", () => one.requests("ACK").filter((ack) => numberOf(ack) === "2 ACK").length > 1);
+    });
+
     test("the trunk ends the call", async () => {
       const { sent, dialog } = await call(phone, bench.router, "0123");
       const invite = atOne.accepted[0] as SipMessage;
@@ -181,8 +197,11 @@ withKamailio(
         if (message.method === "ACK") return;
         const asked = headers(message, "proxy-authorization").length === 0;
         const fields = [["Proxy-Authenticate", 'Digest realm="one.example", nonce="1"']] as const;
-        if (!asked && rings) send(writeReply(message, 180, { contact: `<${peer.uri}>` }));
-        send(writeReply(message, asked ? 407 : 403, asked ? { fields } : {}));
+        const refuse = (): void => send(writeReply(message, asked ? 407 : 403, asked ? { fields } : {}));
+        if (asked || !rings) return refuse();
+        send(writeReply(message, 180, { contact: `<${peer.uri}>` }));
+        const rang = (reply: SipMessage): boolean => reply.status === 180 && callIdOf(reply) === callIdOf(message);
+        void phone.waitFor("ringing", rang).then(refuse);
       };
     const refusals = async ({ uri }: SipPeer): Promise<number> => {
       const text = await (await fetch(`http://${bench.router.host}:9060/metrics`)).text();

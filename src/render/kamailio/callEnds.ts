@@ -33,7 +33,12 @@ export const hearEnd = (structure: StructurePlan): string =>
     }`
     : "";
 
+const refused = "$T_reply_code == 481 || $T_reply_code == 408 || $T_reply_code == 477";
 const tell = `dmq_bcast_message("${CHANNEL}", "$avp(ended)", "text/plain");`;
+
+/** Line of a failure route that is there in place of `BYE_REFUSED`. */
+export const tellRefused = (structure: StructurePlan): string =>
+  tellsEnds(structure) ? `\n    if ($avp(ended) != $null && (${refused})) ${tell}` : "";
 
 /**
  * What is told is the key's word, which two sides of the call and no others have: a BYE without it ends no count. In base64
@@ -70,7 +75,7 @@ onreply_route[BYE_TAKEN] {
 
 # RFC 3261 15.1.1: who knows of no call has none, nor has who does not answer; any other refusal ends nothing
 failure_route[BYE_REFUSED] {
-  if ($T_reply_code == 481 || $T_reply_code == 408 || $T_reply_code == 477) ${tell}
+  if (${refused}) ${tell}
 }
 
 route[HEAR_END] {

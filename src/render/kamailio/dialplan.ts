@@ -8,7 +8,8 @@ import { groupOfRule, keepCaller, recordRoute } from "./nextHop.ts";
 import { integer, refuse } from "./quote.ts";
 import { isRegistrar, locationFirst } from "./registrar.ts";
 import { RETRY_AFTER } from "./replies.ts";
-import { answerTrunk, forgetTrunk, trunkRefused } from "./trunks.ts";
+import { forgetTrunk } from "./trunkCalls.ts";
+import { answerTrunk, trunkRefused } from "./trunks.ts";
 import { hideIn } from "./topology.ts";
 
 export const renderDialplan = (structure: StructurePlan): readonly string[] =>

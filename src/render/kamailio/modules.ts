@@ -4,7 +4,7 @@ import { whereAvailable } from "./versions.ts";
 import { gaugeParameters } from "./messageCounters.ts";
 import { integer, pingFrom } from "./quote.ts";
 import { locationModule } from "./registrar.ts";
-import { replicationModules } from "./replication.ts";
+import { replicatedTables, replicationModules } from "./replication.ts";
 import { MTREE_CHARS } from "./routeTables.ts";
 import { hidingModule } from "./topology.ts";
 
@@ -36,6 +36,7 @@ export const renderModules = (structure: StructurePlan): readonly string[] => [
     ...(module === "nathelper" ? locationModule(structure) : []),
     ...(module === "dialog" ? hidingModule(structure) : []),
     `loadmodule "${module}.so"`,
+    ...(module === "htable" ? replicatedTables(structure) : []),
   ]),
   "",
   ...written(transactionParameters(structure)),

@@ -58,6 +58,17 @@ export const keepCaller = (called: "backend" | "phone"): string => `
 /** Behind the block of final replies; of a transaction only, as anybody may name a dialog. RFC 3262: a call that is not answered yet has requests within it. */
 export const keepEarlyCallee = ` else if ($rs > 100 && is_present_hf("RSeq") && t_check_trans() && dlg_get("$ci", "$ft", "$tt")) route(KEEP_CALLEE);`;
 
+/** $var(good) is 1 and $var(set) of a destination, $var(address): they stay so if it is one of the dispatcher set of $var(group). */
+export const ofGroup = `  $var(group) = $(var(group){s.select,0,${TO_PHONE}}{s.int}) / 100;
+  if ($var(good) == 0 || $var(set) / 100 == $var(group)) return;
+  $var(good) = 0;
+  $var(group) = $var(group) * 100;
+  $var(last) = $var(group) + ${DRAIN_TIER};
+  while ($var(good) == 0 && $var(group) <= $var(last)) {
+    if (ds_is_from_list("$var(group)", "2", "$var(address)")) $var(good) = 1;
+    $var(group) = $var(group) + 1;
+  }`;
+
 export const renderNextHop = (structure: StructurePlan): readonly string[] =>
   `
 # the answer to a call
@@ -221,15 +232,7 @@ route[CHECK_KEY] {
   route(IS_KEYED);
   if ($var(keyed) == 0) return;
   route(IS_BACKEND);
-  $var(group) = $(var(group){s.select,0,${TO_PHONE}}{s.int}) / 100;
-  if ($var(good) == 0 || $var(set) / 100 == $var(group)) return;
-  $var(good) = 0;
-  $var(group) = $var(group) * 100;
-  $var(last) = $var(group) + ${DRAIN_TIER};
-  while ($var(good) == 0 && $var(group) <= $var(last)) {
-    if (ds_is_from_list("$var(group)", "2", "$var(address)")) $var(good) = 1;
-    $var(group) = $var(group) + 1;
-  }
+${ofGroup}
 }
 
 # $var(keyed): a replica recorded this route in this call; and $var(group)

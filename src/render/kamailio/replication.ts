@@ -22,6 +22,37 @@ export const hasReplication = (structure: StructurePlan): boolean => sharesLocat
 export const replicationListeners = (structure: StructurePlan): readonly string[] =>
   hasReplication(structure) ? [`listen=udp:"SIPR_POD_IP":${PEER_PORT}`] : [];
 
+/** They share calls of trunks that have challenged (trunkCalls.ts), in tables of module htable. */
+const sharesTables = (structure: StructurePlan): boolean => structure.trunks === true && hasReplication(structure);
+/** Of a table that they share. */
+export const replicatedTable = (structure: StructurePlan): string => (sharesTables(structure) ? "dmqreplicate=1;" : "");
+
+/**
+ * Whoever writes tables could write any, those of trunks and of the control too, and the module's channel has a name that is
+ * known: so what a replica says there is proved by the key.
+ */
+const PROOF = "P-Proof";
+const TABLES = "htable";
+const proof = `$var(proof) = $(rb{s.md5}) + " ${peerKeyInCfg}";`;
+/** Line for what this replica sends by itself. */
+export const proveTable = (structure: StructurePlan): string =>
+  sharesTables(structure)
+    ? `
+  if (is_method("KDMQ") && $rU == "${TABLES}") {
+    ${proof}
+    append_hf("${PROOF}: $(var(proof){s.md5})\\r\\n");
+  }`
+    : "";
+/** Lines for what another replica sends. */
+const isProved = (structure: StructurePlan): string =>
+  sharesTables(structure)
+    ? `
+    if ($rU == "${TABLES}") {
+      ${proof}
+      if (!($hdr(${PROOF}) == $(var(proof){s.md5}))) exit;
+    }`
+    : "";
+
 /** In a URI an IPv6 address has brackets, and no other has: what stands for the host is replaced before this is. */
 const uriOf = (host: string): string => `sip:<${host}>:${PEER_PORT}`;
 const brackets = [
@@ -40,10 +71,15 @@ export const replicationModules = (structure: StructurePlan): readonly string[] 
         `modparam("dmq", "notification_channel", "${peerKeyInCfg}")`,
         // every address of the name; looked up anew as long as nobody is found
         'modparam("dmq", "multi_notify", 1)',
-        'modparam("dmq", "num_workers", 2)',
+        // of two, one could take a row's later state first
+        `modparam("dmq", "num_workers", ${sharesTables(structure) ? 1 : 2})`,
         'modparam("dmq", "ping_interval", 10)',
       ]
     : [];
+
+/** After the module htable: one that starts asks for all rows. */
+export const replicatedTables = (structure: StructurePlan): readonly string[] =>
+  sharesTables(structure) ? ['modparam("htable", "enable_dmq", 1)', 'modparam("htable", "dmq_init_sync", 1)'] : [];
 
 /** After the module usrloc. Without these sizes a full transfer loses contacts. */
 export const replicatedLocation = [
@@ -74,7 +110,7 @@ export const exceptPeers = (structure: StructurePlan): string =>
 export const peerRequests = (structure: StructurePlan): string =>
   hasReplication(structure)
     ? `
-  if ($Rp == ${PEER_PORT}) {${hearEnd(structure)}
+  if ($Rp == ${PEER_PORT}) {${hearEnd(structure)}${isProved(structure)}
     if (is_method("KDMQ") && ($rU == "${peerKeyInCfg}" || dmq_is_from_node())) {${sharesLocation(structure) ? "\n      $sht(peers=>$si) = 1;" : ""}${notMine(structure)}${meetPeer(structure)}
       dmq_handle_message();
     }${hearHandedOver(structure)}

@@ -1,11 +1,12 @@
 /**
  * Trunks that challenge: a 401 or 407 is answered with the credentials of the very destination that sent it, and of no
- * other. The number of the request (CSeq) goes up by one with each answer (RFC 3261 22.2), for this side of the call
- * only: module dialog, `track_cseq_updates`.
+ * other. What follows from that for the call is in trunkCalls.ts.
  */
 import type { StructurePlan } from "../../ir/types.ts";
+import { tellRefused } from "./callEnds.ts";
 import { htableFields, htableShape, secretTable } from "./dataTable.ts";
 import { integer, refuse } from "./quote.ts";
+import { moveAnswer, renderTrunkCalls } from "./trunkCalls.ts";
 
 /** `<set id> <uri>` -> user and password in base64, joined by a dot. */
 export const trunkTable = secretTable(htableShape("trunks"), ({ structure, data: { trunks } }) => {
@@ -23,7 +24,13 @@ export const trunkTable = secretTable(htableShape("trunks"), ({ structure, data:
 /** Metric, with the trunk as label. */
 const REFUSALS = "sipr_trunk_refused";
 
-export const renderTrunks = ({ trunks }: StructurePlan): readonly string[] => (trunks === true ? parts : []);
+export const renderTrunks = (structure: StructurePlan): readonly string[] =>
+  structure.trunks === true
+    ? [
+        ...parts.split("\n"),
+        ...renderTrunkCalls(structure, answer("TRUNK_REFUSED"), tellRefused(structure)).split("\n"),
+      ]
+    : [];
 
 const parts = `
 loadmodule "uac.so"
@@ -31,33 +38,10 @@ modparam("uac", "restore_mode", "none")
 modparam("uac", "auth_realm_avp", "$var(trunk_realm)")
 modparam("uac", "auth_username_avp", "$var(trunk_user)")
 modparam("uac", "auth_password_avp", "$var(trunk_password)")
-modparam("dialog", "track_cseq_updates", 1)
 modparam("htable", "htable", "trunks=>size=8;dbtable=trunks;")
 modparam("xhttp_prom", "prom_counter", "name=${REFUSALS};label=destination")
 
-# A request within a call that a trunk has challenged: it may challenge again. RFC 3262 7.2: RAck has the number of the
-# request that is answered, as the trunk knows it.
-route[TRUNK_WITHIN] {
-  if (is_method("PRACK") && $ft == $dlg(from_tag) && $dlg_var(cseq_diff) != $null) {
-    $var(number) = $(hdr(RAck){re.subst,/^[0-9]+[[:space:]]+([0-9]+).*$/\\1/}{s.int}) + $(dlg_var(cseq_diff){s.int});
-    subst_hf("RAck", "/^([0-9]+[ \\t]+)[0-9]+/\\1$var(number)/", "a");
-  }
-  if ($dlg_var(trunk) != $null && $ft == $dlg(from_tag) && !is_method("ACK")) t_on_failure("TRUNK_WITHIN");
-}
-
-failure_route[TRUNK_WITHIN] {
-  if (t_is_canceled()) exit;
-  if ($T_reply_code != 401 && $T_reply_code != 407) exit;
-  $var(at) = $dlg_var(trunk);
-  ${answer("TRUNK_REFUSED")}
-}
-
-# Its challenge is for this router and not for the caller, who could answer it with credentials of his own.
-failure_route[TRUNK_REFUSED] {
-  if (t_is_canceled()) exit;
-  if ($T_reply_code == 401 || $T_reply_code == 407) t_reply("403", "Forbidden");
-}
-`.split("\n");
+`;
 
 /** $var(at), set id and URI of the destination that challenged: sends the request again, where there are credentials. */
 function answer(next: string): string {
@@ -69,6 +53,7 @@ function answer(next: string): string {
     $var(login) = 1;
     if (uac_auth()) {
       $var(trunk_password) = "";
+      ${moveAnswer}
       t_on_failure("${next}");
       t_relay();
       exit;
@@ -94,19 +79,13 @@ export const answerTrunk = ({ trunks }: StructurePlan): string =>
       } else if ($T_reply_code != 403) {
         $var(refused) = 1;
         $(avp(answered)[*]) = $var(at);
-        if (is_method("INVITE")) $dlg_var(trunk) = $var(at);
+        $var(moved) = 0;
+        if (is_method("INVITE")) $var(moved) = 1;
         ${answer("NEXT").replaceAll("\n", "\n      ")}
       }
       if ($var(refused) == 1) prom_counter_inc("${REFUSALS}", "1", "$xavp(_dsdst_=>uri)");
     }
   }`
-    : "";
-
-/** When the next destination is tried: it was asked nothing yet. */
-export const forgetTrunk = ({ trunks }: StructurePlan): string =>
-  trunks === true
-    ? `
-    if (is_method("INVITE") && $dlg_var(cseq_diff) != $null) $dlg_var(cseq_diff) = "0";`
     : "";
 
 /** Part of a condition of the failure route: `$var(refused)` and the rest, where there are trunks. */
