@@ -264,6 +264,30 @@ withKamailio(
       expect(one.requests("INVITE").flatMap((message) => headers(message, "proxy-authorization"))).toEqual([]);
     });
 
+    const sha256 = 'Digest realm="one.example", nonce="9", algorithm=SHA-256, qop="auth"';
+    test.each([401, 407] as const)(
+      "a trunk that would rather be answered otherwise than by MD5 (%i)",
+      async (status) => {
+        const before = [sha256, 'Digest algorithm="SHA-512-256", realm="one.example", nonce="8"', 'Basic realm="one"'];
+        atOne = challenging(heard(first), answering(200), { status, before });
+        one.behaviour = atOne.behaviour;
+        const { reply, dialog } = await call(phone, bench.router, "0123");
+        expect(reply.status).toBe(200);
+        expect((await (await within(phone, bench.router, dialog, "BYE", 2)).final()).status).toBe(200);
+        expect([atOne.accepted.map(({ method }) => method), atOne.rejected]).toEqual([["INVITE", "BYE"], []]);
+      },
+    );
+
+    test("a trunk that takes no MD5 is passed over; what a PBX asks of the caller is left as it is", async () => {
+      const fields: [string, string][] = [1, 2].map(() => ["Proxy-Authenticate", sha256]);
+      one.behaviour = answering(407, { fields });
+      expect((await callOnce(phone, bench.router, "0123")).status).toBe(200);
+      expect([one.requests("INVITE").length, atTwo.accepted.length]).toEqual([1, 2]);
+      one.behaviour = challenging(heard(first), answering(200), { before: [sha256] }).behaviour;
+      const { status, reply } = await callOnce(phone, bench.router, "1123");
+      expect([status, headers(reply, "proxy-authenticate").length]).toEqual([407, 2]);
+    });
+
     test("a challenge of MESSAGE, which begins no dialog, is answered with the number that it has", async () => {
       const { behaviour, accepted } = challenging(heard(second), answering(200), { sameNumber: true });
       foreign.behaviour = behaviour;

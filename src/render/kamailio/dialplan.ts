@@ -9,7 +9,7 @@ import { integer, refuse } from "./quote.ts";
 import { isRegistrar, locationFirst } from "./registrar.ts";
 import { RETRY_AFTER } from "./replies.ts";
 import { forgetTrunk } from "./trunkCalls.ts";
-import { answerTrunk, trunkRefused } from "./trunks.ts";
+import { answerTrunk, markTrunk, trunkRefused } from "./trunks.ts";
 import { hideIn } from "./topology.ts";
 
 export const renderDialplan = (structure: StructurePlan): readonly string[] =>
@@ -141,7 +141,7 @@ route[TO_SET] {${readRule(structure)}
     dlg_manage();${keepCaller("backend")}
     $dlg_var(route) = $(var(found){s.select,4,|});${admitFirst(structure)}
     $dlg_var(target) = $ru;
-  }${offerMedia(structure)}${answerMedia(structure)}
+  }${offerMedia(structure)}${answerMedia(structure)}${markTrunk(structure)}
   t_on_failure("NEXT");
   t_set_disable_internal_reply(1);
   if (t_relay()) return;
@@ -157,7 +157,7 @@ route[NEXT_TARGET] {
   while ($var(attempts) < ${integer("failover.maxAttempts", structure.failover.maxAttempts, 1, 16)} && ds_next_domain()) {
     $var(attempts) = $var(attempts) + 1;
     $(avp(attempts)[*]) = $var(attempts);${forgetTrunk(structure)}${admitNext(structure)}
-    if (is_method("INVITE")) $dlg_var(target) = $ru;${answerMedia(structure)}
+    if (is_method("INVITE")) $dlg_var(target) = $ru;${answerMedia(structure)}${markTrunk(structure, "    ")}
     t_on_failure("NEXT");
     if (t_relay()) exit;
     # it is answered with 487

@@ -8,3 +8,5 @@ export const HANDED_OVER = 2;
 export const ROUTE_RECORDED = 3;
 /** its media is relayed by the replica that spoke with the caller */
 export const MEDIA_ELSEWHERE = 4;
+/** it goes to a destination that the router has credentials for */
+export const TO_TRUNK = 5;

@@ -14,7 +14,7 @@ import { aliasUnlessPeer, followRecorded, ROUTE_MARK } from "./recordedRoute.ts"
 import { ROUTE_RECORDED } from "./requestFlags.ts";
 import { everyRequest } from "./security.ts";
 import { hideIn, hideInReply, hideTransfer, hideTransferInReply, hideWithin } from "./topology.ts";
-import { numberInReply } from "./trunkCalls.ts";
+import { trunkReplies } from "./trunks.ts";
 
 export const renderRequests = (structure: StructurePlan): readonly string[] =>
   `
@@ -152,7 +152,7 @@ onreply_route[FROM_PHONE] {${mediaInReply(structure)}
 
 # Replies that belong to nothing this router sent are dropped: their Via would make it an open relay.
 reply_route {
-  if (proto != UDP && dst_port == ${integer("the control port", structure.controlPort)}) drop;${lateReply}${numberInReply(structure)}
+  if (proto != UDP && dst_port == ${integer("the control port", structure.controlPort)}) drop;${lateReply}${trunkReplies(structure)}
   if ($rs >= 200) {${countReply}${hideTransferInReply(structure)}
   }${keepEarlyCallee}${hideInReply(structure)}
 }

@@ -7,6 +7,7 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { ofGroup } from "./nextHop.ts";
 import { replicatedTable } from "./replication.ts";
+import { TO_TRUNK } from "./requestFlags.ts";
 
 /** Digest of the Call-ID and the caller's tag -> `<moved by>|<the last INVITE>|<set id> <uri>`, no destination: it asked nothing yet. */
 const row = "$sht(moved=>$var(call))";
@@ -88,6 +89,7 @@ route[TRUNK_WITHIN] {
   $avp(moved) = $var(moved);
   if ($var(moved) > 0) t_on_branch("TRUNK_NUMBER");
   if ($var(at) == "") return;
+  setflag(${TO_TRUNK});
   t_on_failure("TRUNK_WITHIN");
 }
 

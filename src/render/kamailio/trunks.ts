@@ -6,7 +6,8 @@ import type { StructurePlan } from "../../ir/types.ts";
 import { tellRefused } from "./callEnds.ts";
 import { htableFields, htableShape, secretTable } from "./dataTable.ts";
 import { integer, refuse } from "./quote.ts";
-import { moveAnswer, renderTrunkCalls } from "./trunkCalls.ts";
+import { TO_TRUNK } from "./requestFlags.ts";
+import { moveAnswer, numberInReply, renderTrunkCalls } from "./trunkCalls.ts";
 
 /** `<set id> <uri>` -> user and password in base64, joined by a dot. */
 export const trunkTable = secretTable(htableShape("trunks"), ({ structure, data: { trunks } }) => {
@@ -32,6 +33,10 @@ export const renderTrunks = (structure: StructurePlan): readonly string[] =>
       ]
     : [];
 
+const ours = '$hfitname(challenge) =~ "^(WWW|Proxy)-Authenticate$"';
+const md5 =
+  '($hfitbody(challenge) =~ "^Digest[ \\t]" && (!($hfitbody(challenge) =~ "algorithm[ \\t]*=") || $hfitbody(challenge) =~ "algorithm[ \\t]*=[ \\t]*\\"?MD5\\"?[ \\t]*(,|$)"))';
+
 const parts = `
 loadmodule "uac.so"
 modparam("uac", "restore_mode", "none")
@@ -41,6 +46,30 @@ modparam("uac", "auth_password_avp", "$var(trunk_password)")
 modparam("htable", "htable", "trunks=>size=8;dbtable=trunks;")
 modparam("xhttp_prom", "prom_counter", "name=${REFUSALS};label=destination")
 
+# a flag of the request, which its replies are read by
+route[TRUNK_AHEAD] {
+  resetflag(${TO_TRUNK});
+  $var(at) = "" + $xavp(_dsdst_=>grp) + " " + $xavp(_dsdst_=>uri);
+  if ($sht(trunks=>$var(at)) != $null) setflag(${TO_TRUNK});
+}
+
+# RFC 8760: a trunk may ask in several ways, the one that it likes best first. Kamailio 5.6 looks at the first only.
+route[CHALLENGES] {
+  if (($T_req($mf) & ${2 ** TO_TRUNK}) == 0) return;
+  $var(known) = 0;
+  hf_iterator_start("challenge");
+  while (hf_iterator_next("challenge")) {
+    if (${ours} && ${md5}) $var(known) = 1;
+  }
+  hf_iterator_end("challenge");
+  if ($var(known) == 0) return;
+  hf_iterator_start("challenge");
+  while (hf_iterator_next("challenge")) {
+    if (${ours} && !(${md5})) hf_iterator_rm("challenge");
+  }
+  hf_iterator_end("challenge");
+  msg_apply_changes();
+}
 `;
 
 /** $var(at), set id and URI of the destination that challenged: sends the request again, where there are credentials. */
@@ -86,6 +115,17 @@ export const answerTrunk = ({ trunks }: StructurePlan): string =>
       if ($var(refused) == 1) prom_counter_inc("${REFUSALS}", "1", "$xavp(_dsdst_=>uri)");
     }
   }`
+    : "";
+
+/** Right before a request is sent to a destination of a set. */
+export const markTrunk = ({ trunks }: StructurePlan, indent = "  "): string =>
+  trunks === true ? `\n${indent}route(TRUNK_AHEAD);` : "";
+
+/** Lines of `reply_route`. */
+export const trunkReplies = (structure: StructurePlan): string =>
+  structure.trunks === true
+    ? `
+  if (($rs == 407 && $hdrc(Proxy-Authenticate) > 1) || ($rs == 401 && $hdrc(WWW-Authenticate) > 1)) route(CHALLENGES);${numberInReply(structure)}`
     : "";
 
 /** Part of a condition of the failure route: `$var(refused)` and the rest, where there are trunks. */

@@ -37,7 +37,16 @@ export interface Challenger {
 export function challenging(
   account: Account,
   then: Behaviour,
-  { status = 407, sameNumber = false }: { status?: 401 | 407; sameNumber?: boolean } = {},
+  {
+    status = 407,
+    sameNumber = false,
+    before = [],
+  }: {
+    status?: 401 | 407;
+    sameNumber?: boolean;
+    /** challenges that it likes better, each in a header of its own */
+    before?: readonly string[];
+  } = {},
 ): Challenger {
   const accepted: SipMessage[] = [];
   const rejected: SipMessage[] = [];
@@ -64,7 +73,8 @@ export function challenging(
     nonces.add(nonce);
     challengedAt.set(callIdOf(request), cseq);
     const challenge = `Digest realm="${account.realm}", nonce="${nonce}", algorithm=MD5, qop="auth"`;
-    return send(writeReply(request, status, { fields: [[ask, challenge]] }));
+    const fields = [...before, challenge].map((one): [string, string] => [ask, one]);
+    return send(writeReply(request, status, { fields }));
   };
   return { behaviour, accepted, rejected };
 }
