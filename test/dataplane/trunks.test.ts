@@ -127,6 +127,17 @@ withKamailio(
       await until("acknowledged", () => one.requests("ACK").filter((ack) => numberOf(ack) === "2 ACK").length > 1);
     });
 
+    test("a call that the router ends has a number that the trunk has not heard", async () => {
+      const { sent } = await call(phone, bench.router, "0123");
+      one.behaviour = answering(200);
+      await one.waitFor("ACK of the answer", (message) => numberOf(message) === "2 ACK");
+      const calls = (await bench.call("dlg.briefing")) as { h_entry: number; h_id: number; call_id?: string }[];
+      for (const { h_entry, h_id } of calls) await bench.call("dlg.end_dlg", h_entry, h_id);
+      const bye = await one.waitFor("BYE", (message) => message.method === "BYE" && callIdOf(message) === sent.callId);
+      expect(Number(numberOf(bye).split(" ")[0])).toBeGreaterThan(2);
+      await until("no call is left", async () => (await bench.read()).calls === 0);
+    });
+
     test("the trunk ends the call", async () => {
       const { sent, dialog } = await call(phone, bench.router, "0123");
       const invite = atOne.accepted[0] as SipMessage;

@@ -7,6 +7,7 @@ import type { StructurePlan } from "../../ir/types.ts";
 import { CALLED_BY_BACKEND, PHONE_CALLED } from "./nextHop.ts";
 import { integer } from "./quote.ts";
 import { proveTable } from "./replication.ts";
+import { numberOfOwn } from "./trunkCalls.ts";
 
 export const renderLocalRequests = (structure: StructurePlan): readonly string[] =>
   `
@@ -14,7 +15,7 @@ export const renderLocalRequests = (structure: StructurePlan): readonly string[]
 # second and is not in 5.6.)
 event_route[tm:local-request] {
   if (is_method("OPTIONS")) t_set_fr("0", "${integer("healthCheck.timeoutSeconds", structure.healthCheck.timeoutSeconds * 1000)}");
-  else if (is_method("BYE")) route(BYE_TO_PHONE);${proveTable(structure)}
+  else if (is_method("BYE")) route(BYE_TO_PHONE);${numberOfOwn(structure)}${proveTable(structure)}
 }
 
 route[BYE_TO_PHONE] {

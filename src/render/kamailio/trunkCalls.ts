@@ -66,6 +66,19 @@ const fields = `$var(moved) = $(var(row){s.select,0,|}{s.int});
   $var(at) = $(var(row){s.select,2,|});`;
 const setNumber = 'subst_hf("CSeq", "/^[0-9]+/$var(number)/", "f");';
 
+/** Lines for a BYE of this router itself: its number comes next behind those of the caller, as the trunk knows them. */
+export const numberOfOwn = (structure: StructurePlan): string =>
+  when(
+    structure,
+    `
+  if (is_method("BYE")) {
+    ${call}
+    $var(row) = ${row};
+    $var(number) = $(cs{s.int}) + $(var(row){s.select,0,|}{s.int});
+    if ($var(row) != 0) ${setNumber}
+  }`,
+  );
+
 /** @param answer sends the request again, see trunks.ts; nothing where there are no credentials */
 export const renderTrunkCalls = (structure: StructurePlan, answer: string, otherwise: string): string => `
 modparam("htable", "htable", "moved=>size=10;autoexpire=${MOST_SECONDS};${replicatedTable(structure)}")
