@@ -34,7 +34,9 @@ withKamailio(
     );
   },
   (bench) => {
-    afterEach(() => {
+    const answers: Promise<unknown>[] = [];
+    afterEach(async () => {
+      await Promise.all(answers.splice(0));
       for (const peer of [pbx, phone]) {
         peer.behaviour = answering(200);
         peer.received.length = 0;
@@ -55,8 +57,10 @@ withKamailio(
     const endedAfterBoth: Behaviour = (message, send) => {
       if (message.method !== "BYE") answering(200)(message, send, phone);
       else
-        void until("both sides have a BYE", () => [pbx, phone].every((peer) => peer.requests("BYE").length > 0)).then(
-          () => send(writeReply(message, 200)),
+        answers.push(
+          until("both sides have a BYE", () => [pbx, phone].every((peer) => peer.requests("BYE").length > 0)).then(() =>
+            send(writeReply(message, 200)),
+          ),
         );
     };
     /** Answers with its SDP, when `first` has been done. */
@@ -93,6 +97,19 @@ withKamailio(
       expect(phone.requests("BYE")).toHaveLength(1);
     }
 
+    const routed = (dialog: Dialog, ...fields: [string, string][]): [string, string][] => [
+      ...dialog.routes.map((route): [string, string] => ["Route", route]),
+      ...fields,
+    ];
+    const broken = (): string => callee.sdp().replace(/^m=.*$/m, "m=audio");
+    /** until its caller hangs up */
+    async function expectGoingOn(dialog: Dialog, cseq: number): Promise<void> {
+      expect((await (await within(phone, bench.router, dialog, "INFO", cseq)).final()).status).toBe(200);
+      expect((await bench.read()).calls).toBe(1);
+      expect((await (await within(phone, bench.router, dialog, "BYE", cseq + 1)).final()).status).toBe(200);
+      expect([pbx.requests("BYE").length, phone.requests("BYE").length]).toEqual([1, 0]);
+    }
+
     test("the answer to a call", async () => {
       const before = await refused();
       pbx.behaviour = talking(callee, ["INVITE"], restart);
@@ -109,8 +126,7 @@ withKamailio(
         if (message.method === "ACK") return;
         const contact = `<${peer.uri}>`;
         if (message.method === "INVITE") {
-          const broken = callee.sdp().replace(/^m=.*$/m, "m=audio");
-          send(writeReply(message, 183, { contact, fields: [SDP], body: broken }));
+          send(writeReply(message, 183, { contact, fields: [SDP], body: broken() }));
           void phone
             .waitFor("183", ({ status }) => status === 183)
             .then(() => send(writeReply(message, 200, { contact, ...media(callee) })));
@@ -121,8 +137,43 @@ withKamailio(
       expectEmpty(early, callee);
       expect(streamOf(reply.body).host).toBe(relay.host);
       await caller.reaches(streamOf(reply.body), callee, "after it");
-      expect((await (await within(phone, bench.router, dialog, "BYE", 2)).final()).status).toBe(200);
-      expect(phone.requests("BYE")).toEqual([]);
+      await expectGoingOn(dialog, 2);
+    });
+
+    test("a reliable provisional answer: the call goes on with the SDP of the final one", async () => {
+      pbx.behaviour = (message, send, peer) => {
+        if (message.method === "ACK") return;
+        const contact = `<${peer.uri}>`;
+        if (message.method !== "INVITE") return send(writeReply(message, 200, { contact }));
+        const fields = [SDP, ["Require", "100rel"], ["RSeq", "1"]] as const;
+        send(writeReply(message, 183, { contact, fields, body: broken() }));
+        void phone
+          .waitFor("183", ({ status }) => status === 183)
+          .then(() => send(writeReply(message, 200, { contact, ...media(callee) })));
+      };
+      const { reply, dialog } = await call(phone, bench.router, "1000", media(caller));
+      expect(streamOf(reply.body).host).toBe(relay.host);
+      await caller.reaches(streamOf(reply.body), callee, "after it");
+      await expectGoingOn(dialog, 2);
+    });
+
+    test.each(["INVITE", "UPDATE"] as const)("of a refusal of a %s: the call goes on as it was", async (method) => {
+      pbx.behaviour = talking(callee, ["INVITE"]);
+      const { sent, dialog } = await call(phone, bench.router, "1000", media(caller));
+      pbx.behaviour = (message, send, peer) => {
+        if (message.method !== method) return talking(callee, ["INVITE"])(message, send, peer);
+        send(writeReply(message, 488, { fields: [SDP], body: broken() }));
+      };
+      const more = { fields: routed(dialog, SDP), body: caller.sdp(2) };
+      const refusal = await (await within(phone, bench.router, dialog, method, sent.input.cseq + 1, more)).final();
+      expect(refusal.status).toBe(488);
+      expectEmpty(refusal, callee);
+      pbx.behaviour = talking(callee, ["INVITE"]);
+      const next = sent.input.cseq + 2;
+      const again = await within(phone, bench.router, dialog, "INVITE", next, { ...more, body: caller.sdp(3) });
+      expect(streamOf((await again.final()).body).host).toBe(relay.host);
+      await acknowledge(dialog, next);
+      await expectGoingOn(dialog, next + 1);
     });
 
     test("the answer in an ACK", async () => {
@@ -133,15 +184,13 @@ withKamailio(
       expect(streamOf(reply.body).host).toBe(relay.host);
       await restart();
       const dialog = callerDialog(reply);
-      const routes = dialog.routes.map((route): [string, string] => ["Route", route]);
-      await acknowledge(dialog, 1, { fields: [...routes, SDP], body: caller.sdp() });
+      await acknowledge(dialog, 1, { fields: routed(dialog, SDP), body: caller.sdp() });
       expectEmpty(await pbx.waitFor("ACK", ({ method }) => method === "ACK"), caller);
       await expectEnded();
     });
 
     test("the offer in an answer", async () => {
-      const broken = { sdp: () => callee.sdp().replace(/^m=.*$/m, "m=audio") } as RtpEnd;
-      pbx.behaviour = talking(broken, ["INVITE"]);
+      pbx.behaviour = talking({ sdp: broken } as RtpEnd, ["INVITE"]);
       phone.behaviour = endedAfterBoth;
       const { reply } = await call(phone, bench.router, "1000");
       expectEmpty(reply, callee);
@@ -153,9 +202,8 @@ withKamailio(
       const { sent, dialog } = await call(phone, bench.router, "1000", media(caller));
       pbx.behaviour = talking(callee, [method], restart);
       phone.behaviour = endedAfterBoth;
-      const routes = dialog.routes.map((route): [string, string] => ["Route", route]);
       const again = await within(phone, bench.router, dialog, method, sent.input.cseq + 1, {
-        fields: [...routes, SDP],
+        fields: routed(dialog, SDP),
         body: caller.sdp(2),
       });
       const answered = await again.final();

@@ -116,13 +116,17 @@ route[MEDIA_WITHIN] {
 route[MEDIA_REPLY] {
   if (isflagset(${ELSEWHERE}) || !route(HAS_SDP)) return;
   if (isflagset(${MEDIA_OFFERED})) {
-    if (rtpengine_answer("${FLAGS}")) return;
+    if (rtpengine_answer("${FLAGS}")) {
+      # an earlier one may have been refused (reliable 18x)
+      if ($rs >= 200 && $rs < 300 && dlg_get("$ci", "$ft", "$tt")) dlg_resetflag("${UNANSWERED}");
+      return;
+    }
   } else if (rtpengine_offer("${FLAGS}")) {
     return;
   }
   route(MEDIA_WITHOUT);
-  # RFC 3262: what is no answer yet may come again
-  if ($rs < 200 && !is_present_hf("RSeq")) return;
+  # RFC 3262: what is no answer yet may come again; RFC 3261 14.1: what is refused leaves the call as it was
+  if ($rs >= 300 || ($rs < 200 && !is_present_hf("RSeq"))) return;
   if (!dlg_get("$ci", "$ft", "$tt")) return;
   dlg_setflag("${UNANSWERED}");
   if (!is_method("INVITE") && $dlg(state) == 4) route(MEDIA_UNANSWERED);
