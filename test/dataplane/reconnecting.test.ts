@@ -164,6 +164,14 @@ withKamailio(
       }
     });
 
+    test("contacts that come one by one over one connection stay beside each other: lines of a gateway", async () => {
+      const [one, from] = [phone(), await connect()];
+      const lines = ["line1", "line2"].map((user) => contactOf({ user }, from));
+      for (let times = 0; times < 2; times += 1)
+        for (const contact of lines) expect(await register(one, from, { contact })).toBe(200);
+      await untilKnown("1001", lines);
+    });
+
     test("a former contact that the phone takes back itself leaves the new one", async () => {
       const [one, former, now] = [phone(), await connect(), await connect()];
       expect(await register(one, former)).toBe(200);

@@ -130,9 +130,10 @@ route[RECONNECTED] {
   if (!reg_fetch_contacts("location", "$tu", "former")) return;
   $var(i) = 0;
   while ($(ulc(former=>addr)[$var(i)]) != $null) {
-    # what has a Path came over a connection
+    # what has a Path came over a connection, with the same Path over this one
     if ($(ulc(former=>callid)[$var(i)]) == $ci && $(ulc(former=>addr)[$var(i)]) != $sel(contact.uri)
-        && $(ulc(former=>path)[$var(i)]) != "" && $(ulc(former=>cseq)[$var(i)]) < $(cs{s.int}))
+        && $(ulc(former=>path)[$var(i)]) != "" && $(ulc(former=>path)[$var(i)]) != $hdr(Path)
+        && $(ulc(former=>cseq)[$var(i)]) < $(cs{s.int}))
       unregister("location", "$tu", "$(ulc(former=>ruid)[$var(i)])");
     $var(i) = $var(i) + 1;
   }
