@@ -14,7 +14,7 @@ export const programs: readonly KamailioProgram[] = [kamailio5(), kamailio6()];
 
 /** Addresses of one Kamailio's tests: a network of this process and version, so that two runs never meet. */
 const hostOf = (program: KamailioProgram, last: number): string =>
-  `127.20.${(process.pid % 120) * 2 + (program.name.startsWith("5") ? 0 : 1)}.${last}`;
+  `127.${100 + (Math.floor(process.pid / 120) % 80)}.${(process.pid % 120) * 2 + (program.name.startsWith("5") ? 0 : 1)}.${last}`;
 
 export class Bench {
   readonly program: KamailioProgram;
