@@ -33,6 +33,18 @@ export function parseDispatcherAnswer(result: unknown): readonly ObservedDestina
     .toSorted((a, b) => a.setId - b.setId || (a.uri < b.uri ? -1 : 1));
 }
 
+/** `dispatcher.list`: how many there are; what is not understood counts nothing. */
+export function countDestinations(result: unknown): number {
+  const records = isFields(result) && Array.isArray(result["RECORDS"]) ? (result["RECORDS"] as readonly unknown[]) : [];
+  const targetsIn = (record: unknown): unknown => {
+    const set = isFields(record) ? record["SET"] : undefined;
+    return isFields(set) ? set["TARGETS"] : undefined;
+  };
+  return records
+    .map(targetsIn)
+    .reduce<number>((sum, targets) => sum + (Array.isArray(targets) ? targets.length : 0), 0);
+}
+
 function destinationOf(setId: number, dest: Fields): ObservedDestination {
   const { URI: uri, FLAGS: flags, PRIORITY: priority, ATTRS: attrs, LATENCY: latency } = dest;
   const state = typeof flags === "string" ? states[flags.slice(0, 1)] : undefined;

@@ -5,7 +5,7 @@ import * as fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
 import { defaultPipeline } from "../../../src/controller/stages.ts";
 import { OperatorError } from "../../../src/errors.ts";
-import { canonicalBody, createControl, type ClosableControl } from "../../../src/kamailio/control.ts";
+import { canonicalBody, changeGapMs, createControl, type ClosableControl } from "../../../src/kamailio/control.ts";
 import { isBrokenOff } from "../../../src/kamailio/brokenOff.ts";
 import { readPod } from "../../../src/kamailio/readPod.ts";
 import type { ControlAddress } from "../../../src/kamailio/types.ts";
@@ -47,6 +47,28 @@ async function faulty(
 }
 
 const ok = (id: number, result: unknown): string => JSON.stringify({ jsonrpc: "2.0", result, id });
+
+test("the longer the list of destinations is, the longer the pause between two changes of it", async () => {
+  const changes: number[] = [];
+  let count = 0;
+  const { control, address } = await faulty(({ id, method }, response) => {
+    const TARGETS = Array.from({ length: count / 2 }, () => ({}));
+    if (method !== "dispatcher.list") changes.push(performance.now());
+    response.end(
+      ok(id, method === "dispatcher.list" ? { RECORDS: [{ SET: { TARGETS } }, { SET: { TARGETS } }] } : "Ok"),
+    );
+  });
+  const pauses: number[] = [];
+  for (count of [2, 200, 1000]) {
+    await control.call(address, "dispatcher.list");
+    await control.call(address, "dispatcher.add");
+    await control.call(address, "dispatcher.remove");
+    pauses.push((changes.at(-1) ?? 0) - (changes.at(-2) ?? 0));
+  }
+  // timers may end a millisecond early
+  expect(pauses.map((pause, index) => pause >= [4, 4, 54][index]!)).toEqual([true, true, true]);
+  expect([0, 200, 1000, 5000].map(changeGapMs)).toEqual([5, 5, 55, 305]);
+});
 
 test("requests to one address go one after the other, in order; to others at the same time", async () => {
   let running = 0;
