@@ -9,7 +9,7 @@ import { Authority } from "../../support/sip/certificates.ts";
 import { until } from "../../support/until.ts";
 import { startCalls } from "../kube/calls.ts";
 
-const ip = "127.63.1.1";
+const ip = "127.69.1.1";
 const authority = new Authority("test authority");
 const folder = mkdtempSync(join(tmpdir(), "ami-test-"));
 let asterisk: Asterisk;
@@ -46,7 +46,7 @@ test("its version and its live channels, while calls come and go", async () => {
   const session = await connectAmi(plain, reader);
   expect(await session.read()).toEqual({ version: expect.stringMatching(/^\d+\.\d+\.\d+/) as string, channels: 0 });
   const calls = startCalls(
-    { number: "1001", from: { ip: "127.63.1.2", port: 26_000 }, to: { ip, port: SIP_PORT }, calls: 3, talkMs: 2000 },
+    { number: "1001", from: { ip: "127.69.1.2", port: 26_000 }, to: { ip, port: SIP_PORT }, calls: 3, talkMs: 2000 },
     folder,
   );
   await until("three live channels", async () => (await session.read()).channels === 3);
