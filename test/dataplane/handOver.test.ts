@@ -40,7 +40,7 @@ const plan = (structure: Partial<StructurePlan> = {}): RouterPlan =>
       { name: "phones", set: "pbx", digits: "1", length: 4 },
       { name: "over-tcp", set: "tcp", digits: "2", length: 4 },
     ],
-    data: { limits: { requestsPerSecond: 100, banSeconds: 60 } },
+    data: { limits: { requestsPerSecond: 100, banSeconds: 60 }, trunks: { salt: "1", logins: [] } },
   });
 
 /** The phone has its connection to the second replica, where it registers. */
@@ -75,14 +75,14 @@ interface Registered {
   readonly fields: readonly [string, string][];
 }
 
-async function register(bench: Bench, from: SipPeer, user = "1001"): Promise<Registered> {
+async function register(bench: Bench, from: SipPeer, user = "1001", name = user): Promise<Registered> {
   const own = `<sip:${user}@${ADVERTISED}>`;
   const sent = await request(from, at(bench, 2), {
     method: "REGISTER",
     uri: `sip:${ADVERTISED}`,
     from: `${own};tag=1`,
     to: own,
-    contact: `<sip:${user}@192.168.77.7:5060;transport=${from.transport.toLowerCase()}>`,
+    contact: `<sip:${name}@192.168.77.7:5060;transport=${from.transport.toLowerCase()}>`,
   });
   expect((await sent.final()).status).toBe(200);
   const registrar = user.startsWith("2") ? pbxTcp : pbx;
@@ -128,7 +128,7 @@ for (const topologyHiding of [false, true])
   withKamailio(
     `phones on connections behind one address${topologyHiding ? ", with topology hiding" : ""}`,
     async (bench) => {
-      await startBoth(bench, { topologyHiding, rateLimit: true });
+      await startBoth(bench, { topologyHiding, rateLimit: true, trunks: true });
       await untilFound(bench);
     },
     (bench) => {
@@ -281,6 +281,13 @@ for (const topologyHiding of [false, true])
         await untilCounted(phone, "ACK", 1);
         expect((await (await within(pbxTcp, at(bench, 1), dialog, "BYE", 2)).final()).status).toBe(200);
         expect([phone.requests("BYE").length, await callsAt(bench, other)]).toEqual([1, 0]);
+      });
+
+      test("a phone has the name that it likes in its Contact, also one that replicas use among themselves", async () => {
+        const registered = await register(bench, phone, "1001", "htable");
+        const { reply, dialog } = await call(pbx, at(bench, 1), "1001", registered);
+        expect(reply.status).toBe(200);
+        expect((await (await within(pbx, at(bench, 1), dialog, "BYE", 2)).final()).status).toBe(200);
       });
 
       test("a phone on UDP is reached from the replica that the call comes in at", async () => {

@@ -47,7 +47,7 @@ export const proveTable = (structure: StructurePlan): string =>
 const isProved = (structure: StructurePlan): string =>
   sharesTables(structure)
     ? `
-    if ($rU == "${TABLES}") {
+    if (is_method("KDMQ") && $rU == "${TABLES}") {
       ${proof}
       if (!($hdr(${PROOF}) == $(var(proof){s.md5}))) exit;
     }`
