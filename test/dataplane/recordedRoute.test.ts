@@ -222,6 +222,19 @@ withKamailio(
       },
     );
 
+    test("a phone that was called reaches its PBX at each replica, and one of an older version reads its key", async () => {
+      const { callId } = await answered(phone, "INVITE", (own) => own);
+      const invite = phone.requests("INVITE").find((message) => callIdOf(message) === callId);
+      if (invite === undefined) throw new Error("the INVITE did not arrive");
+      const back = calleeDialog(invite);
+      // a number, in front of the digest
+      expect(back.routes[0]).toMatch(/;k=[0-9]+-[0-9a-f]{32}[;>]/);
+      for (const last of [1, 2])
+        for (const method of ["INFO", "INVITE"])
+          expect((await (await within(phone, at(last), back, method, 10 + last)).final()).status).toBe(200);
+      expect(pbx.requests("INFO").map(callIdOf)).toEqual([callId, callId]);
+    });
+
     test.each([1, 2])("a trunk that is called records the route that it wants, at replica %s", async (replica) => {
       const route = `<sip:${proxy.host}:${proxy.port};lr>`;
       trunk.behaviour = (message, send, peer) => {

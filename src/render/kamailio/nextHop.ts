@@ -27,11 +27,11 @@ export interface RouteGroup {
 }
 /** Of a request to a destination of $var(rule): the first tier. */
 export const groupOfRule: RouteGroup = { prepare: "", text: "$(var(rule){s.select,0,=})" };
-/** Behind the group: the request went to a phone. */
-const TO_PHONE = "p";
+/** In front of the group: the request went to a phone. It stays a number, as replicas of older versions read it. */
+const TO_PHONE = "0";
 /** Of a request to a phone that came from a backend, where $var(set) has it; of any other none. */
 export const groupOfCaller: RouteGroup = {
-  prepare: `$var(group) = $var(set) * $var(backend);\n    $var(group) = "" + $var(group) + "${TO_PHONE}";`,
+  prepare: `$var(group) = $var(set) * $var(backend);\n    $var(group) = "${TO_PHONE}" + $var(group);`,
   text: "$var(group)",
 };
 
@@ -59,7 +59,7 @@ export const keepCaller = (called: "backend" | "phone"): string => `
 export const keepEarlyCallee = ` else if ($rs > 100 && is_present_hf("RSeq") && t_check_trans() && dlg_get("$ci", "$ft", "$tt")) route(KEEP_CALLEE);`;
 
 /** $var(good) is 1 and $var(set) of a destination, $var(address): they stay so if it is one of the dispatcher set of $var(group). */
-export const ofGroup = `  $var(group) = $(var(group){s.select,0,${TO_PHONE}}{s.int}) / 100;
+export const ofGroup = `  $var(group) = $(var(group){s.int}) / 100;
   if ($var(good) == 0 || $var(set) / 100 == $var(group)) return;
   $var(good) = 0;
   $var(group) = $var(group) * 100;
@@ -182,7 +182,7 @@ route[WHOSE_ROUTE] {
     if ($ft == $dlg(from_tag) && dlg_isflagset("${PHONE_CALLED}")) $var(stranger) = 1;
   } else {
     route(IS_KEYED);
-    if ($var(keyed) == 0 || $var(group) =~ "${TO_PHONE}$") $var(stranger) = 1;
+    if ($var(keyed) == 0 || $var(group) =~ "^${TO_PHONE}") $var(stranger) = 1;
   }
 }
 
