@@ -322,6 +322,22 @@ for (const [mode, structure] of modes)
         inOrder(later.sent.callId);
       });
 
+      test("a replica that starts is told of all calls, however many", async () => {
+        const keys = Array.from({ length: 400 }, (_, index) =>
+          createHash("md5").update(`${mode} ${index}`).digest("hex"),
+        );
+        const untilAllTold = async (): Promise<void> => {
+          for (const key of keys)
+            await until(`it is told of ${key}`, async () => (await rowAt(bench, 2, key)) !== undefined, 40_000);
+        };
+        for (const key of keys) await bench.call("htable.sets", "moved", key, `1|1|100 ${trunk.uri}`);
+        // else it is told one by one what the one before it has not heard
+        await untilAllTold();
+        await other?.kill();
+        await startOther(bench, structure);
+        await untilAllTold();
+      });
+
       test("nobody writes the tables of a replica who does not know its key, also from the address of another one", async () => {
         const stranger = await bench.peer(2, 5999);
         const cell = { htname: "st", cname: "written", type: 2, strval: "yes" };

@@ -4,7 +4,7 @@ import type { StructurePlan } from "../../ir/types.ts";
 import { advertisedHost, integer } from "./quote.ts";
 import { renderConnections } from "./connections.ts";
 import { DEFAULT_CONTACTS } from "./registrar.ts";
-import { replicationListeners } from "./replication.ts";
+import { receivedSize, replicationListeners } from "./replication.ts";
 import { CONTROL_FILE } from "./tokens.ts";
 
 export const renderParameters = (structure: StructurePlan): readonly string[] => [
@@ -29,6 +29,7 @@ export const renderParameters = (structure: StructurePlan): readonly string[] =>
   "# HTTP requests without a body have no Content-Length",
   "tcp_accept_no_cl=yes",
   ...renderConnections(structure),
+  ...receivedSize(structure),
   ...renderBranches(structure),
   `tcp_connect_timeout=${integer("failover.timeoutSeconds", structure.failover.timeoutSeconds, 1, 30)}`,
   `tcp_send_timeout=${integer("failover.timeoutSeconds", structure.failover.timeoutSeconds, 1, 30)}`,

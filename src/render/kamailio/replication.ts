@@ -12,6 +12,7 @@ import { hearEnd, tellsEnds } from "./callEnds.ts";
 import { exceptHandedOver, hearHandedOver, meetPeer } from "./handOver.ts";
 import { hasRegistrants } from "./registrants.ts";
 import { peerKeyInCfg } from "./tokens.ts";
+import { whereAvailable } from "./versions.ts";
 
 /** They keep contacts, those of users or of PBXes: they share them, and hand over calls to phones whose connection another one has. */
 export const sharesLocation = (structure: StructurePlan): boolean =>
@@ -24,6 +25,9 @@ export const replicationListeners = (structure: StructurePlan): readonly string[
 
 /** They share calls of trunks that have challenged (trunkCalls.ts), in tables of module htable. */
 const sharesTables = (structure: StructurePlan): boolean => structure.trunks === true && hasReplication(structure);
+/** Core parameter: one that starts is told the rows in datagrams of 60,000 bytes; usual are 32,767 at most. */
+export const receivedSize = (structure: StructurePlan): readonly string[] =>
+  sharesTables(structure) ? whereAvailable("receivedSize", ["msg_recv_max_size=65535"]) : [];
 /** Of a table that they share. */
 export const replicatedTable = (structure: StructurePlan): string => (sharesTables(structure) ? "dmqreplicate=1;" : "");
 

@@ -8,6 +8,8 @@ export const capabilities = {
   retainLatency: { lacking: ["KAMAILIO_5_6"] },
   /** rtpengine `ping_interval`: instances are pinged by a timer, and only by it; 5.x asks one that was down again when a call comes */
   mediaPings: { lacking: ["KAMAILIO_5_6", "KAMAILIO_5_7", "KAMAILIO_5_8"] },
+  /** core `msg_recv_max_size`: what is no smaller is dropped; 5.6 and 5.7 take all that UDP carries */
+  receivedSize: { lacking: ["KAMAILIO_5_6", "KAMAILIO_5_7"] },
 } as const;
 
 export type Capability = keyof typeof capabilities;
