@@ -261,6 +261,32 @@ for (const topologyHiding of [false, true])
         await until("the first replica has no call", async () => (await callsOf(bench)) === 0);
       });
 
+      test.each([
+        [1, "challenges and refuses", 480],
+        [1, "does not answer", undefined],
+        [2, "refuses", 480],
+      ])(
+        "of a call whose BYE comes in at replica %i and the trunk %s nothing is kept for long",
+        async (last, what, status) => {
+          const bye: Behaviour = (message, send, peer) => {
+            if (message.method !== "BYE") answering(200)(message, send, peer);
+            else if (status !== undefined) send(writeReply(message, status));
+          };
+          reset(bye);
+          const { dialog } = await call(phone, at(bench, 1), "0123");
+          await untilTold(bench, dialog);
+          if (!what.includes("challenges")) trunk.behaviour = bye;
+          const sent = await within(phone, at(bench, last), dialog, "BYE", 2);
+          await trunk.waitFor("BYE", ({ method }) => method === "BYE");
+          if (status !== undefined) expect((await sent.final()).status).toBe(status);
+          await untilForgotten(bench, dialog);
+          trunk.behaviour = answering(200);
+          if (last === 1) await sent.final();
+          else expect(await ask(bench, 2, phone, dialog, "BYE", 3)).toBe(200);
+          await until("no replica has the call", async () => (await callsOf(bench)) === 0);
+        },
+      );
+
       test("another backend that a caller sends his BYE to, and which challenges it, is told nothing of the trunk's credentials", async () => {
         const { dialog } = await call(phone, at(bench, 1), "0123");
         await untilTold(bench, dialog);

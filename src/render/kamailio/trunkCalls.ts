@@ -21,8 +21,9 @@ const MOST_SECONDS = 43_200;
 /** from its end on: its last requests are answered */
 const LAST_SECONDS = 60;
 
-/** Line for a reply to BYE. */
-const end = `if (((${good}) || $rs == 481) && ${row} != $null) $shtex(moved=>$var(call)) = ${LAST_SECONDS};`;
+const keepNotLong = `$shtex(moved=>$var(call)) = ${LAST_SECONDS};`;
+/** Line for a reply to BYE: the replica that has the call may have died. */
+const end = `if (((${good}) || $rs == 481) && ${row} != $null) ${keepNotLong}`;
 
 const when = ({ trunks }: StructurePlan, text: string): string => (trunks === true ? text : "");
 
@@ -81,7 +82,7 @@ export const numberOfOwn = (structure: StructurePlan): string =>
 
 /** @param answer sends the request again, see trunks.ts; nothing where there are no credentials */
 export const renderTrunkCalls = (structure: StructurePlan, answer: string, otherwise: string): string => `
-modparam("htable", "htable", "moved=>size=10;autoexpire=${MOST_SECONDS};${replicatedTable(structure)}")
+modparam("htable", "htable", "moved=>size=10;autoexpire=${MOST_SECONDS};updateexpire=0;${replicatedTable(structure)}")
 
 # A request of the caller within a call of a trunk that has challenged: it may challenge again. An ACK has the number of its
 # INVITE, and so has RAck (RFC 3262 7.2), as the trunk knows it.
@@ -113,7 +114,8 @@ branch_route[TRUNK_NUMBER] {
 
 failure_route[TRUNK_WITHIN] {
   if (t_is_canceled()) exit;
-  if ($T_reply_code != 401 && $T_reply_code != 407) {${otherwise}
+  if ($T_reply_code != 401 && $T_reply_code != 407) {
+    route(TRUNK_REFUSES);${otherwise}
     exit;
   }
   ${call}
@@ -123,6 +125,8 @@ failure_route[TRUNK_WITHIN] {
   if ($var(good) == 0) exit;
   if ($var(moved) < $avp(moved)) $var(moved) = $avp(moved);
   $var(moved) = $var(moved) + 1;
+  # of a BYE another replica may hear later than of its end
+  if (!is_method("BYE")) $shtex(moved=>$var(call)) = ${MOST_SECONDS};
   ${answer}
 }
 
@@ -143,10 +147,18 @@ ${ofGroup}
 # Its challenge is for this router and not for the caller, who could answer it with credentials of his own.
 failure_route[TRUNK_REFUSED] {
   if (t_is_canceled()) exit;
+  route(TRUNK_REFUSES);
   if ($T_reply_code == 401 || $T_reply_code == 407) {
     t_reply("403", "Forbidden");
     exit;
   }${otherwise}
+}
+
+# refused or not answered: who sends a BYE has ended the call (RFC 3261 15.1.1)
+route[TRUNK_REFUSES] {
+  if (!is_method("BYE")) return;
+  ${call}
+  if (${row} != $null) ${keepNotLong}
 }
 
 # $var(row): the reply gets the number of its request again; a 2xx whose transaction is over answers the last INVITE
@@ -161,6 +173,12 @@ route[TRUNK_REPLY] {
   ${setNumber}
   # a reply that is kept is kept without what has been changed
   msg_apply_changes();
+}
+
+# a BYE has come, or none for too long
+event_route[dialog:end] {
+  ${callOf("$dlg(callid)", "$dlg(from_tag)")}
+  if (${row} != $null) ${keepNotLong}
 }
 
 event_route[dialog:failed] {
