@@ -74,7 +74,7 @@ withKamailio(
       expect(answer).toBe(200);
       expect([...trunk1.calls, ...trunk2.calls]).toEqual([callId]);
       expect([...trunk1.requests("INVITE"), ...trunk2.requests("INVITE")].map((invite) => invite.uri)).toEqual(
-        expect.arrayContaining([expect.stringMatching(/^sip:555@127\.20\.[0-9]+\.1[45]:5060;transport=udp$/)]),
+        expect.arrayContaining([expect.stringMatching(/^sip:555@[0-9.]+\.1[45]:5060;transport=udp$/)]),
       );
     });
 
