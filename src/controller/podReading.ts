@@ -22,8 +22,8 @@ export async function readUnknown(context: Context, state: RouterState): Promise
 /** The pod is being changed: what was read of it so far is void. */
 class Overtaken extends Error {}
 
-/** Asks no further once the pod is worked on, which would have to wait for every answer. */
-const givingWay = (context: Context, { uid }: PodView, control: Control): Control => {
+/** Control by which a reading asks no further once the pod is worked on, which would have to wait for every answer. */
+export const givingWay = (context: Context, { uid }: PodView, control: Control): Control => {
   const epoch = context.observations.epoch(uid);
   return {
     async call(...request) {
@@ -33,17 +33,7 @@ const givingWay = (context: Context, { uid }: PodView, control: Control): Contro
   };
 };
 
-/** False: a change came between. @param givesWay it may */
-export async function readInTurn(
-  context: Context,
-  state: RouterState,
-  pod: PodView,
-  control: Control,
-  givesWay: boolean,
-): Promise<boolean> {
-  return readOnce(context, state, pod, givesWay ? givingWay(context, pod, control) : control);
-}
-
+/** False: it gave way to a change. */
 export async function readOnce(
   context: Context,
   state: RouterState,

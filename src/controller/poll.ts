@@ -3,7 +3,7 @@ import type { Key } from "../api/index.ts";
 import type { Control } from "../kamailio/types.ts";
 import type { PodView } from "../cluster/index.ts";
 import { routerStatusKey, findIn, usablePods, type Context } from "./context.ts";
-import { readInTurn, readOnce } from "./podReading.ts";
+import { givingWay, readOnce } from "./podReading.ts";
 
 export interface Observer {
   /** the pods of the router may have changed */
@@ -70,8 +70,10 @@ export function createObserver(context: Context): Observer {
     if (state === undefined && findIn(context.snapshot().routers, entry.router) === undefined) return drop(uid, entry);
     if (state?.desired !== undefined && state.token !== undefined && !context.observations.isBusy(uid)) {
       const counted = counting(context.control);
-      const done = await readInTurn(context, state, entry.pod, counted, entry.overtaken < MOST_OVERTAKEN);
-      entry.overtaken = done ? 0 : entry.overtaken + 1;
+      const { pod, overtaken } = entry;
+      const control = overtaken < MOST_OVERTAKEN ? givingWay(context, pod, counted) : counted;
+      const done = await readOnce(context, state, pod, control);
+      entry.overtaken = done ? 0 : overtaken + 1;
       entry.requests = Math.max(1, counted.calls());
     }
     schedule(uid, entry);
