@@ -23,6 +23,8 @@ export class OperatorProcess {
   /** told of each line of the log as it comes */
   onLine: ((line: LogEntry) => void) | undefined;
   readonly #child: ReturnType<typeof spawn>;
+  /** everything that it wrote has been read */
+  #read = true;
 
   constructor(kubeconfig: string, ...args: string[]) {
     const command = [
@@ -38,12 +40,15 @@ export class OperatorProcess {
     ];
     this.#child = spawn(process.execPath, command, { stdio: ["ignore", "inherit", "pipe"] });
     if (this.#child.stderr) {
-      createInterface({ input: this.#child.stderr }).on("line", (line) => {
-        if (!line.startsWith("{")) return void this.plain.push(line);
-        const entry = JSON.parse(line) as LogEntry;
-        this.lines.push(entry);
-        this.onLine?.(entry);
-      });
+      this.#read = false;
+      createInterface({ input: this.#child.stderr })
+        .on("line", (line) => {
+          if (!line.startsWith("{")) return void this.plain.push(line);
+          const entry = JSON.parse(line) as LogEntry;
+          this.lines.push(entry);
+          this.onLine?.(entry);
+        })
+        .once("close", () => (this.#read = true));
     }
   }
 
@@ -53,6 +58,13 @@ export class OperatorProcess {
 
   logged(message: string): LogEntry | undefined {
     return this.lines.find((line) => line.message === message);
+  }
+
+  /** Waits for a line of this level: what it tells by HTTP may be here before the log's line of it. */
+  complaint(level: "warn" | "error", text = ""): Promise<LogEntry> {
+    return until(`its log has a line of level ${level} with "${text}"`, () =>
+      this.lines.find((line) => line.level === level && JSON.stringify(line).includes(text)),
+    );
   }
 
   /** Waits until it acts: caches filled and, where asked for, leading. */
@@ -84,9 +96,9 @@ export class OperatorProcess {
     return this.#child.exitCode ?? this.#child.signalCode;
   }
 
-  /** Waits until it ends by itself. */
+  /** Waits until it ends by itself and all that it wrote is here. */
   async ended(): Promise<number | null> {
-    await until("it ends", () => this.#child.exitCode !== null);
+    await until("it ends", () => this.#child.exitCode !== null && this.#read);
     return this.#child.exitCode;
   }
 }

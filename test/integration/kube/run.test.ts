@@ -36,7 +36,7 @@ describe("health", () => {
     });
     expect(notReady).toContain("the caches are not filled yet");
     expect((await operator.get("/healthz")).status).toBe(200);
-    expect(operator.lines.find(({ level }) => level === "warn")).toMatchObject({
+    expect(await operator.complaint("warn")).toMatchObject({
       message: "watch interrupted, trying again",
       err: { code: "SIPR_CRD_MISSING", remedy: expect.stringContaining("kubectl apply -f crds/") },
     });
