@@ -255,6 +255,22 @@ withKamailio(
       }
     });
 
+    test("nobody is taken for another user by a second answer, in that user's name, made with his own password", async () => {
+      const victim = { user: "1001", ha1: ha1Of(right.user, REALM, right.password) };
+      for (const method of ["INVITE", "REGISTER"]) {
+        const target = { ...registering(bench, victim.user), method };
+        const callId = `two-${Math.random()}`;
+        const refused = await (await request(phone, bench.router, { ...target, callId })).final();
+        const answerAs = (realm: string, login: Login): readonly [string, string] =>
+          credentialsFor(refused.status ?? 0, { ...challengeIn(refused), realm }, login, method, target.uri);
+        const both = [answerAs("elsewhere.example", right), answerAs(REALM, victim)];
+        const sent = await request(phone, bench.router, { ...target, callId, cseq: 2, fields: both });
+        expect((await sent.final()).status).toBe(403);
+        const turned = await request(phone, bench.router, { ...target, callId, cseq: 3, fields: both.toReversed() });
+        expect((await turned.final()).status).toBe(refused.status);
+      }
+    });
+
     test("nobody is the generation of the table, nor the hash of no one", async () => {
       const generation = bench.kamailio.files.desired.tables.find(({ name }) => name === "credentials")?.generation;
       for (const ha1 of [generation ?? "", "", "0", "<null>"])
