@@ -27,13 +27,26 @@ function parseObject<Object extends RawObject>(raw: unknown, kind: Kind): Parsed
   if (!isNamed(raw))
     return { issues: [{ path: "", reason: "Invalid", message: `is not a ${kind.kind}: give it metadata.name.` }] };
   const issues = [...headIssues(raw, kind)];
-  const result = kind.spec.safeParse(raw.spec ?? {});
+  const result = parseSpec(kind, raw.spec ?? {});
   if (!result.success)
     for (const issue of result.error.issues)
       for (const { path, message } of describeSchemaIssue(kind.spec, issue, raw.spec ?? {}))
         issues.push({ path: pathOf(["spec", ...path]), message, reason: reasonOf(issue) });
   if (issues.length > 0 || !result.success) return { issues };
   return { ok: { ...raw, spec: result.data } as unknown as Object };
+}
+
+type SpecResult = ReturnType<Kind["spec"]["safeParse"]>;
+const parsedSpecs = new WeakMap<object, { readonly kind: Kind; readonly result: SpecResult }>();
+
+/** Objects are never changed, only replaced, and many with another status have the same spec. */
+function parseSpec(kind: Kind, spec: unknown): SpecResult {
+  if (typeof spec !== "object" || spec === null) return kind.spec.safeParse(spec);
+  const known = parsedSpecs.get(spec);
+  if (known?.kind === kind) return known.result;
+  const result = kind.spec.safeParse(spec);
+  parsedSpecs.set(spec, { kind, result });
+  return result;
 }
 
 type NamedObject = Partial<RawObject> & { readonly metadata: { readonly name: string } };

@@ -1,5 +1,6 @@
 /** What is kept of an object of the API server: without what nobody reads, and what many objects have in common once. */
 import { createHash } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import type { RawObject } from "../api/index.ts";
 
 /** kubectl's own copy of the object within the object */
@@ -15,6 +16,13 @@ export function copyOf(object: RawObject): RawObject {
     metadata.annotations = annotations;
   }
   return shareData({ ...object, metadata });
+}
+
+/** A status that is written leaves the spec what it was: the same object, so that what was worked out of it is known. */
+export function keepSpec(object: RawObject, previous: RawObject | undefined): RawObject {
+  const spec = previous?.spec;
+  if (typeof spec !== "object" || spec === null || !isDeepStrictEqual(spec, object.spec)) return object;
+  return { ...object, spec };
 }
 
 /** digest -> data of immutable ConfigMaps that somebody holds */

@@ -9,7 +9,7 @@
 import type { RawObject } from "../api/index.ts";
 import { backoffMs, pause } from "./backoff.ts";
 import type { Connection, WatchEvent } from "./connection.ts";
-import { copyOf } from "./copies.ts";
+import { copyOf, keepSpec } from "./copies.ts";
 import { ApiError, apiError, isStatus, parseRequest } from "./failure.ts";
 import type { KindInfo } from "./kinds.ts";
 import { apiVersionOf, pathOf } from "./kinds.ts";
@@ -202,9 +202,10 @@ export class Reflector {
     const raw = event.object as RawObject;
     this.#version = versionOf(raw) || this.#version;
     if (event.type === "BOOKMARK") return undefined;
-    const object = this.#copy(raw);
-    const key = keyIn(object);
+    const copy = this.#copy(raw);
+    const key = keyIn(copy);
     const previous = this.#objects.get(key);
+    const object = keepSpec(copy, previous);
     if (event.type === "DELETED") {
       this.#objects.delete(key);
       if (previous) this.#options.onEvent({ type: "DELETED", object, previous });

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { RawObject } from "../../../src/api/index.ts";
-import { copyOf } from "../../../src/kube/copies.ts";
+import { copyOf, keepSpec } from "../../../src/kube/copies.ts";
 
 const config = (name: string, data: object, more: object = {}): RawObject => ({
   apiVersion: "v1",
@@ -29,4 +29,18 @@ test("what nobody reads is not kept: who wrote which field, and kubectl's copy o
   const copy = copyOf({ ...object, metadata: { ...object.metadata, annotations, managedFields: [{}] } as never });
   expect(copy.metadata).toEqual({ namespace: "default", name: "a", annotations: { mine: "1" } });
   expect(annotations).toHaveProperty(["kubectl.kubernetes.io/last-applied-configuration"]);
+});
+
+test("an object whose status was written keeps its spec, one whose spec was edited has its own", () => {
+  const router = (replicas: number, status: object): RawObject => ({
+    ...config("edge", {}),
+    spec: { replicas, routes: [{ name: "all" }] },
+    status,
+  });
+  const before = read(router(2, {}));
+  const told = keepSpec(read(router(2, { revision: "one" })), before);
+  expect(told).toEqual({ ...read(router(2, { revision: "one" })) });
+  expect(told.spec).toBe(before.spec);
+  expect(keepSpec(read(router(3, {})), before).spec).toEqual({ replicas: 3, routes: [{ name: "all" }] });
+  expect(keepSpec(read(router(2, {})), undefined).spec).not.toBe(before.spec);
 });
