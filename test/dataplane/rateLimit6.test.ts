@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { callOnce, request } from "../support/sip/caller.ts";
 import type { SipPeer } from "../support/sip/peer.ts";
+import { metricOf } from "../support/sip/metrics.ts";
 import { routerPlan } from "../support/sip/plan.ts";
 import { inOwnNetwork } from "../support/ownNetwork.ts";
 import { until } from "../support/until.ts";
@@ -46,10 +47,7 @@ const tests = (): void =>
         for (let index = 0; index < count; index += 1)
           await request(from, bench.router, { method: "MESSAGE", uri: `sip:1000@[${ROUTER}]` });
       };
-      const metric = async (name: string): Promise<number> => {
-        const text = await (await fetch(`http://[${ROUTER}]:9060/metrics`)).text();
-        return Number(new RegExp(`^kamailio_${name}(?:{[^}]*})? ([0-9]+)`, "m").exec(text)?.[1]);
-      };
+      const metric = (name: string): Promise<number> => metricOf(ROUTER, name);
       /** resolves when all of them are worked on */
       const flood = async (from: readonly SipPeer[], count: number): Promise<void> => {
         const before = await metric("core_rcv_requests");

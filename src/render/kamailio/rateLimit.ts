@@ -35,8 +35,16 @@ const countSource = (structure: StructurePlan, source: string): string => `${exc
   $var(second) = $Ts & 1;
   if ($shtinc(rate=>$var(bucket).$var(second)) <= $sht(limits=>requests)) return;
   if (ds_is_from_list("-1", "3")) return;
+  # one of the processes that count too many at the same moment bans
+  sht_lock("banned=>$var(bucket)");
+  if ($sht(banned=>$var(bucket)) == ${source}) {
+    sht_unlock("banned=>$var(bucket)");
+    route(BANNED);
+    return;
+  }
   $sht(banned=>$var(bucket)) = ${source};
   $shtex(banned=>$var(bucket)) = $sht(limits=>ban);
+  sht_unlock("banned=>$var(bucket)");
   cnt_inc("sipr.sources_banned");
   if (is_method("ACK")) exit;
   if (is_method("OPTIONS") && $pr == "udp" && $var(terse) == 1) exit;
