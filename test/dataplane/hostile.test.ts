@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { beforeEach, expect, test } from "vitest";
 import { callOnce, request } from "../support/sip/caller.ts";
 import { callIdOf, header, writeMessage } from "../support/sip/message.ts";
+import { metricOf } from "../support/sip/metrics.ts";
 import { answering, type SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
 import { invalid, valid, type Torture } from "../support/sip/torture.ts";
@@ -57,10 +58,7 @@ async function servesCalls(bench: Bench): Promise<void> {
   expect(alive.status).toBe(200);
 }
 
-const metric = async (bench: Bench, name: string): Promise<number> => {
-  const text = await (await fetch(`http://${bench.router.host}:9060/metrics`)).text();
-  return Number(new RegExp(`^kamailio_sipr_${name}(?:{[^}]*})? ([0-9]+)`, "m").exec(text)?.[1] ?? Number.NaN);
-};
+const metric = (bench: Bench, name: string): Promise<number> => metricOf(bench.router.host, `sipr_${name}`);
 
 withKamailio(
   "hostile messages",

@@ -3,6 +3,7 @@ import { beforeEach, expect, test } from "vitest";
 import { call, callOnce, request, within, type RequestInput } from "../support/sip/caller.ts";
 import { challengeIn, credentialsFor, ha1Of } from "../support/sip/digestLogin.ts";
 import { header, headers, type SipMessage } from "../support/sip/message.ts";
+import { metricOf } from "../support/sip/metrics.ts";
 import type { SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
 import { withKamailio, type Bench } from "./fixture.ts";
@@ -164,10 +165,7 @@ withKamailio(
 
 const REALM = "example.com";
 
-const failures = async (bench: Bench): Promise<number> => {
-  const text = await (await fetch(`http://${bench.router.host}:9060/metrics`)).text();
-  return Number(/^kamailio_sipr_authentication_failed(?:{[^}]*})? ([0-9]+)/m.exec(text)?.[1]);
-};
+const failures = (bench: Bench): Promise<number> => metricOf(bench.router.host, "sipr_authentication_failed");
 
 withKamailio(
   "the name of who has a password",

@@ -3,6 +3,7 @@ import { afterAll, afterEach, expect, test } from "vitest";
 import { call, callerDialog, request, within, type Dialog } from "../support/sip/caller.ts";
 import { RtpEnd, Rtpengine, streamOf } from "../support/sip/media.ts";
 import { callIdOf, header, writeReply, type SipMessage } from "../support/sip/message.ts";
+import { metricOf } from "../support/sip/metrics.ts";
 import { answering, type Behaviour, type SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
 import { until } from "../support/until.ts";
@@ -78,10 +79,7 @@ withKamailio(
       };
     const acknowledge = (dialog: Dialog, cseq: number, more: Partial<Parameters<typeof within>[5]> = {}) =>
       within(phone, bench.router, dialog, "ACK", cseq, { contact: null, ...more });
-    const refused = async (): Promise<number> => {
-      const text = await (await fetch(`http://${bench.kamailio.ip}:9060/metrics`)).text();
-      return Number(/^kamailio_sipr_media_refused ([0-9]+)/m.exec(text)?.[1]);
-    };
+    const refused = (): Promise<number> => metricOf(bench.kamailio.ip, "sipr_media_refused");
 
     /** without SDP, and without a word of the other side */
     function expectEmpty(message: SipMessage, other: RtpEnd): void {
