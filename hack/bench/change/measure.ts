@@ -60,6 +60,9 @@ export const summary = (times: readonly number[]): Summary => ({
   max: Math.max(...times),
 });
 
+/** between two changes */
+const SPACING_MS = 100;
+
 /** every fifth, the first excepted, does not answer */
 export const isDead = (index: number): boolean => index % 5 === 1;
 
@@ -113,7 +116,8 @@ export const measure = async (fleet: Fleet, destinations: readonly Destination[]
     times.push(performance.now() - began);
     if (index % 20 === 0)
       for (const states of await fleet.states()) forgotten += dead.filter((uri) => states.get(uri) !== false).length;
-    await wait(30);
+    // what follows a change (its file, statuses) is not what the next one waits for
+    await wait(SPACING_MS);
   }
   const cpu = cpuBefore === undefined ? undefined : (fleet.cpuSeconds?.() ?? 0) - cpuBefore;
   await wait(6000);
