@@ -9,9 +9,7 @@ import { answering, type Behaviour, type SipPeer } from "../support/sip/peer.ts"
 import { routerPlan } from "../support/sip/plan.ts";
 import { until } from "../support/until.ts";
 import { withKamailio, type Bench } from "./fixture.ts";
-
-const ADVERTISED = "192.0.2.9";
-const PEER_PORT = 9061;
+import { ADVERTISED, PEER_PORT, at, behindOneAddress, startReplica } from "./replicas.ts";
 
 let pbx: SipPeer, backup: SipPeer, phone: SipPeer, stranger: SipPeer;
 let other: LocalKamailio | undefined;
@@ -20,10 +18,8 @@ let other: LocalKamailio | undefined;
 const plan = (structure: Partial<StructurePlan> = {}): RouterPlan =>
   routerPlan({
     structure: {
-      advertise: ADVERTISED,
-      sharedAddress: true,
+      ...behindOneAddress,
       maxCalls: true,
-      healthCheck: { intervalSeconds: 3600, timeoutSeconds: 1, failureThreshold: 3, successThreshold: 1 },
       ...structure,
     },
     sets: [
@@ -48,14 +44,8 @@ const startBoth = async (bench: Bench, structure?: Partial<StructurePlan>): Prom
     bench.peer(66),
   ]);
   await bench.start(plan(structure));
-  await startOther(bench, structure);
+  other = await startReplica(bench, plan(structure));
 };
-
-async function startOther(bench: Bench, structure?: Partial<StructurePlan>): Promise<void> {
-  other = await LocalKamailio.start(bench.program, plan(structure), bench.host(2), {}, bench.host(1));
-}
-
-const at = (bench: Bench, last: number) => ({ host: bench.host(last), port: 5060 });
 
 /** the PBX's side of a call that it got */
 const answered = (callId: string): Dialog => {
@@ -244,7 +234,7 @@ withKamailio(
       expect((await (await within(phone, at(bench, 2), dialog, "BYE", 2)).final()).status).toBe(200);
       await noneLeft(bench);
       await other?.stop();
-      await startOther(bench);
+      other = await startReplica(bench, plan());
       await untilTold(bench);
     });
 

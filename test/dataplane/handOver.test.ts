@@ -2,7 +2,7 @@
 import { afterAll, beforeEach, expect, test } from "vitest";
 import type { RouterPlan, StructurePlan } from "../../src/ir/index.ts";
 import { call, calleeDialog, callerDialog, callOnce, request, within } from "../support/sip/caller.ts";
-import { LocalKamailio } from "../support/sip/kamailio.ts";
+import type { LocalKamailio } from "../support/sip/kamailio.ts";
 import {
   callIdOf,
   header,
@@ -17,9 +17,7 @@ import { answering, type Behaviour, type SipPeer } from "../support/sip/peer.ts"
 import { routerPlan } from "../support/sip/plan.ts";
 import { until } from "../support/until.ts";
 import { withKamailio, type Bench } from "./fixture.ts";
-
-const ADVERTISED = "192.0.2.9";
-const PEER_PORT = 9061;
+import { ADVERTISED, PEER_PORT, at, behindOneAddress, startReplica } from "./replicas.ts";
 
 let pbx: SipPeer, pbxTcp: SipPeer, phone: SipPeer, phoneUdp: SipPeer, stranger: SipPeer;
 let other: LocalKamailio | undefined;
@@ -27,9 +25,7 @@ let other: LocalKamailio | undefined;
 const plan = (structure: Partial<StructurePlan> = {}): RouterPlan =>
   routerPlan({
     structure: {
-      advertise: ADVERTISED,
-      sharedAddress: true,
-      healthCheck: { intervalSeconds: 3600, timeoutSeconds: 1, failureThreshold: 3, successThreshold: 1 },
+      ...behindOneAddress,
       ...structure,
     },
     sets: [
@@ -53,14 +49,8 @@ const startBoth = async (bench: Bench, structure?: Partial<StructurePlan>): Prom
     bench.peer(66),
   ]);
   await bench.start(plan(structure));
-  await startOther(bench, structure);
+  other = await startReplica(bench, plan(structure));
 };
-
-async function startOther(bench: Bench, structure?: Partial<StructurePlan>): Promise<void> {
-  other = await LocalKamailio.start(bench.program, plan(structure), bench.host(2), {}, bench.host(1));
-}
-
-const at = (bench: Bench, last: number) => ({ host: bench.host(last), port: 5060 });
 
 const reset = (): void => {
   for (const peer of [pbx, pbxTcp, phone, phoneUdp, stranger]) {
@@ -376,7 +366,7 @@ withKamailio(
       await other?.kill();
       expect((await call(pbx, at(bench, 1), "1001", registered)).reply.status).toBe(408);
       expect((await call(pbx, at(bench, 1), "1002", onUdp)).reply.status).toBe(200);
-      await startOther(bench);
+      other = await startReplica(bench, plan());
       await untilFound(bench);
       expect((await call(pbx, at(bench, 1), "1001", await register(bench, phone))).reply.status).toBe(200);
     });

@@ -4,12 +4,13 @@ import type { RouterPlan } from "../../src/ir/index.ts";
 import { readRegistrations } from "../../src/kamailio/registrations.ts";
 import { request } from "../support/sip/caller.ts";
 import { challengeIn, credentialsFor, ha1Of } from "../support/sip/digestLogin.ts";
-import { LocalKamailio } from "../support/sip/kamailio.ts";
+import type { LocalKamailio } from "../support/sip/kamailio.ts";
 import { header } from "../support/sip/message.ts";
 import { silent, type SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
 import { until } from "../support/until.ts";
 import { withKamailio } from "./fixture.ts";
+import { startReplica } from "./replicas.ts";
 
 const REALM = "example.com";
 const users = ["1001", "1002", "1003", "1004"];
@@ -55,7 +56,7 @@ withKamailio(
     afterAll(() => other?.stop());
 
     const startOther = async (): Promise<void> => {
-      other = await LocalKamailio.start(bench.program, plan(bench.host(11)), bench.host(2), {}, bench.host(1));
+      other = await startReplica(bench, plan(bench.host(11)));
     };
     const register = async (
       from: SipPeer,

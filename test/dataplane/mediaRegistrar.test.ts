@@ -3,13 +3,14 @@ import { afterAll, expect, test } from "vitest";
 import type { RouterPlan } from "../../src/ir/index.ts";
 import { call, calleeDialog, request, within } from "../support/sip/caller.ts";
 import { challengeIn, credentialsFor, ha1Of } from "../support/sip/digestLogin.ts";
-import { LocalKamailio } from "../support/sip/kamailio.ts";
+import type { LocalKamailio } from "../support/sip/kamailio.ts";
 import { RtpEnd, Rtpengine, streamOf } from "../support/sip/media.ts";
 import { callIdOf, writeReply, type SipMessage } from "../support/sip/message.ts";
 import type { Behaviour, SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
 import { until } from "../support/until.ts";
 import { withKamailio } from "./fixture.ts";
+import { startReplica } from "./replicas.ts";
 
 const REALM = "example.com";
 const SDP: [string, string] = ["Content-Type", "application/sdp"];
@@ -40,7 +41,7 @@ withKamailio(
     relay = new Rtpengine(bench.host(41));
     await relay.start();
     await bench.start(plan());
-    other = await LocalKamailio.start(bench.program, plan(), bench.host(2), {}, bench.host(1));
+    other = await startReplica(bench, plan());
   },
   (bench) => {
     afterAll(async () => {

@@ -4,12 +4,13 @@ import type { RouterPlan } from "../../src/ir/index.ts";
 import { readContacts } from "../../src/kamailio/registrations.ts";
 import { call, callOnce, request } from "../support/sip/caller.ts";
 import { challengeIn, credentialsFor, ha1Of } from "../support/sip/digestLogin.ts";
-import { LocalKamailio } from "../support/sip/kamailio.ts";
+import type { LocalKamailio } from "../support/sip/kamailio.ts";
 import { header, headers } from "../support/sip/message.ts";
 import { answering, type SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
 import { until } from "../support/until.ts";
 import { withKamailio, type Bench } from "./fixture.ts";
+import { startReplica } from "./replicas.ts";
 
 const REALM = "example.com";
 const PBX_USERS = ["pbx-1", "pbx-2", "pbx~3", ...Array.from({ length: 30 }, (_, index) => `many-${index}`)];
@@ -190,7 +191,7 @@ withKamailio(
       },
     );
     await bench.start(plan);
-    other = await LocalKamailio.start(bench.program, plan, bench.host(2), {}, bench.host(1));
+    other = await startReplica(bench, plan);
   },
   (bench) => {
     beforeEach(forgetReceived);

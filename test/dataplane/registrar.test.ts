@@ -3,12 +3,13 @@ import type { RouterPlan } from "../../src/ir/index.ts";
 import { call, callerDialog, request, within, type RequestInput } from "../support/sip/caller.ts";
 import { challengeIn, credentialsFor, ha1Of } from "../support/sip/digestLogin.ts";
 import { countRegistrations, readRegistrations } from "../../src/kamailio/registrations.ts";
-import { LocalKamailio } from "../support/sip/kamailio.ts";
+import type { LocalKamailio } from "../support/sip/kamailio.ts";
 import { callIdOf, header, headers, writeMessage, writeReply, type SipMessage } from "../support/sip/message.ts";
 import { answering, type Behaviour, type SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
 import { until } from "../support/until.ts";
 import { withKamailio } from "./fixture.ts";
+import { startReplica } from "./replicas.ts";
 
 const REALM = "example.com";
 const users = ["1001", "1002", "1003", "1004", "1005", "1006", "1007", "1008"];
@@ -51,7 +52,7 @@ withKamailio(
       bench.peer(66),
     ]);
     await bench.start(plan());
-    other = await LocalKamailio.start(bench.program, plan(), bench.host(2), {}, bench.host(1));
+    other = await startReplica(bench, plan());
   },
   (bench) => {
     beforeEach(() => {
@@ -254,7 +255,7 @@ withKamailio(
       await register(phone, "1001", { last: 2 });
       await until("the first knows", async () => (await dial("1001", 1)).status === 200);
       await other?.stop();
-      other = await LocalKamailio.start(bench.program, plan(), bench.host(2), {}, bench.host(1));
+      other = await startReplica(bench, plan());
       await until("the second knows again", async () => (await dial("1001", 2)).status === 200);
       expect(phone.calls.length).toBeGreaterThan(0);
     });

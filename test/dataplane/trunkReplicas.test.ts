@@ -4,15 +4,14 @@ import { afterAll, beforeEach, expect, test } from "vitest";
 import type { RouterPlan, StructurePlan } from "../../src/ir/index.ts";
 import { call, calleeDialog, callerDialog, request, within, type Dialog } from "../support/sip/caller.ts";
 import { challenging, type Account, type Challenger } from "../support/sip/challenger.ts";
-import { LocalKamailio } from "../support/sip/kamailio.ts";
+import type { LocalKamailio } from "../support/sip/kamailio.ts";
 import { callIdOf, header, headers, tagOf, writeMessage, writeReply, type SipMessage } from "../support/sip/message.ts";
 import { answering, type Behaviour, type SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
 import { until } from "../support/until.ts";
 import { withKamailio, type Bench } from "./fixture.ts";
+import { PEER_PORT, at, behindOneAddress, startReplica } from "./replicas.ts";
 
-const ADVERTISED = "192.0.2.9";
-const PEER_PORT = 9061;
 const account: Account = { realm: "one.example", username: "acme", password: "secret" };
 
 let phone: SipPeer, pbx: SipPeer, trunk: SipPeer;
@@ -22,10 +21,8 @@ let other: LocalKamailio | undefined;
 const plan = (structure: Partial<StructurePlan> = {}): RouterPlan =>
   routerPlan({
     structure: {
-      advertise: ADVERTISED,
-      sharedAddress: true,
+      ...behindOneAddress,
       trunks: true,
-      healthCheck: { intervalSeconds: 3600, timeoutSeconds: 1, failureThreshold: 3, successThreshold: 1 },
       ...structure,
     },
     sets: [
@@ -46,15 +43,9 @@ const startBoth = async (bench: Bench, structure?: Partial<StructurePlan>): Prom
   [phone, pbx, trunk] = await Promise.all([bench.peer(20, 5070), bench.peer(12), bench.peer(11)]);
   reset();
   await bench.start(plan(structure), undefined, bench.host(1));
-  await startOther(bench, structure);
+  other = await startReplica(bench, plan(structure));
   await untilShared(bench);
 };
-
-async function startOther(bench: Bench, structure?: Partial<StructurePlan>): Promise<void> {
-  other = await LocalKamailio.start(bench.program, plan(structure), bench.host(2), {}, bench.host(1));
-}
-
-const at = (bench: Bench, last: number) => ({ host: bench.host(last), port: 5060 });
 
 const reset = (then: Behaviour = answering(200)): void => {
   for (const peer of [phone, pbx, trunk]) {
@@ -342,7 +333,7 @@ for (const [mode, structure] of modes)
         await untilAcknowledged(begun.sent.callId);
         expect(await ask(bench, 1, pbx, begun.dialog, "BYE", 3)).toBe(200);
         inOrder(begun.sent.callId);
-        await startOther(bench, structure);
+        other = await startReplica(bench, plan(structure));
         await until("it is told", async () => (await rowAt(bench, 2, keyOf(later.dialog))) !== undefined, 40_000);
         expect(await ask(bench, 2, pbx, later.dialog, "BYE", 2)).toBe(200);
         inOrder(later.sent.callId);
@@ -360,7 +351,7 @@ for (const [mode, structure] of modes)
         // else it is told one by one what the one before it has not heard
         await untilAllTold();
         await other?.kill();
-        await startOther(bench, structure);
+        other = await startReplica(bench, plan(structure));
         await untilAllTold();
       });
 
