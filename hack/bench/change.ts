@@ -1,7 +1,6 @@
 /**
  * Change-to-effect: from sending the write of a PbxBackend or an EndpointSlice to the API server until the last of three
- * replicas has been read back to send its calls by it, beside a sidecar per pod that rewrites the file and reloads it
- * without reading back.
+ * replicas has been read back with it, beside a sidecar per pod that rewrites the file and reloads it without reading back.
  *
  *   node hack/bench/change.ts                 prints a table and writes .cache/bench/change.json
  *

@@ -33,8 +33,6 @@ interface Entry {
   epoch: number;
   busy: boolean;
   failures: number;
-  /** changes have kept it from being read as a whole: whoever reads it next reads all of it */
-  owed: boolean;
 }
 
 export interface Observations {
@@ -46,10 +44,6 @@ export interface Observations {
   isKnown(uid: string): boolean;
   epoch(uid: string): number;
   isBusy(uid: string): boolean;
-  owe(uid: string): void;
-  isOwed(uid: string): boolean;
-  /** it was read as a whole */
-  paid(uid: string): void;
   /** The pod is about to be changed: readings under way are void. */
   begin(uid: string): void;
   /** `reading` is what was read back, when it was */
@@ -66,14 +60,7 @@ export const FAILED_POLLS = 3;
 export function createObservations(): Observations {
   const entries = new Map<string, Entry>();
   const entry = (uid: string): Entry => {
-    const found = entries.get(uid) ?? {
-      last: undefined,
-      valid: false,
-      epoch: 0,
-      busy: false,
-      failures: 0,
-      owed: false,
-    };
+    const found = entries.get(uid) ?? { last: undefined, valid: false, epoch: 0, busy: false, failures: 0 };
     entries.set(uid, found);
     return found;
   };
@@ -94,9 +81,6 @@ export function createObservations(): Observations {
     },
     epoch: (uid) => entries.get(uid)?.epoch ?? 0,
     isBusy: (uid) => entries.get(uid)?.busy ?? false,
-    owe: (uid) => void (entry(uid).owed = true),
-    isOwed: (uid) => entries.get(uid)?.owed ?? false,
-    paid: (uid) => void (entry(uid).owed = false),
     begin(uid) {
       const found = entry(uid);
       found.epoch += 1;

@@ -6,7 +6,7 @@ import type { DesiredData } from "../render/types.ts";
 import { tellBackends, tellBackendsLater, type Context } from "./context.ts";
 import { isDataConfig, objectsToStore, withNonce } from "./dataConfig.ts";
 import { addressOf } from "./podReading.ts";
-import { failed, hasEffect, took } from "./progress.ts";
+import { failed, took } from "./progress.ts";
 import type { PodProgress, RouterState } from "./state.ts";
 import { noteSilent, silentElsewhere } from "./silent.ts";
 import { noteStart, suspect } from "./suspects.ts";
@@ -48,20 +48,16 @@ export async function workOn(
       read: async () => {
         const reading = await context.pipeline.readPod(context.control, address, desired);
         answers += 1;
-        context.observations.paid(pod.uid);
         noteStart(state, pod, reading);
         wasFresh = reading.fresh === true;
         takeContacts(context, state, pod, reading);
         return reading;
       },
-      ...(context.observations.isOwed(pod.uid)
-        ? {}
-        : { readDestinations: () => context.pipeline.readDestinations(context.control, address) }),
+      readDestinations: () => context.pipeline.readDestinations(context.control, address),
       ...(known === undefined ? {} : { known }),
       hints: { inactive: silentElsewhere(context, state, pod) },
       filesSent,
       ...order,
-      onEffect: () => hasEffect(context, state, desired, pod, progress),
       onAction: (action) => {
         actions += 1;
         context.log.info({ router: state.key, pod: pod.name, revision: desired.revision, action }, action.reason);

@@ -68,10 +68,7 @@ export function createObserver(context: Context): Observer {
     const state = context.states.get(entry.router);
     // it waits for its first turn, or is gone
     if (state === undefined && findIn(context.snapshot().routers, entry.router) === undefined) return drop(uid, entry);
-    if (context.observations.isBusy(uid)) {
-      entry.overtaken += 1;
-      if (entry.overtaken >= MOST_OVERTAKEN) context.observations.owe(uid);
-    } else if (state?.desired !== undefined && state.token !== undefined) {
+    if (state?.desired !== undefined && state.token !== undefined && !context.observations.isBusy(uid)) {
       const counted = counting(context.control);
       const { pod, overtaken } = entry;
       const control = overtaken < MOST_OVERTAKEN ? givingWay(context, pod, counted) : counted;

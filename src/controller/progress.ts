@@ -3,7 +3,7 @@ import { OperatorError } from "../errors.ts";
 import type { PodView } from "../cluster/index.ts";
 import type { SyncResult } from "../reload/index.ts";
 import type { DesiredData } from "../render/types.ts";
-import { usablePods, type Context } from "./context.ts";
+import type { Context } from "./context.ts";
 import type { PodProgress, RouterState } from "./state.ts";
 import type { ReloadResult } from "./types.ts";
 
@@ -47,30 +47,6 @@ export function markInSync(progress: PodProgress, revision: string): void {
   retarget(progress, revision);
   progress.state = "InSync";
   progress.revision = revision;
-  progress.effective = revision;
-}
-
-/** It was read back to send all calls where they must go; what gets none any more is still to be taken out. */
-export function hasEffect(
-  context: Context,
-  state: RouterState,
-  desired: DesiredData,
-  pod: PodView,
-  progress: PodProgress,
-): void {
-  const fields = { router: state.key, pod: pod.name, revision: desired.revision };
-  context.log.info(fields, "the pod was read back: the change has taken effect");
-  progress.effective = desired.revision;
-  measureChange(context, state, desired);
-}
-
-/** A change is over when every ready pod sends its calls by it. */
-export function measureChange(context: Context, state: RouterState, desired: DesiredData): void {
-  if (state.changedAt === undefined || desired !== state.desired) return;
-  const ready = usablePods(context, state.key).filter((pod) => pod.ready);
-  if (!ready.every((pod) => state.pods.get(pod.uid)?.effective === desired.revision)) return;
-  context.metrics.changeToEffect(state.key, (context.clock.now() - state.changedAt) / 1000);
-  state.changedAt = undefined;
 }
 
 export function took(

@@ -18,7 +18,7 @@ import { isProofUnsaid } from "./dataConfig.ts";
 import { isRight, isUnseeded } from "./observations.ts";
 import { readUnknown } from "./podReading.ts";
 import { workOn, type Job } from "./podWork.ts";
-import { markInSync, measureChange, retarget } from "./progress.ts";
+import { markInSync, retarget } from "./progress.ts";
 import type { RunInfo, RunResult } from "./queue.ts";
 import { isRestoring, keepGood, retryHalted, stopChange, targetOf } from "./restore.ts";
 import { newProgress, type RouterState } from "./state.ts";
@@ -183,9 +183,12 @@ function finish(context: Context, state: RouterState): void {
   if (isGood) forgetEnds(state);
   const proven = isGood && keepGood(state);
   if (proven && isProofUnsaid(context, state)) context.queues.reconcile.add(state.key);
+  if (right && ready.length > 0 && desired === state.desired && state.changedAt !== undefined) {
+    context.metrics.changeToEffect(state.key, (context.clock.now() - state.changedAt) / 1000);
+    state.changedAt = undefined;
+  }
   // nobody was there to have an effect on
   if (ready.length === 0) state.changedAt = undefined;
-  else measureChange(context, state, desired);
   if (right) context.management.recheck();
   if (right) tellUntold(context, state);
   // of the first time all have to be heard, those that nobody waits for as well

@@ -15,8 +15,6 @@ export interface PodProgress {
   cutOff: boolean;
   /** the last revision it was read back with */
   revision: string | undefined;
-  /** the last revision that it was read back to send its calls by, though something may be left to take out */
-  effective: string | undefined;
   /** the revision that the fields below are about */
   target: string;
   /** tries in a row that did not get on */
@@ -231,7 +229,6 @@ export const newProgress = (uid: string, name: string, target: string): PodProgr
   reachable: true,
   cutOff: false,
   revision: undefined,
-  effective: undefined,
   target,
   attempts: 0,
   dueAt: 0,

@@ -30,7 +30,7 @@ export interface Metrics {
   queueAdd(queue: QueueName): void;
   queueRun(queue: QueueName, run: QueueRun): void;
   reload(router: Key, result: ReloadResult): void;
-  /** from the event that changed the data to the last ready pod read back to send its calls by it */
+  /** from the event that changed the data to the last ready pod read back with it */
   changeToEffect(router: Key, seconds: number): void;
   /** destinations of a router by state, summed over its pods that run; undefined: it is gone, and what is shown of it goes */
   destinations(router: Key, counts: Readonly<Record<DestinationState, number>> | undefined): void;

@@ -2,9 +2,8 @@
  * What one pod needs to run exactly the desired data. Pure: the same function says what to do and, on a reading taken
  * afterwards, whether it is done.
  *
- * Order: new destinations first; what may leave while its tier still has another destination takes no new call from then on
- * and goes next; then tables (tls, htable, address, mtree: what lookups refer to before the lookups), then removals that
- * empty a tier.
+ * Order: new destinations first, then what may leave while its tier still has another destination, then tables
+ * (tls, htable, address, mtree: what lookups refer to before the lookups), then removals that empty a tier.
  */
 import { byDestination, destinationId } from "../ir/setId.ts";
 import { byReloadOrder } from "../kamailio/tableKinds.ts";
@@ -44,18 +43,13 @@ export function decidePod(desired: DesiredData, reading: PodReading, hints: Hint
     }
   }
   const tables = tableActions(desired, reading);
-  const { retired, early, late } = removals(wanted, present);
+  const { early, late } = removals(wanted, present);
   const seeded: readonly ReloadAction[] =
     reading.fresh === true
       ? [{ kind: "markSeeded", reason: "the pod is right for the first time since its start" }]
       : [];
-  const actions = [...added, ...retired, ...corrected, ...early, ...tables, ...late, ...seeded];
-  const inEffect = actions.every(
-    (action) =>
-      action.kind === "removeDestination" &&
-      present.get(destinationId(action))?.every((one) => !takesCalls(one)) === true,
-  );
-  return { inSync: actions.length === 0, inEffect, actions };
+  const actions = [...added, ...corrected, ...early, ...tables, ...late, ...seeded];
+  return { inSync: actions.length === 0, actions };
 }
 
 type Wanted = ReadonlyMap<string, readonly DispatcherEntry[]>;
@@ -91,9 +85,6 @@ function seed(
 
 /** Kamailio shows "AX" until it has asked. */
 const isUnasked = ({ state, flags }: ObservedDestination): boolean => state === "Active" && flags === "AX";
-
-/** Kamailio "A" and "T"; one that is inactive may come back, but not within the milliseconds that a removal takes. */
-const takesCalls = ({ state }: ObservedDestination): boolean => state === "Active" || state === "Probing";
 
 const isDisabled = (entry: DispatcherEntry): boolean => (entry.flags & DISABLED_FLAG) !== 0;
 
@@ -174,31 +165,20 @@ function tableActions(desired: DesiredData, reading: PodReading): readonly Reloa
     });
 }
 
-/**
- * An empty list is never what is wanted: nothing is removed then. A change of state is there at once, a change of the list
- * waits until the one before has been read by all: so what goes is disabled first, where another one takes its calls.
- */
-function removals(
-  wanted: Wanted,
-  present: Present,
-): { retired: ReloadAction[]; early: ReloadAction[]; late: ReloadAction[] } {
-  const retired: ReloadAction[] = [];
+/** An empty list is never what is wanted: nothing is removed then. */
+function removals(wanted: Wanted, present: Present): { early: ReloadAction[]; late: ReloadAction[] } {
   const early: ReloadAction[] = [];
   const late: ReloadAction[] = [];
   const gone = wanted.size === 0 ? [] : [...present].filter(([id]) => !wanted.has(id));
-  if (gone.length === 0) return { retired, early, late };
-  const staying = [...wanted.keys()].flatMap((id) => present.get(id) ?? []);
-  const setsOf = (some: readonly ObservedDestination[]): ReadonlySet<number> => new Set(some.map((one) => one.setId));
-  const [kept, served] = [setsOf(staying), setsOf(staying.filter(({ state }) => state === "Active"))];
-  for (const [, found] of gone) {
-    const [first] = found;
+  if (gone.length === 0) return { early, late };
+  const staying = new Set(
+    [...wanted].filter(([id]) => present.has(id)).flatMap(([, found]) => found.map(({ setId }) => setId)),
+  );
+  for (const [, [first]] of gone) {
     if (first === undefined) continue;
     const { setId, uri } = first;
     const action: ReloadAction = { kind: "removeDestination", setId, uri, reason: "the destination is not wanted" };
-    (kept.has(setId) ? early : late).push(action);
-    const standsIn = wanted.has(destinationId({ setId, uri: usualSpelling(uri) }));
-    if (served.has(setId) && found.some(takesCalls) && !standsIn)
-      retired.push({ kind: "setState", setId, uri, state: "d", reason: "the destination that goes takes no new call" });
+    (staying.has(setId) ? early : late).push(action);
   }
-  return { retired, early, late };
+  return { early, late };
 }

@@ -21,8 +21,6 @@ export interface SyncInput {
   readonly onAction?: (action: ReloadAction) => void;
   /** called when what is new was read back right and something is still to go: other pods may be given the same */
   readonly onAdded?: () => void;
-  /** called when it was read back that all calls go where they must, though destinations without calls are still to be taken out */
-  readonly onEffect?: () => void;
   /** what follows the additions waits for this; false: it is not done now */
   readonly goOn?: Promise<boolean>;
 }
@@ -41,9 +39,6 @@ export interface SyncResult {
 }
 
 const isFault = (error: unknown): boolean => error instanceof OperatorError && error.code === "SIPR_RPC_FAULT";
-const isAddition = ({ kind }: ReloadAction): boolean => kind === "addDestination";
-const isSame = (one: ReloadAction, other: ReloadAction): boolean =>
-  one.kind === "setState" && other.kind === "setState" && one.setId === other.setId && one.uri === other.uri;
 const isTable = (action: ReloadAction): boolean => action.kind === "reloadTable" || action.kind === "awaitFile";
 
 /** @throws OperatorError SIPR_RPC_*: what was done is not known then; read again before the next try */
@@ -66,22 +61,17 @@ export async function syncPod(input: SyncInput): Promise<SyncResult> {
   const decided = decidePod(desired, reading, input.hints);
   if (decided.inSync) return { outcome: "inSync", reading, done, remaining: [] };
   let { actions } = decided;
-  // A pod that was just started is brought to its data as a whole. Where a tier has only what is new to take the calls of what
-  // goes, it takes two steps.
-  for (let step = 0; reading.fresh !== true && step < 2; step += 1) {
-    const first = leading(actions);
-    if (first.length === 0 || first.length === actions.length) break;
-    await perform(first);
+  const additions = leadingAdditions(actions);
+  // A pod that was just started is brought to its data as a whole.
+  if (reading.fresh !== true && additions.length > 0 && additions.length < actions.length) {
+    await perform(additions);
     // Kamailio needs a pause between two changes of its list: enough to see whether this one has come out right.
     reading = await readList(input, reading);
-    const next = decidePod(desired, reading, input.hints);
-    ({ actions } = next);
-    if (leading(actions).some((action) => isAddition(action) || first.some((one) => isSame(one, action))))
-      return { outcome: "wrong", reading, done, remaining: actions };
-    if (step === 0) input.onAdded?.();
-    if (next.inEffect && actions.length > 0) input.onEffect?.();
+    ({ actions } = decidePod(desired, reading, input.hints));
+    if (leadingAdditions(actions).length > 0) return { outcome: "wrong", reading, done, remaining: actions };
+    input.onAdded?.();
   }
-  const takes = leading(actions).length < actions.length;
+  const takes = leadingAdditions(actions).length < actions.length;
   if (takes && input.goOn !== undefined && !(await input.goOn))
     return { outcome: "held", reading, done, remaining: actions };
   const { first, tables, last } = split(actions);
@@ -104,8 +94,8 @@ export async function syncPod(input: SyncInput): Promise<SyncResult> {
 const readList = async (input: SyncInput, before: PodReading): Promise<PodReading> =>
   input.readDestinations === undefined ? input.read() : { ...before, destinations: await input.readDestinations() };
 
-/** What is new, and changes of state: until something goes or is reloaded. */
-function leading(actions: readonly ReloadAction[]): readonly ReloadAction[] {
+/** Until something goes or is reloaded. */
+function leadingAdditions(actions: readonly ReloadAction[]): readonly ReloadAction[] {
   const end = actions.findIndex(({ kind }) => kind !== "addDestination" && kind !== "setState");
   return end < 0 ? actions : actions.slice(0, end);
 }

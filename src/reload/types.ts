@@ -19,8 +19,6 @@ export type ReloadAction =
 export interface PodDecision {
   /** true: the pod was read back and runs exactly `desired` */
   readonly inSync: boolean;
-  /** every call goes where `desired` sends it: all that is left to do is to take out destinations that get none */
-  readonly inEffect: boolean;
   /** in the order in which they must be done; empty when in sync */
   readonly actions: readonly ReloadAction[];
 }

@@ -130,7 +130,7 @@ const routerMetrics = (registers: Registry[]): Omit<Metrics, keyof QueueMetrics>
   });
   const effect = new Histogram({
     name: "siprouter_change_to_effect_seconds",
-    help: "From the event that changed the data to the last ready pod read back to send its calls by it.",
+    help: "From the event that changed the data to the last ready pod read back with it.",
     labelNames: router,
     registers,
     buckets: SECONDS,

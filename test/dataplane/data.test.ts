@@ -34,7 +34,7 @@ withKamailio(
       const { desired } = bench.kamailio.files;
       const reading = await bench.read();
       expect(reading.destinations.length).toBe(desired.dispatcher.length);
-      expect(decidePod(desired, reading)).toEqual({ inSync: true, inEffect: true, actions: [] });
+      expect(decidePod(desired, reading)).toEqual({ inSync: true, actions: [] });
       expect(reading.tables).toEqual(
         Object.fromEntries(desired.tables.map(({ name, generation }) => [name, generation])),
       );

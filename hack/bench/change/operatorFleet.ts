@@ -54,12 +54,7 @@ class Stages {
 const now = (): number => performance.timeOrigin + performance.now();
 const timeOf = (line: LogEntry): number => Date.parse(String(line["time"]));
 
-/** A replica was read back: it sends no call to what the change takes away, and to what it adds. */
-const IN_EFFECT = "the pod was read back: the change has taken effect";
-/** The same of what needed no step in between. */
-const READ_BACK = "the pod was changed and read back";
-
-/** Writes the port and resolves when the operator has read back on all replicas that calls go by the revision that holds it. */
+/** Writes the port and resolves when the operator has read back the revision that holds it on all replicas. */
 const changeOnce = async (operator: OperatorProcess, stages: Stages, write: () => Promise<unknown>): Promise<void> => {
   const pods = new Set<unknown>();
   let revision: unknown;
@@ -69,8 +64,7 @@ const changeOnce = async (operator: OperatorProcess, stages: Stages, write: () =
         ({ revision } = line);
         stages.note("decided", timeOf(line));
       }
-      if (![IN_EFFECT, READ_BACK].includes(line.message) || line["revision"] !== revision || pods.has(line["pod"]))
-        return;
+      if (line.message !== "the pod was changed and read back" || line["revision"] !== revision) return;
       pods.add(line["pod"]);
       if (pods.size === 1) stages.note("first pod", timeOf(line));
       if (pods.size < PODS.length) return;

@@ -194,7 +194,7 @@ export class Fleet {
     return Promise.all(
       (await this.pods()).map(async ({ ip }) => {
         const reading = await defaultPipeline.readPod(this.control, { host: ip, port: 9060, token }, desired);
-        deepStrictEqual(decidePod(desired, reading), { inSync: true, inEffect: true, actions: [] });
+        deepStrictEqual(decidePod(desired, reading), { inSync: true, actions: [] });
         return reading;
       }),
     );

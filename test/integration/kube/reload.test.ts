@@ -155,7 +155,7 @@ const readings = async (): Promise<PodReading[]> => {
   return Promise.all(
     (await addresses()).map(async (host) => {
       const reading = await defaultPipeline.readPod(control, { host, port: 9060, token }, desired);
-      expect(decidePod(desired, reading)).toEqual({ inSync: true, inEffect: true, actions: [] });
+      expect(decidePod(desired, reading)).toEqual({ inSync: true, actions: [] });
       return reading;
     }),
   );

@@ -32,7 +32,7 @@ test("destinations are changed on every pod before the file that keeps them is w
   bench.cluster.put(router(setOf("pbx-1", "pbx-3")));
   await bench.clock.until(() => stores() > before);
   expect(pods().every((ip) => has(ip, 3) && !has(ip, 2))).toBe(true);
-  expect(storedThen).toHaveLength(9);
+  expect(storedThen).toHaveLength(6);
   expect(storedThen.every((count) => count === 0)).toBe(true);
   await bench.clock.until(() => bench.condition("Programmed") === "True Programmed");
 });
