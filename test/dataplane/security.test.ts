@@ -7,7 +7,6 @@ import { callIdOf, header, type SipMessage } from "../support/sip/message.ts";
 import type { SipPeer } from "../support/sip/peer.ts";
 import { metricOf } from "../support/sip/metrics.ts";
 import { routerPlan } from "../support/sip/plan.ts";
-import { until } from "../support/until.ts";
 import { withKamailio, type Bench } from "./fixture.ts";
 
 let pbx: SipPeer, trunk: SipPeer, phone: SipPeer, stranger: SipPeer;
@@ -336,79 +335,6 @@ withKamailio(
       expect(await metric(bench, "authentication_failed")).toBeGreaterThan(0);
       expect(faults(bench)).toEqual([]);
       for (const { ha1 } of users.users) expect(bench.kamailio.log).not.toContain(ha1);
-    });
-  },
-);
-
-withKamailio(
-  "rate limit",
-  async (bench) => {
-    await peers(bench);
-    await bench.start(plan({ rateLimit: true }, { limits: { requestsPerSecond: 20, banSeconds: 2 } }));
-  },
-  (bench) => {
-    const flood = (from: SipPeer, count: number) =>
-      Promise.all(
-        Array.from({ length: count }, (_, index) =>
-          request(from, bench.router, { method: "MESSAGE", uri: `sip:${1000 + index}@${bench.router.host}` }),
-        ),
-      );
-
-    const unbanned = (): Promise<unknown> =>
-      until("the ban is over", async () => {
-        const sent = await request(stranger, bench.router, { method: "OPTIONS", uri: `sip:${bench.router.host}` });
-        return sent.final(300).then(({ status }) => status === 200);
-      });
-
-    test("a source that exceeds its rate gets one 503 with Retry-After, then silence; others are served", async () => {
-      await unbanned();
-      stranger.received.length = 0;
-      const { dialog, sent } = await call(stranger, bench.router, "1001");
-      const banned = await metric(bench, "sources_banned");
-      const requests = await flood(stranger, 100);
-      const refused = await stranger.waitFor("503", ({ status }) => status === 503);
-      expect(header(refused, "retry-after")).toBe("2");
-      expect(await dial(bench, phone)).toBe(200);
-      const answered = requests.filter(({ finals }) => finals.length > 0);
-      expect(answered.length).toBeLessThanOrEqual(42);
-      expect((await metric(bench, "sources_banned")) - banned).toBe(1);
-      await until("the rest is dropped", async () => (await metric(bench, "banned_dropped")) >= 50);
-      expect(stranger.received.filter(({ status }) => status === 503)).toHaveLength(1);
-      // the call that runs goes on
-      const bye = await within(stranger, bench.router, dialog, "BYE", sent.input.cseq + 1);
-      expect((await bye.final()).status).toBe(200);
-      await unbanned();
-      expect(await dial(bench, stranger)).toBe(200);
-    });
-
-    test("who is banned sends within his call what he might send without a ban, and can end it", async () => {
-      const { dialog, sent } = await call(stranger, bench.router, "1001");
-      const first = sent.input.cseq + 1;
-      const before = pbx.requests("INFO").length;
-      const began = Date.now();
-      for (let index = 0; index < 300; index += 1) await within(stranger, bench.router, dialog, "INFO", first + index);
-      const bye = await within(stranger, bench.router, dialog, "BYE", first + 300);
-      expect((await bye.final()).status).toBe(200);
-      // 20 of each second that it took, the first and the last one begun, and those that made the ban
-      const seconds = Math.ceil((Date.now() - began) / 1000);
-      expect(pbx.requests("INFO").length - before).toBeLessThanOrEqual(20 * (seconds + 2));
-      await unbanned();
-    });
-
-    test("backends have no limit", async () => {
-      for (const one of await flood(pbx, 100)) expect((await one.final()).status).toBe(200);
-    });
-
-    test("limits change without a restart", async () => {
-      await bench.kamailio.writeData(plan({ rateLimit: true }, { limits: { requestsPerSecond: 1000, banSeconds: 2 } }));
-      await bench.call("htable.reload", "limits");
-      const wanted = bench.kamailio.files.desired.tables.find(({ name }) => name === "limits")?.generation;
-      expect((await bench.read()).tables["limits"]).toBe(wanted);
-      for (const one of await flood(phone, 100)) expect((await one.final()).status).toBe(200);
-    });
-
-    test("nothing went wrong", () => {
-      expect(faults(bench)).toEqual([]);
     });
   },
 );

@@ -24,7 +24,7 @@ export class OperatorProcess {
   onLine: ((line: LogEntry) => void) | undefined;
   readonly #child: ReturnType<typeof spawn>;
   /** everything that it wrote has been read */
-  #read = true;
+  #read = false;
 
   constructor(kubeconfig: string, ...args: string[]) {
     const command = [
@@ -40,7 +40,6 @@ export class OperatorProcess {
     ];
     this.#child = spawn(process.execPath, command, { stdio: ["ignore", "inherit", "pipe"] });
     if (this.#child.stderr) {
-      this.#read = false;
       createInterface({ input: this.#child.stderr })
         .on("line", (line) => {
           if (!line.startsWith("{")) return void this.plain.push(line);

@@ -50,7 +50,7 @@ test("no definitions: named with the remedy, and it starts once they are there",
   expect(body).toContain("The API server does not serve siprouters.siprouter.dev");
   expect((await process.get("/healthz")).status).toBe(200);
   expect(process.logged("started")).toBeUndefined();
-  await process.complaint("warn", "kubectl apply -f crds/");
+  expect(JSON.stringify(await process.complaint("warn"))).toContain("kubectl apply -f crds/");
   await server.installCrds();
   await becomesReady(process);
 });
