@@ -4,7 +4,8 @@
  * - `dispatcher.list` gives URI and attributes byte for byte as they were loaded or added; with no destination it faults.
  * - `dispatcher.add` makes a set that is not there, and a second entry when the destination is there; `dispatcher.remove`
  *   takes all entries of a set and URI, and says Ok for unknown ones; both keep the state of the others.
- * - `dispatcher.set_state` takes "ap", "ip", "tp", "d"; an unknown destination is a fault.
+ * - `dispatcher.set_state` takes "ap", "ip", "tp", "d", and reaches the first entry of the set whose URI is the same without
+ *   regard to case, and no other; an unknown destination is a fault.
  * - `permissions.addressReload` keeps all of the old content when a row is wrong or the file is missing; a row whose
  *   address is no address becomes a name (`permissions.domainDump`): the generation is one, and the only one.
  * - `htable.get` faults for a key that is not there.

@@ -7,8 +7,8 @@
  */
 import { byDestination, destinationId } from "../ir/setId.ts";
 import { byReloadOrder } from "../kamailio/tableKinds.ts";
-import type { ObservedDestination, PodReading } from "../kamailio/types.ts";
-import { DISABLED_FLAG } from "../render/layout.ts";
+import type { DestinationState, ObservedDestination, PodReading } from "../kamailio/types.ts";
+import { DISABLED_FLAG, INACTIVE_FLAGS, TRYING_FLAGS } from "../render/layout.ts";
 import type { DesiredData, DispatcherEntry } from "../render/types.ts";
 import type { PodDecision, ReloadAction } from "./types.ts";
 
@@ -20,66 +20,62 @@ export interface Hints {
 export function decidePod(desired: DesiredData, reading: PodReading, hints: Hints = {}): PodDecision {
   const wanted = byDestination(desired.dispatcher);
   const present = byDestination(reading.destinations);
-  let silent: ReadonlySet<string> | undefined;
-  let moved: ReadonlySet<string> | undefined;
+  const silent = lazily(() => silentUris(reading, hints));
   const added: ReloadAction[] = [];
   const corrected: ReloadAction[] = [];
+  const states: StateAction[] = [];
   for (const [id, [entry]] of wanted) {
     const found = present.get(id);
     if (entry === undefined) continue;
     if (found === undefined) {
-      silent ??= silentUris(reading, hints);
-      added.push(...addition(entry, silent.has(entry.uri)));
+      added.push(addition(entry, silent().has(entry.uri)));
       continue;
     }
     const corrections = correction(entry, found, present);
     corrected.push(...corrections);
     if (corrections.length > 0) continue;
-    if (reading.fresh === true) corrected.push(...seed(entry, found, hints.inactive));
-    // it was added, and the answer was lost before it was given its state
-    else if (found.some(isUnasked)) {
-      moved ??= movedFrom(wanted, present).union(hints.inactive ?? new Set());
-      corrected.push(...seed(entry, found, moved));
-    }
+    states.push(...stateChange(entry, found, silent), ...seed(entry, found, reading, hints));
   }
+  const others = states.length === 0 ? [] : otherSpellings(states, wanted, reading);
   const tables = tableActions(desired, reading);
-  const { early, late } = removals(wanted, present);
+  const { early, late } = removals(wanted, present, others);
   const seeded: readonly ReloadAction[] =
     reading.fresh === true
       ? [{ kind: "markSeeded", reason: "the pod is right for the first time since its start" }]
       : [];
-  const actions = [...added, ...corrected, ...early, ...tables, ...late, ...seeded];
+  const actions = [...added, ...others.map(removal), ...states, ...corrected, ...early, ...tables, ...late, ...seeded];
   return { inSync: actions.length === 0, actions };
 }
 
 type Wanted = ReadonlyMap<string, readonly DispatcherEntry[]>;
 type Present = ReadonlyMap<string, readonly ObservedDestination[]>;
 
+type StateAction = Extract<ReloadAction, { kind: "setState" }>;
+
 const silentUris = ({ destinations }: PodReading, { inactive = new Set() }: Hints): ReadonlySet<string> =>
   inactive.union(new Set(destinations.filter((one) => one.state === "Inactive").map(({ uri }) => usualSpelling(uri))));
 
-/** Inactive where they go: the same URI in another set may have been one of these. */
-const movedFrom = (wanted: Wanted, present: Present): ReadonlySet<string> =>
-  new Set(
-    [...present]
-      .filter(([id, found]) => !wanted.has(id) && found.some(({ state }) => state === "Inactive"))
-      .flatMap(([, found]) => found.map(({ uri }) => uri)),
-  );
+/** It is added with its state: there is no moment at which it takes calls, and no second request that may get lost. */
+const addition = (entry: DispatcherEntry, inactive: boolean): ReloadAction => ({
+  kind: "addDestination",
+  entry: withState(entry, inactive ? "Inactive" : "Active"),
+  reason: inactive ? "the destination is missing, and known not to answer" : "the destination is missing",
+});
 
-function addition(entry: DispatcherEntry, inactive: boolean): readonly ReloadAction[] {
-  const add: ReloadAction = { kind: "addDestination", entry, reason: "the destination is missing" };
-  if (!inactive || isDisabled(entry)) return [add];
-  return [add, stateOf(entry, "ip", "the destination is known not to answer")];
+function withState(entry: DispatcherEntry, state: DestinationState): DispatcherEntry {
+  const flags = { Inactive: INACTIVE_FLAGS, Probing: TRYING_FLAGS, Active: 0, Disabled: 0 }[state];
+  return flags === 0 || isDisabled(entry) ? entry : { ...entry, flags: entry.flags | flags };
 }
 
 /** Kamailio takes every destination for active when it starts: what the other pods know counts until it has asked itself. */
 function seed(
   entry: DispatcherEntry,
   found: readonly ObservedDestination[],
-  inactive: ReadonlySet<string> | undefined,
-): readonly ReloadAction[] {
-  const active = found.some((one) => one.state === "Active");
-  if (!active || inactive?.has(entry.uri) !== true) return [];
+  reading: PodReading,
+  { inactive }: Hints,
+): readonly StateAction[] {
+  const active = found.some((one) => (reading.fresh === true ? one.state === "Active" : isUnasked(one)));
+  if (!active || inactive?.has(entry.uri) !== true || isDisabled(entry)) return [];
   return [stateOf(entry, "ip", "the destination is known not to answer")];
 }
 
@@ -88,7 +84,7 @@ const isUnasked = ({ state, flags }: ObservedDestination): boolean => state === 
 
 const isDisabled = (entry: DispatcherEntry): boolean => (entry.flags & DISABLED_FLAG) !== 0;
 
-const stateOf = (entry: DispatcherEntry, state: string, reason: string): ReloadAction => ({
+const stateOf = (entry: DispatcherEntry, state: string, reason: string): StateAction => ({
   kind: "setState",
   setId: entry.setId,
   uri: entry.uri,
@@ -101,9 +97,9 @@ const otherSpelling = (uri: string): string => uri.replace(/[a-z]+$/, (transport
 const usualSpelling = (uri: string): string => uri.replace(/[A-Z]+$/, (transport) => transport.toLowerCase());
 
 /**
- * `dispatcher.remove` takes all entries of a set and URI, and an entry cannot be changed: remove, add, give it its state
- * back. The same destination in another spelling stands in for it meanwhile: its calls find a destination, and its own
- * are a backend's. Where that one is there already, it goes as everything that is not wanted.
+ * `dispatcher.remove` takes all entries of a set and URI, and an entry cannot be changed: remove, and add with the state
+ * that it had. The same destination in another spelling stands in for it meanwhile: its calls find a destination, and its
+ * own are a backend's. Where that one is there already, it goes as everything that is not wanted.
  */
 function correction(
   entry: DispatcherEntry,
@@ -111,44 +107,57 @@ function correction(
   present: Present,
 ): readonly ReloadAction[] {
   const [first] = found;
-  if (first === undefined) return [];
-  const why =
-    found.length > 1
-      ? "the destination is listed twice"
-      : first.attrs !== entry.attrs
-        ? "the attributes of the destination changed"
-        : first.priority !== entry.priority
-          ? "the priority of the destination changed"
-          : undefined;
-  if (why !== undefined) {
-    const kept = found.find((one) => one.state === "Inactive") ?? first;
-    const spelled = { ...entry, uri: otherSpelling(entry.uri) };
-    const standsIn = present.has(destinationId(spelled));
-    const standing = "it stands in for the destination that is changed";
-    const [before, after]: ReloadAction[][] = standsIn
-      ? [[], []]
-      : [
-          [{ kind: "addDestination", entry: spelled, reason: standing }, ...keepState(spelled, kept)],
-          [{ kind: "removeDestination", setId: entry.setId, uri: spelled.uri, reason: "the destination is changed" }],
-        ];
-    return [
-      ...(before ?? []),
-      { kind: "removeDestination", setId: entry.setId, uri: entry.uri, reason: why },
-      { kind: "addDestination", entry, reason: why },
-      ...keepState(entry, kept),
-      ...(after ?? []),
-    ];
-  }
-  const disabled = first.state === "Disabled";
-  if (isDisabled(entry) && !disabled) return [stateOf(entry, "d", "the backend is disabled")];
-  if (!isDisabled(entry) && disabled) return [stateOf(entry, "ap", "the backend is not disabled")];
-  return [];
+  const reason = first === undefined ? undefined : whatDiffers(entry, first, found.length);
+  if (first === undefined || reason === undefined) return [];
+  const { state } = found.find((one) => one.state === "Inactive") ?? first;
+  const replaced = withState(entry, state);
+  const change: readonly ReloadAction[] = [
+    { kind: "removeDestination", setId: entry.setId, uri: entry.uri, reason },
+    { kind: "addDestination", entry: replaced, reason },
+  ];
+  const standIn = { ...replaced, uri: otherSpelling(entry.uri) };
+  if (present.has(destinationId(standIn))) return change;
+  return [
+    { kind: "addDestination", entry: standIn, reason: "it stands in for the destination that is changed" },
+    ...change,
+    { kind: "removeDestination", setId: entry.setId, uri: standIn.uri, reason: "the destination is changed" },
+  ];
 }
 
-function keepState(entry: DispatcherEntry, observed: ObservedDestination): readonly ReloadAction[] {
-  if (isDisabled(entry)) return [];
-  const letters = { Inactive: "ip", Probing: "tp", Active: undefined, Disabled: undefined }[observed.state];
-  return letters === undefined ? [] : [stateOf(entry, letters, "the destination keeps its state")];
+function whatDiffers(entry: DispatcherEntry, first: ObservedDestination, times: number): string | undefined {
+  if (times > 1) return "the destination is listed twice";
+  if (first.attrs !== entry.attrs) return "the attributes of the destination changed";
+  if (first.priority !== entry.priority) return "the priority of the destination changed";
+  return undefined;
+}
+
+function stateChange(
+  entry: DispatcherEntry,
+  found: readonly ObservedDestination[],
+  silent: () => ReadonlySet<string>,
+): readonly StateAction[] {
+  const disabled = found.some(({ state }) => state === "Disabled");
+  if (isDisabled(entry)) return disabled ? [] : [stateOf(entry, "d", "the backend is disabled")];
+  if (!disabled) return [];
+  return silent().has(entry.uri)
+    ? [stateOf(entry, "ip", "the backend is not disabled, and is known not to answer")]
+    : [stateOf(entry, "ap", "the backend is not disabled")];
+}
+
+/**
+ * `dispatcher.set_state` reaches the first entry of its set whose URI is the same without regard to case, and no other:
+ * what was left standing in for a destination goes before the destination is given a state.
+ */
+function otherSpellings(
+  states: readonly StateAction[],
+  wanted: Wanted,
+  { destinations }: PodReading,
+): readonly ObservedDestination[] {
+  const meant = new Set(states.map((one) => destinationId(one).toLowerCase()));
+  return destinations.filter((one) => {
+    const id = destinationId(one);
+    return !wanted.has(id) && meant.has(id.toLowerCase());
+  });
 }
 
 function tableActions(desired: DesiredData, reading: PodReading): readonly ReloadAction[] {
@@ -165,8 +174,19 @@ function tableActions(desired: DesiredData, reading: PodReading): readonly Reloa
     });
 }
 
+const removal = ({ setId, uri }: ObservedDestination): ReloadAction => ({
+  kind: "removeDestination",
+  setId,
+  uri,
+  reason: "the destination is not wanted",
+});
+
 /** An empty list is never what is wanted: nothing is removed then. */
-function removals(wanted: Wanted, present: Present): { early: ReloadAction[]; late: ReloadAction[] } {
+function removals(
+  wanted: Wanted,
+  present: Present,
+  done: readonly ObservedDestination[],
+): { early: ReloadAction[]; late: ReloadAction[] } {
   const early: ReloadAction[] = [];
   const late: ReloadAction[] = [];
   const gone = wanted.size === 0 ? [] : [...present].filter(([id]) => !wanted.has(id));
@@ -175,10 +195,13 @@ function removals(wanted: Wanted, present: Present): { early: ReloadAction[]; la
     [...wanted].filter(([id]) => present.has(id)).flatMap(([, found]) => found.map(({ setId }) => setId)),
   );
   for (const [, [first]] of gone) {
-    if (first === undefined) continue;
-    const { setId, uri } = first;
-    const action: ReloadAction = { kind: "removeDestination", setId, uri, reason: "the destination is not wanted" };
-    (staying.has(setId) ? early : late).push(action);
+    if (first === undefined || done.includes(first)) continue;
+    (staying.has(first.setId) ? early : late).push(removal(first));
   }
   return { early, late };
+}
+
+function lazily<Made>(make: () => Made): () => Made {
+  let made: Made | undefined;
+  return () => (made ??= make());
 }

@@ -97,8 +97,13 @@ export const PING_METHOD = "tm.t_uac_wait_block";
  */
 export const CAPTURE = { table: "capture", maxSeconds: 600, maxMessages: 500, maxCalls: 20 } as const;
 
-/** Flag of a dispatcher destination, DS_DISABLED_DST: no calls, no OPTIONS. */
+/**
+ * States of a dispatcher destination, as its file and `dispatcher.add` take them (DS_DISABLED_DST: no calls, no OPTIONS;
+ * DS_INACTIVE_DST and DS_TRYING_DST, both with DS_PROBING_DST: asked by OPTIONS).
+ */
 export const DISABLED_FLAG = 4;
+export const INACTIVE_FLAGS = 1 | 8;
+export const TRYING_FLAGS = 2 | 8;
 
 /** Bytes of a request body; the longest that the operator writes is a destination of 1,000 bytes. */
 export const MAX_RPC_BODY = 4096;

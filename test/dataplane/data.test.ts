@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { decidePod } from "../../src/reload/decide.ts";
+import { INACTIVE_FLAGS, TRYING_FLAGS } from "../../src/render/layout.ts";
 import { call, callOnce, request, within } from "../support/sip/caller.ts";
 import { callIdOf, header } from "../support/sip/message.ts";
 import { answering, type SipPeer } from "../support/sip/peer.ts";
@@ -70,6 +71,30 @@ withKamailio(
       expect(await bench.stateOf(backup)).toBe("Inactive");
       backup.alive = true;
       await bench.untilState(backup, "Active");
+    });
+
+    test("a destination is added with its state: one known not to answer takes no call and is asked", async () => {
+      const flagsOf = async (uri: string): Promise<string | undefined> =>
+        (await bench.read()).destinations.find((one) => one.uri === uri)?.flags;
+      const [inactive, trying] = [13, 14].map((host) => `sip:${bench.host(host + 50)}:5060;transport=udp`);
+      await bench.call("dispatcher.add", 100, inactive ?? "", INACTIVE_FLAGS, 0);
+      expect(await flagsOf(inactive ?? "")).toBe("IP");
+      for (let index = 0; index < 3; index += 1) expect((await callOnce(phone, bench.router, "1000")).status).toBe(200);
+      await bench.call("dispatcher.add", 100, trying ?? "", TRYING_FLAGS, 0);
+      expect(await flagsOf(trying ?? "")).toMatch(/^[TI]P$/);
+      for (const uri of [inactive, trying]) await bench.call("dispatcher.remove", 100, uri ?? "");
+    });
+
+    test("a state reaches one entry of its set alone, in whichever spelling: so what stands in goes first", async () => {
+      const spelled = first.uri.replace("udp", "UDP");
+      await bench.call("dispatcher.add", 100, spelled, 0, 0);
+      await bench.call("dispatcher.set_state", "d", 100, first.uri);
+      const { destinations } = await bench.read();
+      const both = destinations.filter(({ uri }) => uri.toLowerCase() === first.uri.toLowerCase());
+      expect(both.map(({ state }) => state).toSorted()).toEqual(["Active", "Disabled"]);
+      await bench.call("dispatcher.remove", 100, spelled);
+      await bench.call("dispatcher.set_state", "ap", 100, first.uri);
+      expect(await bench.stateOf(first)).toBe("Active");
     });
 
     test("states set by RPC: disabled is not called and stays so", async () => {

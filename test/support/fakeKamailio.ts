@@ -1,6 +1,6 @@
 /**
- * A model of running Kamailios behind `Control`, with the habits that matter: `dispatcher.add` is not idempotent,
- * removing what is not there says Ok, a table reload says Ok whatever it did, db_text sees a file's age in whole seconds,
+ * A model of running Kamailios behind `Control`, with the habits that matter: `dispatcher.add` is not idempotent, the list
+ * is turned round by every change, `dispatcher.set_state` reaches the first entry alone and disregards case, removing what is not there says Ok, a table reload says Ok whatever it did, db_text sees a file's age in whole seconds,
  * and a reply may get lost after the work was done.
  */
 import { OperatorError } from "../../src/errors.ts";
@@ -55,10 +55,11 @@ export interface FakeKamailios extends Control {
 }
 
 const stateOf = (flags: number): DestinationState =>
-  (flags & 4) !== 0 ? "Disabled" : (flags & 1) !== 0 ? "Inactive" : "Active";
+  (flags & 4) !== 0 ? "Disabled" : (flags & 1) !== 0 ? "Inactive" : (flags & 2) !== 0 ? "Probing" : "Active";
 const observed = ({ setId, uri, flags, priority, attrs }: DispatcherEntry): ObservedDestination => {
   const state = stateOf(flags);
-  return { setId, uri, state, flags: state === "Disabled" ? "DX" : "AP", priority, attrs };
+  const shown = { Active: "AP", Inactive: "IP", Probing: "TP", Disabled: "DX" }[state];
+  return { setId, uri, state, flags: shown, priority, attrs };
 };
 const letters: Readonly<Record<string, DestinationState>> = { a: "Active", i: "Inactive", t: "Probing", d: "Disabled" };
 
@@ -99,14 +100,18 @@ export function createFakeKamailios(): FakeKamailios {
       };
       const added = observed(entry);
       // nothing was asked yet
-      kamailio.destinations = [...kamailio.destinations, added.state === "Active" ? { ...added, flags: "AX" } : added];
+      const one = added.state === "Active" ? { ...added, flags: "AX" } : added;
+      kamailio.destinations = [one, ...kamailio.destinations.toReversed()];
     } else if (method === "dispatcher.remove") {
-      kamailio.destinations = kamailio.destinations.filter((one) => one.setId !== first || one.uri !== second);
+      kamailio.destinations = kamailio.destinations
+        .filter((one) => one.setId !== first || one.uri !== second)
+        .toReversed();
     } else if (method === "dispatcher.set_state") {
       const state = letters[String(first).charAt(0)] ?? "Active";
-      kamailio.destinations = kamailio.destinations.map((one) =>
-        one.setId === second && one.uri === third ? { ...one, state } : one,
+      const meant = kamailio.destinations.findIndex(
+        (one) => one.setId === second && one.uri.toLowerCase() === String(third).toLowerCase(),
       );
+      kamailio.destinations = kamailio.destinations.map((one, index) => (index === meant ? { ...one, state } : one));
     } else if (method === "mtree.reload" || method === "htable.reload") {
       const table = String(first);
       const generation = kamailio.files.tables[table];

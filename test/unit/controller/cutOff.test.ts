@@ -65,7 +65,7 @@ test("whoever is cut off, and for how long: no change is halted, and what was ta
       const woken: string[] = [];
       bench.kamailios.after = (host, method, { destinations }) => {
         if (method !== "dispatcher.add" || bench.clock.now() - since < UNDER_WAY_MS) return;
-        const uri = destinations.at(-1)?.uri ?? "";
+        const uri = destinations[0]?.uri ?? "";
         if (!wanted.some((name) => uri.includes(uriOf(name)))) woken.push(`${uri} on ${host}`);
       };
       for (const { step, pause } of sequence) {

@@ -34,10 +34,13 @@ const runs = (destinations: ObservedDestination[], tables: Record<string, string
   tables,
   draining: false,
 });
+/** as `dispatcher.add` takes them; 9: inactive and probed, 10: trying and probed */
+const FLAGS: Readonly<Record<number, string>> = { 0: "", 4: " disabled", 9: " inactive", 10: " trying" };
 const short = (desired: DesiredData, reading: PodReading, inactive: string[] = []): string[] =>
   decidePod(desired, reading, { inactive: new Set(inactive) }).actions.map((action) => {
     const host = (one: string): string => `${one.slice(12, 13)}${one.endsWith("=UDP") ? "'" : ""}`;
-    if (action.kind === "addDestination") return `add ${action.entry.setId} ${host(action.entry.uri)}`;
+    if (action.kind === "addDestination")
+      return `add ${action.entry.setId} ${host(action.entry.uri)}${FLAGS[action.entry.flags]}`;
     if (action.kind === "reloadTable" || action.kind === "awaitFile") return `${action.kind} ${action.table}`;
     if (action.kind === "markSeeded") return action.kind;
     const what = `${action.setId} ${host(action.uri)}`;
@@ -85,11 +88,9 @@ describe("what a pod needs", () => {
   test("one that is listed twice is put right alone and keeps its state; a set that nobody knows goes", () => {
     const reading = runs([seen(100, 1, "Inactive"), seen(100, 1), seen(100, 2), seen(700, 7)]);
     expect(short(want([entry(100, 1), entry(100, 2)]), reading)).toEqual([
-      "add 100 1'",
-      "state ip 100 1'",
+      "add 100 1' inactive",
       "remove 100 1",
-      "add 100 1",
-      "state ip 100 1",
+      "add 100 1 inactive",
       "remove 100 1'",
       "remove 700 7",
     ]);
@@ -98,14 +99,20 @@ describe("what a pod needs", () => {
   test("a changed weight touches that destination only, for which its other spelling stands in", () => {
     const reading = runs([seen(100, 1, "Inactive", "rweight=10"), seen(100, 2, "Active", "rweight=10")]);
     const desired = want([entry(100, 1, { attrs: "rweight=90" }), entry(100, 2, { attrs: "rweight=10" })]);
-    const change = ["remove 100 1", "add 100 1", "state ip 100 1"];
-    expect(short(desired, reading)).toEqual(["add 100 1'", "state ip 100 1'", ...change, "remove 100 1'"]);
+    const change = ["remove 100 1", "add 100 1 inactive"];
+    expect(short(desired, reading)).toEqual(["add 100 1' inactive", ...change, "remove 100 1'"]);
     const standIn = { ...seen(100, 1, "Inactive"), uri: uri(1).replace("udp", "UDP") };
     const interrupted = runs([...reading.destinations, standIn]);
     expect(short(desired, interrupted)).toEqual([...change, "remove 100 1'"]);
     expect(short(desired, runs([...reading.destinations.slice(1), standIn]))).toEqual([
-      "add 100 1",
-      "state ip 100 1",
+      "add 100 1 inactive",
+      "remove 100 1'",
+    ]);
+    const trying = runs([seen(100, 1, "Probing", "rweight=10")]);
+    expect(short(want([entry(100, 1, { attrs: "rweight=90" })]), trying)).toEqual([
+      "add 100 1' trying",
+      "remove 100 1",
+      "add 100 1 trying",
       "remove 100 1'",
     ]);
   });
@@ -115,25 +122,32 @@ describe("what a pod needs", () => {
     expect(short(want([entry(100, 1)]), runs([seen(100, 1, "Disabled")]))).toEqual(["state ap 100 1"]);
   });
 
-  test("a destination that is known not to answer is not added as if it did", () => {
-    expect(short(want([entry(100, 1), entry(100, 2)]), runs([seen(100, 1)]), [uri(2)])).toEqual([
-      "add 100 2",
-      "state ip 100 2",
+  test("enabled again, a destination that is known not to answer is not woken", () => {
+    expect(short(want([entry(100, 1)]), runs([seen(100, 1, "Disabled")]), [uri(1)])).toEqual(["state ip 100 1"]);
+    const elsewhere = runs([seen(100, 1, "Disabled"), seen(200, 1, "Inactive")]);
+    expect(short(want([entry(100, 1), entry(200, 1)]), elsewhere)).toEqual(["state ip 100 1"]);
+  });
+
+  test("what was left standing in for a destination goes before that destination is given a state", () => {
+    const standIn = { ...seen(100, 1), uri: uri(1).replace("udp", "UDP") };
+    expect(short(want([entry(100, 1, { flags: 4 })]), runs([standIn, seen(100, 1)]))).toEqual([
+      "remove 100 1'",
+      "state d 100 1",
     ]);
+  });
+
+  test("a destination that is known not to answer is not added as if it did", () => {
+    expect(short(want([entry(100, 1), entry(100, 2)]), runs([seen(100, 1)]), [uri(2)])).toEqual(["add 100 2 inactive"]);
     expect(short(want([entry(199, 1)]), runs([seen(100, 1, "Inactive")]))).toEqual([
-      "add 199 1",
-      "state ip 199 1",
+      "add 199 1 inactive",
       "remove 100 1",
     ]);
   });
 
-  test("one that was added and has not got its state, because the answer was lost, gets it", () => {
-    const unasked = { ...seen(199, 1), flags: "AX" };
-    expect(short(want([entry(199, 1)]), runs([seen(100, 1, "Inactive"), unasked]))).toEqual([
+  test("one that was added before it was known not to answer is told so, unless it has asked by itself", () => {
+    expect(short(want([entry(199, 1)]), runs([{ ...seen(199, 1), flags: "AX" }]), [uri(1)])).toEqual([
       "state ip 199 1",
-      "remove 100 1",
     ]);
-    expect(short(want([entry(199, 1)]), runs([unasked]), [uri(1)])).toEqual(["state ip 199 1"]);
     expect(short(want([entry(199, 1)]), runs([seen(199, 1)]), [uri(1)])).toEqual([]);
   });
 
