@@ -27,6 +27,8 @@ export const isUnseeded = (desired: DesiredData, reading: PodReading | undefined
 
 interface Entry {
   last: Observation | undefined;
+  /** when it was last read as a whole, not its destinations alone */
+  wholeAt: number;
   /** nothing was changed on the pod since the reading */
   valid: boolean;
   /** grows whenever the pod is worked on: a reading that was begun before does not count */
@@ -40,14 +42,16 @@ export interface Observations {
   last(uid: string): PodReading | undefined;
   /** no older than `maxAgeMs`, and nothing was changed since */
   fresh(uid: string, now: number, maxAgeMs: number): PodReading | undefined;
+  /** milliseconds since it was read as a whole */
+  wholeAge(uid: string, now: number): number;
   /** it was asked, and answered or not */
   isKnown(uid: string): boolean;
   epoch(uid: string): number;
   isBusy(uid: string): boolean;
   /** The pod is about to be changed: readings under way are void. */
   begin(uid: string): void;
-  /** `reading` is what was read back, when it was */
-  end(uid: string, reading: PodReading | undefined, now: number): void;
+  /** `reading` is what was read back, when it was; `whole`: not its destinations alone */
+  end(uid: string, reading: PodReading | undefined, now: number, whole?: boolean): void;
   /** a poll's answer; false when it is void */
   put(uid: string, reading: PodReading, epoch: number, now: number): boolean;
   /** a poll without an answer; returns how many in a row */
@@ -57,10 +61,19 @@ export interface Observations {
 
 export const FAILED_POLLS = 3;
 
+const emptyEntry = (): Entry => ({
+  last: undefined,
+  wholeAt: -Infinity,
+  valid: false,
+  epoch: 0,
+  busy: false,
+  failures: 0,
+});
+
 export function createObservations(): Observations {
   const entries = new Map<string, Entry>();
   const entry = (uid: string): Entry => {
-    const found = entries.get(uid) ?? { last: undefined, valid: false, epoch: 0, busy: false, failures: 0 };
+    const found = entries.get(uid) ?? emptyEntry();
     entries.set(uid, found);
     return found;
   };
@@ -75,6 +88,7 @@ export function createObservations(): Observations {
         return undefined;
       return found.last.reading;
     },
+    wholeAge: (uid, now) => now - (entries.get(uid)?.wholeAt ?? -Infinity),
     isKnown(uid) {
       const found = entries.get(uid);
       return found !== undefined && (found.last !== undefined || found.failures > 0);
@@ -87,12 +101,13 @@ export function createObservations(): Observations {
       found.busy = true;
       found.valid = false;
     },
-    end(uid, reading, now) {
+    end(uid, reading, now, whole = false) {
       const found = entry(uid);
       found.epoch += 1;
       found.busy = false;
       if (reading === undefined) return;
       found.last = { reading, at: now };
+      if (whole) found.wholeAt = now;
       found.valid = true;
       found.failures = 0;
     },
@@ -100,6 +115,7 @@ export function createObservations(): Observations {
       const found = entry(uid);
       if (found.busy || found.epoch !== epoch) return false;
       found.last = { reading, at: now };
+      found.wholeAt = now;
       found.valid = true;
       found.failures = 0;
       return true;

@@ -1,6 +1,7 @@
 /** Work on one pod: its files are sent, it is changed and read back, and what came of it is noted. */
 import type { PodView } from "../cluster/index.ts";
 import { isBrokenOff } from "../kamailio/brokenOff.ts";
+import type { PodReading } from "../kamailio/types.ts";
 import { syncPod, type SyncInput } from "../reload/index.ts";
 import type { DesiredData } from "../render/types.ts";
 import { tellBackends, tellBackendsLater, type Context } from "./context.ts";
@@ -15,6 +16,8 @@ import { takeContacts } from "./takeContacts.ts";
 /** Files that are not there after this long are sent again; each time twice as long. */
 const RESEND_FIRST_MS = 2500;
 
+const MOST_POLLS_MISSED = 5;
+
 export interface Job {
   readonly pod: PodView;
   readonly progress: PodProgress;
@@ -27,7 +30,7 @@ export async function workOn(
   { pod, progress }: Job,
   order: Pick<SyncInput, "onAdded" | "goOn"> = {},
 ): Promise<void> {
-  const known = context.observations.fresh(pod.uid, context.clock.now(), context.tuning.freshMs);
+  const known = knownOf(context, pod);
   context.observations.begin(pod.uid);
   let [answers, actions] = [0, 0];
   let wasFresh = known?.fresh === true;
@@ -64,8 +67,10 @@ export async function workOn(
       },
     });
     const before = context.observations.last(pod.uid);
-    context.observations.end(pod.uid, result.reading, context.clock.now());
+    context.observations.end(pod.uid, result.reading, context.clock.now(), answers > 0);
     noteSilent(state, result.reading);
+    // what is shown of a pod goes with its progress
+    if (answers > 0 && state.pods.get(pod.uid) === progress) context.metrics.pod(state.key, pod.name, result.reading);
     // after the new reading is in place: a backend's status may be built at once
     if (before === undefined) tellBackends(context, state, before, result.reading);
     else tellBackendsLater(context, state, before, result.reading);
@@ -77,6 +82,16 @@ export async function workOn(
     if (!progress.reachable && actions > 0 && (answers > 0 || actions > 1 || isBrokenOff(error)))
       suspect(context, state, desired, pod, progress.message, wasFresh);
   }
+}
+
+/**
+ * What a change need not read again. A pod that changes keep busy, so that nobody else gets to read it, is read as a whole by
+ * one of them from time to time: its contacts, calls and tables are somebody's business as well.
+ */
+function knownOf({ observations, clock, tuning }: Context, { uid }: PodView): PodReading | undefined {
+  const now = clock.now();
+  if (observations.wholeAge(uid, now) > tuning.pollMs * MOST_POLLS_MISSED) return undefined;
+  return observations.fresh(uid, now, tuning.freshMs);
 }
 
 /** True when the pod was told to fetch this revision's files. Told again, with a new nonce in them, when they do not come. */

@@ -90,3 +90,18 @@ test("changes without end do not keep the pods from being read to the end: a PBX
   }
   expect([...new Set(bench.readings)].toSorted()).toEqual(pods().toSorted());
 });
+
+test("pods that changes leave no pause are read as a whole by the changes: their calls are shown on", async () => {
+  const shown: string[] = [];
+  await started({ requestsOfReading: READING, metrics: { pod: (_router, pod) => void shown.push(pod) } });
+  await slowlyRead();
+  await bench.clock.advance(200);
+  shown.length = 0;
+  for (let count = 0; count < 3000; count += 1) {
+    bench.cluster.put(router(setOf("pbx-1", count % 2 === 0 ? "pbx-3" : "pbx-2")));
+    await bench.clock.advance(5);
+    await turn();
+  }
+  for (const { name } of bench.cluster.pods("default/edge"))
+    expect(shown.filter((pod) => pod === name).length).toBeGreaterThanOrEqual(2);
+});
