@@ -51,7 +51,7 @@ export interface FakeKamailios extends Control {
   /** every call waits for this first */
   before: (host: string) => Promise<void>;
   /** told of what a call has made of a Kamailio */
-  after: (host: string, method: string, kamailio: FakeKamailio) => void;
+  after: (host: string, method: string, kamailio: FakeKamailio, params: readonly (string | number)[]) => void;
 }
 
 const stateOf = (flags: number): DestinationState =>
@@ -62,6 +62,10 @@ const observed = ({ setId, uri, flags, priority, attrs }: DispatcherEntry): Obse
   return { setId, uri, state, flags: shown, priority, attrs };
 };
 const letters: Readonly<Record<string, DestinationState>> = { a: "Active", i: "Inactive", t: "Probing", d: "Disabled" };
+
+/** Every change of the list makes a new one: who comes later stands before those of his priority that came before. */
+const sorted = (list: readonly ObservedDestination[]): ObservedDestination[] =>
+  list.toSorted((one, other) => other.priority - one.priority);
 
 const load = (files: KamailioFiles, second: number, calls: string[]): FakeKamailio => ({
   destinations: files.dispatcher.map(observed),
@@ -101,17 +105,19 @@ export function createFakeKamailios(): FakeKamailios {
       const added = observed(entry);
       // nothing was asked yet
       const one = added.state === "Active" ? { ...added, flags: "AX" } : added;
-      kamailio.destinations = [one, ...kamailio.destinations.toReversed()];
+      kamailio.destinations = sorted([one, ...kamailio.destinations.toReversed()]);
     } else if (method === "dispatcher.remove") {
-      kamailio.destinations = kamailio.destinations
-        .filter((one) => one.setId !== first || one.uri !== second)
-        .toReversed();
+      const kept = kamailio.destinations.filter((one) => one.setId !== first || one.uri !== second);
+      kamailio.destinations = sorted(kept.toReversed());
     } else if (method === "dispatcher.set_state") {
       const state = letters[String(first).charAt(0)] ?? "Active";
+      const flags = `${String(first).charAt(0).toUpperCase()}${String(first).endsWith("p") ? "P" : "X"}`;
       const meant = kamailio.destinations.findIndex(
         (one) => one.setId === second && one.uri.toLowerCase() === String(third).toLowerCase(),
       );
-      kamailio.destinations = kamailio.destinations.map((one, index) => (index === meant ? { ...one, state } : one));
+      kamailio.destinations = kamailio.destinations.map((one, index) =>
+        index === meant ? { ...one, state, flags } : one,
+      );
     } else if (method === "mtree.reload" || method === "htable.reload") {
       const table = String(first);
       const generation = kamailio.files.tables[table];
@@ -175,7 +181,7 @@ export function createFakeKamailios(): FakeKamailios {
         throw new OperatorError("SIPR_RPC_FAULT", `${method} was refused by ${host}`, { remedy: "Look at the pod." });
       if (method !== "read" && !method.startsWith("dlg.")) kamailio.calls.push(`${method} ${params.join(" ")}`);
       const answer = perform(kamailio, method, params);
-      made.after(host, method, kamailio);
+      made.after(host, method, kamailio, params);
       await Promise.resolve();
       if (fault === "lostReply") throw unreachable(host, new BrokenOff("socket hang up"));
       return answer;
