@@ -64,37 +64,47 @@ export function withRules<Schema extends z.ZodType>(
   });
 }
 
+interface ListOptions<Item extends z.ZodType> {
+  readonly max: number;
+  readonly min?: number;
+  readonly rule: string;
+  readonly reason?: Reason;
+  readonly rules?: readonly Rule<readonly z.output<Item>[]>[];
+}
+
 /**
- * A list whose items are known by `name`: `x-kubernetes-list-type: map` in the CRD, so that the API server refuses a
- * name twice, and server-side apply merges items instead of replacing the list.
+ * A list whose items are known by one of their fields: `x-kubernetes-list-type: map` in the CRD, so that the API server
+ * refuses a value twice, and server-side apply merges items instead of replacing the list.
  */
-export function namedList<Item extends z.ZodType<{ readonly name: string }>>(
+export function mapList<Key extends string, Item extends z.ZodType<{ readonly [Name in Key]: string }>>(
   item: Item,
-  options: {
-    readonly max: number;
-    readonly min?: number;
-    readonly rule: string;
-    readonly reason?: Reason;
-    readonly rules?: readonly Rule<readonly z.output<Item>[]>[];
-  },
+  key: Key,
+  options: ListOptions<Item>,
+  remedy = "remove one of the two",
 ): z.ZodArray<Item> {
   const unique: Rule<readonly z.output<Item>[]> = {
     name: options.rule,
-    message: "the name is used twice in this list: rename one of the two.",
+    message: `the ${key} is used twice in this list: ${remedy}.`,
     ...(options.reason === undefined ? {} : { reason: options.reason }),
     check: (items) =>
-      repeated(items.map(({ name }) => name)).map(({ at, first, value }) => ({
-        path: [at, "name"],
-        message: `the name ${nameText(value)} is also that of item ${first} of this list: rename one of the two.`,
+      repeated(items.map((one) => one[key])).map(({ at, first, value }) => ({
+        path: [at, key],
+        message: `the ${key} ${nameText(value)} is also that of item ${first} of this list: ${remedy}.`,
       })),
   };
   const list = z
     .array(item)
     .min(options.min ?? 0)
     .max(options.max)
-    .meta({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"] });
+    .meta({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key] });
   return withRules(list, [unique, ...(options.rules ?? [])]);
 }
+
+/** Known by `name`. */
+export const namedList = <Item extends z.ZodType<{ readonly name: string }>>(
+  item: Item,
+  options: ListOptions<Item>,
+): z.ZodArray<Item> => mapList(item, "name", options, "rename one of the two");
 
 /** Values that occurred before, in order; undefined is no value. */
 export function repeated<Value extends string | number>(

@@ -1,7 +1,8 @@
 /** SipRouter: a Kamailio fleet and its dialplan. */
 import { z } from "zod";
+import { digestAuthentication } from "./authentication.ts";
 import { callers, dispatcherSets, listeners, routes } from "./dialplan.ts";
-import { cidr, domain, host, name, objectName } from "./fields.ts";
+import { cidr, host, name } from "./fields.ts";
 import { conditions } from "./conditions.ts";
 import { nameText } from "./quote.ts";
 import { type Rule, withRules } from "./rules.ts";
@@ -42,14 +43,7 @@ const fields = z.strictObject({
   failover: failover.prefault({}).describe("When a call goes on to the next destination of its set."),
   healthCheck: healthCheck.prefault({}).describe("Probing of destinations by OPTIONS."),
   registration: registration.prefault({}).describe("What happens with REGISTER."),
-  authentication: z
-    .strictObject({
-      mode: z.enum(["Digest"]).describe("Digest authentication (RFC 3261 22)."),
-      realm: domain.describe("Realm of the challenge."),
-      credentialsSecretName: objectName.describe(
-        "Secret with one key per user: the password, or `ha1:` and the hash of user, realm and password.",
-      ),
-    })
+  authentication: digestAuthentication
     .optional()
     .describe("Authentication of callers and phones by the router itself."),
   accessControl: z

@@ -4,10 +4,10 @@
  * which no secret is, outlives the operator: in an annotation of the data ConfigMap.
  */
 import { deflateRawSync, inflateRawSync } from "node:zlib";
-import { keyOf, type RawObject } from "../api/index.ts";
+import { keyOf, type Key, type RawObject } from "../api/index.ts";
 import { findIn } from "../model/lookup.ts";
 import { referencedSecrets } from "../model/references.ts";
-import type { ResolvedRouter, Snapshot } from "../model/types.ts";
+import type { Resolution, ResolvedRouter, Snapshot } from "../model/types.ts";
 import { annotations } from "../render/layout.ts";
 import type { Context } from "./context.ts";
 import { storedConfig } from "./dataConfig.ts";
@@ -22,6 +22,37 @@ export function acceptedOf(object: RawObject, snapshot: Snapshot, before: Accept
   if (before !== undefined && before.spec === object.spec) return { ...before, secrets };
   const packed = deflateRawSync(JSON.stringify(object.spec)).toString("base64");
   return { spec: object.spec, secrets, stored: packed.length > LONGEST ? undefined : packed };
+}
+
+/**
+ * The router by its spec. A Secret of one tenant that is gone or of no use keeps neither the other tenants nor the rest of the
+ * spec waiting: the tenant has the users that it had. `view`: the snapshot with that Secret as it was then.
+ */
+export function resolveNewest(
+  context: Context,
+  state: RouterState,
+  snapshot: Snapshot,
+): Pick<Resolution, "router" | "issues"> & { readonly view: Snapshot } {
+  const { router, issues, unusable = [] } = context.pipeline.resolveRouter(snapshot, state.key);
+  const keys = new Set(unusable.map((name): Key => `${state.namespace}/${name}`));
+  const kept = (state.accepted?.secrets ?? []).filter((secret) => keys.has(keyOf(secret)));
+  if (router !== undefined || keys.size === 0 || kept.length < keys.size)
+    return { ...(router === undefined ? {} : { router }), issues, view: snapshot };
+  const view = withSecrets(snapshot, kept);
+  const again = context.pipeline.resolveRouter(view, state.key);
+  return { ...(again.router === undefined ? {} : { router: again.router }), issues, view };
+}
+
+function withSecrets(snapshot: Snapshot, secrets: readonly RawObject[]): Snapshot {
+  const own = new Map(secrets.map((secret) => [keyOf(secret), secret]));
+  const there = new Set(snapshot.secrets.map(keyOf));
+  return {
+    ...snapshot,
+    secrets: [
+      ...snapshot.secrets.map((secret) => own.get(keyOf(secret)) ?? secret),
+      ...secrets.filter((secret) => !there.has(keyOf(secret))),
+    ],
+  };
 }
 
 /** The router by the spec that was accepted last, and everything else as it is now. */
@@ -46,15 +77,9 @@ export function resolveSpec(
   { spec, secrets }: Accepted,
 ): ResolvedRouter | undefined {
   const served = { ...object, spec };
-  const own = new Map(secrets.map((secret) => [keyOf(secret), secret]));
-  const there = new Set(snapshot.secrets.map(keyOf));
   const view = {
-    ...snapshot,
+    ...withSecrets(snapshot, secrets),
     routers: snapshot.routers.map((one) => (keyOf(one) === state.key ? served : one)),
-    secrets: [
-      ...snapshot.secrets.map((secret) => own.get(keyOf(secret)) ?? secret),
-      ...secrets.filter((secret) => !there.has(keyOf(secret))),
-    ],
   };
   return context.pipeline.resolveRouter(view, state.key).router;
 }

@@ -18,7 +18,7 @@ import {
   type Context,
 } from "./context.ts";
 import type { RunInfo, RunResult } from "./queue.ts";
-import { acceptedOf, resolveAccepted } from "./accepted.ts";
+import { acceptedOf, resolveAccepted, resolveNewest } from "./accepted.ts";
 import { filesOf, isDataConfig, objectsToStore, storedConfig, storedRevisionOf, withNonce } from "./dataConfig.ts";
 import { findGood, followGood } from "./lastGood.ts";
 import { haltOf, targetOf } from "./restore.ts";
@@ -78,7 +78,7 @@ async function bringForward(
   info: RunInfo,
 ): Promise<RunResult> {
   const snapshot = context.snapshot();
-  const { router, issues } = context.pipeline.resolveRouter(snapshot, state.key);
+  const { router, issues, view } = resolveNewest(context, state, snapshot);
   if (router === undefined) decide(context, state, object, issues);
   const served = router ?? resolveAccepted(context, state, object, snapshot);
   if (served === undefined) return serveWithoutPlan(context, state, object);
@@ -100,7 +100,7 @@ async function bringForward(
   if (!state.goodSought) state.good = findGood(context, state, object, planned.rendered, snapshot);
   state.goodSought = true;
   decide(context, state, object, issues);
-  if (router !== undefined) accept(context, state, object, router, snapshot);
+  if (router !== undefined) accept(context, state, object, router, view);
   const before = targetOf(state);
   followGood(context, state, object, snapshot);
   adopt(context, state, planned, info.addedAt);

@@ -8,7 +8,9 @@ import { hashOf } from "./hash.ts";
 import { buildRegistrants, hasRegistrants, registrationRealm } from "./registrants.ts";
 import { buildRoutes } from "./routes.ts";
 import { buildTrunks, hasTrunks } from "./trunks.ts";
-import type { DataPlan, RouterPlan, StructurePlan, WorkloadPlan } from "./types.ts";
+import type { AuthenticationPlan, DataPlan, RouterPlan, StructurePlan, WorkloadPlan } from "./types.ts";
+
+type Authentication = NonNullable<SipRouterSpec["authentication"]>;
 
 export interface Defaults {
   /** image of the Kamailio pods where the spec names none */
@@ -48,7 +50,7 @@ function buildStructure({ object: { spec }, tls, sets }: ResolvedRouter): Struct
     failover: { ...failover, replies: sorted(failover.replies) },
     healthCheck,
     registration,
-    ...(authentication === undefined ? {} : { authentication: { realm: authentication.realm } }),
+    ...(authentication === undefined ? {} : { authentication: buildAuthentication(authentication) }),
     accessControl: spec.accessControl !== undefined,
     ...(rateLimit === undefined ? {} : { rateLimit: true }),
     topologyHiding: spec.topologyHiding?.enabled ?? false,
@@ -99,6 +101,10 @@ function buildWorkload({ object: { spec }, tls: used }: ResolvedRouter, defaults
     ),
   };
 }
+
+/** The domains themselves come and go without a restart. */
+const buildAuthentication = ({ realm = "", domains }: Authentication): AuthenticationPlan =>
+  domains === undefined ? { realm } : { domains: true };
 
 const sortedListeners = (spec: SipRouterSpec): SipRouterSpec["listeners"] =>
   spec.listeners.toSorted(

@@ -16,7 +16,7 @@ export interface StructurePlan {
   readonly failover: SipRouterSpec["failover"];
   readonly healthCheck: SipRouterSpec["healthCheck"];
   readonly registration: SipRouterSpec["registration"];
-  readonly authentication?: { readonly realm: string };
+  readonly authentication?: AuthenticationPlan;
   readonly accessControl: boolean;
   readonly rateLimit?: boolean;
   readonly topologyHiding: boolean;
@@ -37,6 +37,11 @@ export interface StructurePlan {
   readonly workers: number;
   readonly shmMemoryMiB: number;
 }
+
+/** Callers are asked who they are, in one realm; or each in that of his domain: which there are is data. */
+export type AuthenticationPlan =
+  | { readonly realm: string; readonly domains?: undefined }
+  | { readonly realm?: undefined; readonly domains: true };
 
 /**
  * One dispatcher destination. The set id is Kamailio's, one for each tier (setId.ts): a destination that stays keeps its
@@ -145,8 +150,10 @@ export interface CallCap {
 export interface CredentialsPlan {
   /** makes the hash of this table useless to who guesses passwords by it */
   readonly salt: string;
-  /** sorted by user; `ha1`: RFC 2617 3.2.2.2, 32 hexadecimal digits in lower case */
-  readonly users: readonly { readonly user: string; readonly ha1: string }[];
+  /** where the structure has `authentication.domains`: the domains that have users, sorted */
+  readonly domains?: readonly string[];
+  /** sorted by domain, then user; `ha1`: RFC 2617 3.2.2.2, 32 hexadecimal digits in lower case; `domain`: one of `domains` */
+  readonly users: readonly { readonly user: string; readonly ha1: string; readonly domain?: string }[];
 }
 
 /** What the Deployment and Services depend on beside the structure. */

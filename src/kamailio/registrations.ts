@@ -14,8 +14,8 @@ const LISTABLE_CONTACTS = 2000;
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Which registrations: of one user, or of all whose names begin so; default: all. */
-export type Wanted = string | { readonly prefix?: string | undefined };
+/** Which registrations: of one user, of several, or of all whose names begin so; default: all. Names as Kamailio has them: with the domain, if any. */
+export type Wanted = string | { readonly users: readonly string[] } | { readonly prefix?: string | undefined };
 
 /**
  * Sorted by user, then contact. Up to {@link LISTABLE_CONTACTS} contacts are one request, which is a moment's picture. More
@@ -29,12 +29,21 @@ export async function readRegistrations(
   wanted: Wanted = {},
 ): Promise<readonly Registration[]> {
   if (typeof wanted === "string") return readUser(control, address, wanted);
+  if ("users" in wanted) return readUsers(control, address, wanted.users);
   const { prefix = "" } = wanted;
   if ((await countRegistrations(control, address)) <= LISTABLE_CONTACTS) {
     const all = parseLocations(await control.call(address, "ul.dump"));
     return all.filter(({ user }) => user.startsWith(prefix));
   }
   const users = parseUsers(await control.call(address, "ul.dump", ["brief"])).filter((user) => user.startsWith(prefix));
+  return readUsers(control, address, users);
+}
+
+async function readUsers(
+  control: Control,
+  address: ControlAddress,
+  users: readonly string[],
+): Promise<readonly Registration[]> {
   const found: Registration[] = [];
   for (const user of users) found.push(...(await readUser(control, address, user)));
   return found;
@@ -53,28 +62,36 @@ export const countRegistrations = async (control: Control, address: ControlAddre
 const ONE_BY_ONE = 20;
 const ANY = /(?:)/;
 
-/** Of each user; undefined: none was asked for, or this Kamailio keeps no locations, as an older one that is being replaced. */
+/**
+ * Of each PBX that is asked for, by its user without a domain: it is kept with one or without, as its Kamailio keeps them, and a
+ * router changes from one to the other while both kinds of pods run. undefined: none was asked for, or this Kamailio keeps no
+ * locations of that kind, as an older one that is being replaced.
+ */
 export async function readContacts(
   control: Control,
   address: ControlAddress,
-  users: readonly string[],
+  names: readonly string[],
 ): Promise<Readonly<Record<string, readonly Registration[]>> | undefined> {
-  if (users.length === 0) return undefined;
-  if (users.length > ONE_BY_ONE) {
+  if (names.length === 0) return undefined;
+  if (names.length > ONE_BY_ONE) {
     const all = await orWhen<unknown>(ANY, undefined, control.call(address, "ul.dump"));
     if (all !== undefined) {
-      const byUser = Map.groupBy(parseLocations(all), ({ user }) => user);
-      return Object.fromEntries(users.map((user) => [user, byUser.get(user) ?? []]));
+      const byName = Map.groupBy(parseLocations(all), ({ user }) => user);
+      return Object.fromEntries(
+        names.map((name) => [userOf(name), byName.get(name) ?? byName.get(userOf(name)) ?? []]),
+      );
     }
   }
   const found: [string, readonly Registration[]][] = [];
-  for (const user of users) {
-    const contacts = await orWhen(ANY, undefined, readUser(control, address, user));
+  for (const name of names) {
+    const contacts = await orWhen(ANY, undefined, readUser(control, address, name));
     if (contacts === undefined) return undefined;
-    found.push([user, contacts]);
+    found.push([userOf(name), contacts]);
   }
   return Object.fromEntries(found);
 }
+
+const userOf = (name: string): string => name.split("@")[0] ?? name;
 
 /** `ul.dump brief`: names, sorted */
 function parseUsers(result: unknown): readonly string[] {

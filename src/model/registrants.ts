@@ -73,14 +73,15 @@ function parseSipUri(uri: string, usual: Transport): Endpoint | undefined {
 
 /**
  * A user stands for one PBX: of backends that share one, the first by name keeps it, and none has that of a subscriber
- * of the router. Who has no user of his own cannot register, and has no destination.
+ * of the router. (Users of a domain are others: a PBX registers in none of these.) Who has no user of his own cannot
+ * register, and has no destination.
  */
 export function separateRegistrants(
   router: SipRouter,
   sets: readonly ResolvedSet[],
   credentials: Credentials | undefined,
 ): { readonly sets: readonly ResolvedSet[]; readonly issues: readonly Issue[] } {
-  const subscribers = new Set(credentials?.users.map(({ user }) => user));
+  const subscribers = new Set(credentials?.users.flatMap(({ user, domain }) => (domain === undefined ? [user] : [])));
   const owners = new Map<string, Key>();
   const backends = sets.flatMap(({ members }) => members.map(({ backend }) => backend));
   for (const { object } of backends.toSorted((a, b) => (a.ref.name < b.ref.name ? -1 : 1))) {

@@ -1,6 +1,6 @@
 /** One SipRouter with everything it names, or what is wrong with it. */
 import { refOf, type Key, type SipRouter } from "../api/index.ts";
-import { resolveCredentials } from "./credentials.ts";
+import { credentialsSources, resolveCredentials } from "./credentials.ts";
 import { sortIssues, unresolved } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import { parseRouter } from "./parse.ts";
@@ -40,9 +40,15 @@ export function resolveRouter(snapshot: Snapshot, key: Key): Resolution {
   const sets = resolveSets(snapshot, router, credentials);
   const issues = limit(sortIssues([...own, ...secrets, ...sets.issues]));
   const usable = own.length === 0 && secrets.length === 0 && sets.sets.some((set) => set.members.length > 0);
-  if (!usable) return { issues };
+  if (!usable) return { issues, ...unusableOf(router, secrets) };
   const secured = { ...(tls === undefined ? {} : { tls }), ...(credentials === undefined ? {} : { credentials }) };
   return { router: { object: router, sets: sets.sets, ...secured }, issues };
+}
+
+function unusableOf(router: SipRouter, issues: readonly Issue[]): Pick<Resolution, "unusable"> {
+  const paths = new Set(issues.map(({ path }) => path));
+  const tenants = credentialsSources(router.spec).filter(({ domain, path }) => domain !== undefined && paths.has(path));
+  return tenants.length === 0 ? {} : { unusable: tenants.map(({ secretName }) => secretName) };
 }
 
 /** sorted by id */

@@ -1,5 +1,6 @@
 /** Secrets that a spec names: there, and with the keys that are needed. Their values are never put into a message. */
 import { refOf, type ObjectRef, type PbxBackend, type SipRouter } from "../api/index.ts";
+import { credentialsSources } from "./credentials.ts";
 import { unresolved } from "./issue.ts";
 import { indexOf } from "./lookup.ts";
 import { managementIssues } from "./management.ts";
@@ -39,13 +40,7 @@ export function routerSecretIssues(snapshot: Snapshot, router: SipRouter): reado
           },
         ],
   );
-  const { authentication } = router.spec;
-  if (authentication !== undefined)
-    needs.push({
-      path: "spec.authentication.credentialsSecretName",
-      name: authentication.credentialsSecretName,
-      keys: [],
-    });
+  needs.push(...credentialsSources(router.spec).map(({ path, secretName }) => ({ path, name: secretName, keys: [] })));
   return needs.flatMap((need) => check(snapshot, refOf(router), need));
 }
 

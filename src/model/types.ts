@@ -114,15 +114,20 @@ export interface ResolvedRouter {
   /** of routers with a TLS listener */
   readonly tls?: ResolvedTls;
   readonly sets: readonly ResolvedSet[];
-  /** with `authentication`: the users of its Secret */
+  /** with `authentication`: the users of its Secrets */
   readonly credentials?: Credentials;
 }
 
 export interface Credentials {
-  /** of the Secret, known to nobody who may not read it: its uid */
+  /** of the Secrets, known to nobody who may not read them: their uids */
   readonly salt: string;
-  /** sorted by user; `ha1`: 32 hexadecimal digits, MD5 of user, realm and password (RFC 2617 3.2.2.2) */
-  readonly users: readonly { readonly user: string; readonly ha1: string }[];
+  /** with `authentication.domains`: all of them, sorted */
+  readonly domains?: readonly string[];
+  /**
+   * Sorted by domain, then user; `ha1`: 32 hexadecimal digits, MD5 of user, realm and password (RFC 2617 3.2.2.2), where the
+   * domain is the realm when there is one.
+   */
+  readonly users: readonly { readonly user: string; readonly ha1: string; readonly domain?: string }[];
 }
 
 /**
@@ -132,4 +137,6 @@ export interface Credentials {
 export interface Resolution {
   readonly router?: ResolvedRouter;
   readonly issues: readonly Issue[];
+  /** names of Secrets of `authentication.domains` that are not there or of no use: what was there before may stand in for each */
+  readonly unusable?: readonly string[];
 }

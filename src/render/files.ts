@@ -6,6 +6,7 @@ import { certificateTable } from "./kamailio/certificate.ts";
 import { buildEntries, DISPATCHER_FILE, parseDispatcherList, renderDispatcherList } from "./kamailio/dispatcherList.ts";
 import { capsTable } from "./kamailio/maxCalls.ts";
 import type { DataTableFile } from "./kamailio/dataTable.ts";
+import { registrantAor } from "./kamailio/domains.ts";
 import { DRAIN_FILE, renderDrainScript } from "./kamailio/drain.ts";
 import { mediaSockets, parseMediaFile, renderMediaFile } from "./kamailio/media.ts";
 import { refuse } from "./kamailio/quote.ts";
@@ -78,7 +79,7 @@ export const renderFiles = (plan: RouterPlan): RenderedFiles => {
       entries,
       tables.map(({ table }) => table),
       mediaSockets(plan.structure),
-      plan.data.registrants?.users.map(({ user }) => user),
+      plan.data.registrants?.users.map(({ user }) => registrantAor(plan.structure, user)),
     ),
   };
 };

@@ -38,6 +38,11 @@ export const annotations = {
   /** on a SipRouter: when it changes all pods are read back at once, and what differs is put right */
   reloadRequested: "siprouter.dev/reload-requested-at",
 } as const;
+/**
+ * Where each domain of a router has users of its own, PBXes that register themselves are kept in this one (RFC 2606 2): it is no
+ * tenant's.
+ */
+export const PBX_DOMAIN = "pbx.invalid";
 export const MANAGED_BY = "sip-router-operator";
 export const FIELD_MANAGER = "sip-router-operator";
 

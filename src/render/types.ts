@@ -32,7 +32,7 @@ export interface DesiredData {
   readonly tables: readonly DataTable[];
   /** control sockets of the media proxy, as Kamailio names them; not part of the revision */
   readonly mediaProxies?: readonly string[];
-  /** users of PBXes that register themselves: their contacts are read; not part of the revision */
+  /** what PBXes that register themselves are registered as: their contacts are read; not part of the revision */
   readonly registrants?: readonly string[];
 }
 

@@ -30,6 +30,10 @@ export const minimalBackend = { address: "192.0.2.10" };
 
 const set = (fields: Fields = {}): Fields => ({ name: "pbx", backends: [{ name: "pbx-1" }], ...fields });
 const route = (fields: Fields = {}): Fields => ({ name: "r", match: { extensions: ["1000"] }, set: "pbx", ...fields });
+const tenant = (domain: string, credentialsSecretName = `users-${domain}`): Fields => ({
+  domain,
+  credentialsSecretName,
+});
 const tlsListener = { name: "tls", transport: "TLS", port: 5061 };
 
 const router = (name: string, fields: Fields, refused?: ApiCase["refused"]): ApiCase => ({
@@ -411,6 +415,89 @@ const operationCases: readonly ApiCase[] = [
       rule: "registrar-needs-authentication",
     },
   ),
+  router("users of several domains", {
+    registration: { mode: "Registrar" },
+    authentication: { mode: "Digest", domains: [tenant("a.example.com"), tenant("b.example.com")] },
+  }),
+  router("two domains that share a Secret", {
+    authentication: { mode: "Digest", domains: [tenant("a.example.com", "users"), tenant("192.0.2.1", "users")] },
+  }),
+  router(
+    "authentication without users",
+    { authentication: { mode: "Digest", realm: "example.com" } },
+    {
+      path: "spec.authentication",
+      message: /exactly one of credentialsSecretName and domains/,
+      rule: "authentication-has-one-source",
+    },
+  ),
+  router(
+    "authentication with one Secret and domains",
+    { authentication: { mode: "Digest", credentialsSecretName: "users", domains: [tenant("a.example.com")] } },
+    {
+      path: "spec.authentication",
+      message: /exactly one of credentialsSecretName and domains/,
+      rule: "authentication-has-one-source",
+    },
+  ),
+  router(
+    "a realm beside domains",
+    { authentication: { mode: "Digest", realm: "example.com", domains: [tenant("a.example.com")] } },
+    {
+      path: "spec.authentication.realm",
+      message: /each domain is its own realm: remove realm/,
+      rule: "realm-belongs-to-one-secret",
+    },
+  ),
+  router(
+    "users without a realm",
+    { authentication: { mode: "Digest", credentialsSecretName: "users" } },
+    { path: "spec.authentication.realm", message: /needs a realm.*add it/, rule: "secret-needs-realm" },
+  ),
+  router(
+    "a domain of users twice",
+    { authentication: { mode: "Digest", domains: [tenant("a.example.com"), tenant("a.example.com", "other")] } },
+    {
+      path: "spec.authentication.domains[1].domain",
+      message: /the domain a\.example\.com is also that of item 0 of this list: remove one of the two/,
+      rule: "authentication-domains-are-unique",
+      server: /Duplicate value/,
+    },
+  ),
+  ...["pbx.invalid", "anonymous.invalid", "invalid"].map((domain) =>
+    router(
+      `users of the domain ${domain}`,
+      { authentication: { mode: "Digest", domains: [tenant(domain, "users")] } },
+      {
+        path: "spec.authentication.domains[0].domain",
+        message: /domains that end in invalid are nobody's/,
+        rule: "authentication-domain-exists",
+      },
+    ),
+  ),
+  router(
+    "a domain that is too long beside a user",
+    { authentication: { mode: "Digest", domains: [tenant("a.".repeat(96) + "a", "users")] } },
+    {
+      path: "spec.authentication.domains[0].domain",
+      message: /at most 191 characters/,
+      server: /Too long|may not be more than 191/,
+    },
+  ),
+  router(
+    "no domain of users",
+    { authentication: { mode: "Digest", domains: [] } },
+    { path: "spec.authentication.domains", message: /use at least 1 items/, server: /at least 1 items/ },
+  ),
+  router(
+    "a domain of users in upper case",
+    { authentication: { mode: "Digest", domains: [tenant("A.example.com", "users")] } },
+    {
+      path: "spec.authentication.domains[0].domain",
+      message: /use a domain in lower case/,
+      server: /should match/,
+    },
+  ),
   router(
     "a limit of contacts where no location is kept",
     { registration: { maxContacts: 4 } },
@@ -570,6 +657,10 @@ export const fullRouter: Fields = {
   drain: { timeoutSeconds: 900 },
   kamailio: { image: "kamailio:5.6", resources: {}, shmMemoryMiB: 256, workers: 4, podTemplate: {} },
 };
+export const fullRouters: readonly Fields[] = [
+  fullRouter,
+  { ...minimalRouter, authentication: { mode: "Digest", domains: [tenant("a.example.com")] } },
+];
 export const fullBackends: readonly Fields[] = [
   {
     address: "192.0.2.10",

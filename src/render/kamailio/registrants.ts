@@ -4,6 +4,7 @@
  * takes the place of the old one. The operator reads it and makes it a destination. Nobody is called at it from here.
  */
 import type { StructurePlan } from "../../ir/types.ts";
+import { exceptTenants, hasDomains, registrantAor } from "./domains.ts";
 import { htableFields, htableShape, secretTable } from "./dataTable.ts";
 import { refuse } from "./quote.ts";
 
@@ -45,17 +46,17 @@ export const renderRegistrants = (structure: StructurePlan): readonly string[] =
 const modules = ['modparam("htable", "htable", "registrants=>size=8;dbtable=registrants;")'];
 
 /** Who is no backend yet has been asked who he is where the router asks everybody. */
-const routes = ({ authentication }: StructurePlan): readonly string[] =>
+const routes = (structure: StructurePlan): readonly string[] =>
   `
 route[REGISTRANT] {
   if ($tU == $null) return;
   $var(pbx) = $sht(registrants=>$tU);
-  if ($(var(pbx){s.len}) != 32) return;
-  ${authentication === undefined ? "" : "if ($var(backend) == 1) "}route(AUTHENTICATE);
+  if ($(var(pbx){s.len}) != 32) return;${exceptTenants(structure)}
+  ${structure.authentication === undefined ? "" : "if ($var(backend) == 1) "}route(AUTHENTICATE);
   remove_hf("Route");
   remove_hf("Path");
   if ($pr == "udp") fix_nated_register();
-  save("location", "0x04");
+  save("location", "0x04"${hasDomains(structure) ? `, "sip:${registrantAor(structure, "$tU")}"` : ""});
   exit;
 }
 `.split("\n");

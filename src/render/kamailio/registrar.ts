@@ -4,6 +4,7 @@
  * unless it comes from a backend, which would get it back.
  */
 import type { StructurePlan } from "../../ir/types.ts";
+import { calledUser, hasDomains } from "./domains.ts";
 import { markNated, renderKeepAlive } from "./keepAlive.ts";
 import { mediaElsewhere } from "./media.ts";
 import { integer } from "./quote.ts";
@@ -61,7 +62,7 @@ export function renderLocation(structure: StructurePlan): readonly string[] {
   const longest = integer("registration.maxExpiresSeconds", maxExpiresSeconds, 30, 86_400);
   return [
     'modparam("usrloc", "db_mode", 0)',
-    'modparam("usrloc", "use_domain", 0)',
+    `modparam("usrloc", "use_domain", ${hasDomains(structure) ? 1 : 0})`,
     'modparam("usrloc", "hash_size", 14)',
     'modparam("usrloc", "timer_interval", 5)',
     'modparam("usrloc", "timer_procs", 1)',
@@ -143,8 +144,7 @@ route[LOCATION] {
   if ($rU == $null) return;
   # what a phone subscribes to, and its state, is with the PBX: messages that wait, who is on the phone
   if ($var(backend) == 0 && is_method("SUBSCRIBE|PUBLISH")) return;
-  # a user of the router: neither somebody who was removed, nor a PBX
-  $var(known) = $sht(credentials=>$rU);
+  # a user of the router: neither somebody who was removed, nor a PBX${calledUser(structure)}
   if ($(var(known){s.len}) != 32) return;
   if (!lookup("location")) {
     if ($var(backend) == 1) {

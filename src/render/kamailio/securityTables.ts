@@ -2,7 +2,8 @@
 import { isIPv4, isIPv6 } from "node:net";
 import { hashOf } from "../../ir/index.ts";
 import type { DataPlan } from "../../ir/types.ts";
-import { htableFields, htableShape, openTable, secretTable, type DataTableFile } from "./dataTable.ts";
+import { htableFields, htableShape, openTable, secretTable, type DataTableFile, type TableRow } from "./dataTable.ts";
+import { DOMAIN_VALUE, domainRow, userRow } from "./domains.ts";
 import { integer, refuse } from "./quote.ts";
 
 /** Groups of `address.list`: who is a trusted caller, who is never served, who is served at all. */
@@ -62,15 +63,30 @@ export const limitsTable = openTable(htableShape("limits"), ({ structure, data: 
   return rows.map(([key, value]) => [key, [key, "0", "1", value, "0"]]);
 });
 
-/** User -> HA1 (RFC 2617 3.2.2.2). */
+/** User -> HA1 (RFC 2617 3.2.2.2); with domains `user@domain` -> HA1, and a row for each domain (domains.ts). */
 export const credentialsTable = secretTable(htableShape("credentials"), ({ structure, data: { credentials } }) => {
-  if (structure.authentication === undefined) return undefined;
+  const { authentication } = structure;
+  if (authentication === undefined) return undefined;
   if (credentials === undefined) return refuse("authentication", credentials, "a Secret with users");
-  const rows = credentials.users.map(({ user, ha1 }) => {
+  const { salt, domains = [] } = credentials;
+  if ((authentication.domains === true) !== (credentials.domains !== undefined))
+    refuse("authentication.domains", domains, "domains where the structure has them");
+  const known = new Set(domains);
+  const users = credentials.users.map(({ user, ha1, domain }) => {
     if (!/^[A-Za-z0-9._-]{1,64}$/.test(user))
       refuse("authentication: user", user, "letters, digits, dots, dashes and underscores");
     if (!/^[0-9a-f]{32}$/.test(ha1)) refuse(`authentication: user ${user}`, "(hidden)", "32 hexadecimal digits");
-    return [user, htableFields(user, ha1)] as const;
+    if (domain !== undefined ? !known.has(domain) : credentials.domains !== undefined)
+      refuse(`authentication: user ${user}`, domain, "a domain of the router");
+    return rowOf(domain === undefined ? user : userRow(user, domain), ha1);
   });
-  return { salt: credentials.salt, rows };
+  return { salt, rows: [...domains.map((domain) => rowOf(ownRow(domain), DOMAIN_VALUE)), ...users] };
 });
+
+const rowOf = (key: string, value: string): TableRow => [key, htableFields(key, value)];
+
+function ownRow(domain: string): string {
+  if (!/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(domain) || /(^|\.)invalid$/.test(domain))
+    refuse("authentication.domains", domain, "a lower case domain");
+  return domainRow(domain);
+}

@@ -9,7 +9,7 @@ import {
   type Fields,
   freeText,
   fullBackends,
-  fullRouter,
+  fullRouters,
   hostileTexts,
   minimalBackend,
   minimalRouter,
@@ -58,7 +58,7 @@ describe("each case", () => {
 
 describe("hostile text", () => {
   const bases = [
-    { kind: "SipRouter" as const, spec: fullRouter },
+    ...fullRouters.map((spec) => ({ kind: "SipRouter" as const, spec })),
     ...fullBackends.map((spec) => ({ kind: "PbxBackend" as const, spec })),
   ];
   for (const { kind, spec } of bases)

@@ -11,6 +11,7 @@ import {
   freeText,
   fullBackends,
   fullRouter,
+  fullRouters,
   hostileTexts,
   minimalRouter,
   objectOf,
@@ -48,7 +49,7 @@ test("every rule is broken by some case, and by the rule that the case names", (
 
 describe("text", () => {
   const bases = [
-    { kind: "SipRouter" as const, spec: fullRouter },
+    ...fullRouters.map((spec) => ({ kind: "SipRouter" as const, spec })),
     ...fullBackends.map((spec) => ({ kind: "PbxBackend" as const, spec })),
   ];
 

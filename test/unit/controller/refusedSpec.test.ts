@@ -85,3 +85,59 @@ test("while the Secret of the users is gone, the users stay and the backends are
   await follow("100 192.0.2.12, 100 192.0.2.2");
   expect(table()).toEqual(before);
 });
+
+const secretOf = (name: string, users: Readonly<Record<string, string>>): RawObject => ({
+  apiVersion: "v1",
+  kind: "Secret",
+  metadata: { namespace: "default", name },
+  ...{ data: Object.fromEntries(Object.entries(users).map(([user, text]) => [user, btoa(text)])) },
+});
+const domainsOf = (...names: readonly string[]): object => ({
+  authentication: {
+    mode: "Digest",
+    domains: names.map((name) => ({ domain: `${name}.example.com`, credentialsSecretName: name })),
+  },
+});
+
+test("a Secret of one tenant that is gone or wrong leaves its users as they are, and the other tenants and the spec go on", async () => {
+  const users = (): readonly string[] => {
+    const data = bench.cluster.get("Secret", "default", "edge-credentials")?.["data"] as Record<string, string>;
+    return atob(data["credentials"] ?? "").match(/[\w.]+@[ab]\.example\.com/g) ?? [];
+  };
+  const untilUsers = (...wanted: readonly string[]): Promise<void> =>
+    bench.clock.until(
+      () =>
+        users().join() ===
+        wanted
+          .map((one) => `${one}.example.com`)
+          .toSorted()
+          .join(),
+      10_000,
+    );
+  await started({ ...set, ...domainsOf("a", "b") }, [secretOf("a", { 1001: "x" }), secretOf("b", { 1001: "x" })]);
+  await untilUsers("1001@a", "1001@b");
+
+  bench.cluster.remove("Secret", "default", "b");
+  await bench.clock.until(() => bench.condition("ResolvedRefs") === "False SecretNotFound");
+  bench.cluster.put(secretOf("a", { 1001: "x", 1002: "y" }));
+  await untilUsers("1001@a", "1002@a", "1001@b");
+  bench.cluster.put(router({ ...set, ...domainsOf("a", "b"), routes: [conflict[0]] }));
+  await bench.clock.until(() => bench.condition("Programmed") === "True Programmed");
+  expect(bench.condition("Accepted")).toBe("True Accepted");
+  await untilUsers("1001@a", "1002@a", "1001@b");
+
+  bench.cluster.put(secretOf("b", { 1001: "x", 1002: "" }));
+  await bench.clock.until(() => bench.condition("ResolvedRefs") === "False SecretInvalid");
+  bench.cluster.put(secretOf("a", { 1002: "y" }));
+  await untilUsers("1002@a", "1001@b");
+
+  // an operator that starts does not know what was there: nothing changes until the Secret is mended
+  await bench.restart();
+  bench.cluster.put(secretOf("a", { 1003: "z" }));
+  bench.cluster.put(slice("pbx-1", { "192.0.2.12": { ready: true } }));
+  await bench.clock.until(() => bench.condition("ResolvedRefs") === "False SecretInvalid");
+  await untilUsers("1002@a", "1001@b");
+  bench.cluster.put(secretOf("b", { 1002: "y" }));
+  await untilUsers("1003@a", "1002@b");
+  await bench.clock.until(() => bench.condition("ResolvedRefs") === "True ResolvedRefs");
+});

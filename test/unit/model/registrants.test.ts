@@ -93,6 +93,18 @@ describe("a backend that registers itself", () => {
     expect(subscriber.router?.sets[0]?.members[0]?.backend).toMatchObject({ endpoints: [] });
     expect(subscriber.router?.sets[0]?.members[0]?.backend.registrant).toBeUndefined();
     expect(subscriber.issues).toMatchObject([{ reason: "BackendInvalid" }]);
+
+    // a user of a tenant is another one
+    const domains = [{ domain: "a.example.com", credentialsSecretName: "users" }];
+    const beside = resolveRouter(
+      {
+        ...snapshotOf([secret(), users, pbx("pbx-1"), router({ authentication: { mode: "Digest", domains } })]),
+        contacts,
+      },
+      "default/edge",
+    );
+    expect(beside.router?.sets[0]?.members[0]?.backend.registrant?.username).toBe("pbx");
+    expect(beside.issues).toEqual([]);
   });
 
   test("its contact has a transport that the router has no listener for: it waits for another one", () => {

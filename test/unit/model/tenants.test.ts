@@ -4,12 +4,12 @@ import { resolveRouter, snapshotOf } from "../../../src/model/index.ts";
 import { sharedUsers } from "../../../src/model/tenants.ts";
 
 const authentication = { mode: "Digest", realm: "example.com", credentialsSecretName: "users" };
-const routerOf = (mode: string, one: object, other: object): SipRouter => ({
+const routerOf = (mode: string, one: object, other: object, login: object = authentication): SipRouter => ({
   apiVersion: "siprouter.dev/v1alpha1",
   kind: "SipRouter",
   metadata: { name: "edge", namespace: "default" },
   spec: sipRouterSpec.parse({
-    authentication,
+    authentication: login,
     registration: { mode },
     dispatcherSets: [{ name: "s", backends: [{ name: "b" }] }],
     routes: [
@@ -35,7 +35,9 @@ test.each([
     expect(more).toEqual([]);
     expect(issue).toMatchObject({ reason: "NotSupported", transient: false });
     expect(issue?.path).toMatch(/^spec\.routes\[1\]\.match\.extensions\[[01]\]$/);
-    expect(issue?.message).toMatch(/the route one .*the route other .*give each tenant a router of its own/);
+    expect(issue?.message).toMatch(
+      /the route one .*the route other .*spec\.authentication\.domains.*router of its own/,
+    );
   }
 });
 
@@ -47,6 +49,29 @@ test.each<[string, string, object]>([
   ["the PBXes as registrars", "Forward", { domains: ["b.test"], extensions: ["1000-1999"] }],
 ])("%s: no phone gets another's calls", (_, mode, other) => {
   expect(sharedUsers(routerOf(mode, a, other))).toEqual([]);
+});
+
+const domainsOf = (...domains: readonly string[]): object => ({
+  mode: "Digest",
+  domains: domains.map((domain) => ({ domain, credentialsSecretName: "users" })),
+});
+
+test("domains that have users of their own may share extensions; one that has none is named", () => {
+  const b = { domains: ["b.test"], extensions: ["1200-1299"] };
+  expect(sharedUsers(routerOf("Registrar", a, b, domainsOf("a.test", "b.test")))).toEqual([]);
+  for (const [one, other] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    const [issue, ...more] = sharedUsers(routerOf("Registrar", one, other, domainsOf("a.test", "c.test")));
+    expect(more).toEqual([]);
+    expect(issue).toMatchObject({ reason: "NotSupported", transient: false });
+    expect(issue?.message).toMatch(/b\.test has no users of its own: add it to spec\.authentication\.domains/);
+  }
+  // of a route with several domains each counts
+  const both = { ...b, domains: ["b.test", "d.test"] };
+  const [issue] = sharedUsers(routerOf("Registrar", a, both, domainsOf("a.test", "b.test")));
+  expect(issue?.message).toContain("d.test has no users of its own");
 });
 
 test("such a router is not served", () => {

@@ -96,6 +96,66 @@ describe("a hostile string is refused, or is one row", () => {
     );
   });
 
+  test.each(["user", "ha1", "domain"] as const)("credentials of domains: %s", (field) => {
+    fc.assert(
+      fc.property(
+        fc.oneof(hostile, fc.constantFrom("pbx.invalid", "invalid", "A.test", "a@b", "@", "1001@a.test")),
+        (value) => {
+          const user = { user: "1001", ha1: HA1, domain: "b.test", [field]: value };
+          const domains = ["a.test", user.domain];
+          const users = [{ user: "1000", ha1: HA1, domain: "a.test" }, user];
+          const files = orRefused(() =>
+            renderFiles(plan({ credentials: { salt: "s", domains, users } }, { authentication: { domains: true } })),
+          );
+          if (files === undefined) return;
+          const rows = readRows(files.secret["credentials"] ?? "");
+          expect(rows.map((row) => row.length)).toEqual([5, 5, 5, 5, 5]);
+          expect(user.domain).toMatch(/^[a-z0-9.-]+$/);
+          expect(user.domain).not.toMatch(/invalid$/);
+          // one @, which only the name of a domain begins with
+          const keys = rows.map(([key = ""]) => key).filter((key) => key !== "#generation");
+          expect(keys.toSorted()).toEqual(
+            ["1000@a.test", "@a.test", `@${user.domain}`, `${user.user}@${user.domain}`].toSorted(),
+          );
+          for (const key of keys) expect(key.split("@")).toHaveLength(2);
+          expect(parseDataFiles(files.data)).toEqual(files.desired);
+        },
+      ),
+    );
+  });
+
+  test("users without a domain where the router has domains, or of one that it has not, are refused", () => {
+    const users = [{ user: "1000", ha1: HA1 }];
+    const ofDomain = users.map((user) => ({ ...user, domain: "b.test" }));
+    const domains = { authentication: { domains: true } } as const;
+    expect(orRefused(() => renderFiles(plan({ credentials: { salt: "s", users } }, domains)))).toBeUndefined();
+    for (const list of [users, ofDomain])
+      expect(
+        orRefused(() => renderFiles(plan({ credentials: { salt: "s", domains: ["a.test"], users: list } }, domains))),
+      ).toBeUndefined();
+    expect(
+      orRefused(() => renderFiles(plan({ credentials: { salt: "s", domains: ["a.test"], users } }))),
+    ).toBeUndefined();
+  });
+
+  test("the realm of PBXes that register, where users have domains", () => {
+    const make = (realm: string) => () =>
+      renderFiles(
+        plan(
+          { credentials: { salt: "s", domains: ["a.test"], users: [] }, registrants: { salt: "s", users: [] } },
+          { authentication: { domains: true }, registrants: { realm } },
+        ),
+      );
+    const lines = make("sip-router")().structure["kamailio.cfg"]?.split("\n").length;
+    fc.assert(
+      fc.property(hostile, (realm) => {
+        const files = orRefused(make(realm));
+        if (files !== undefined) expect(realm).toMatch(/^[a-z0-9.-]+$/);
+        expect(files?.structure["kamailio.cfg"]?.split("\n").length ?? lines).toBe(lines);
+      }),
+    );
+  });
+
   test("the realm in kamailio.cfg", () => {
     const lines = renderFiles(plan()).structure["kamailio.cfg"]?.split("\n").length;
     fc.assert(
@@ -151,6 +211,20 @@ describe("tables of security", () => {
     }
   });
 
+  test("domains and their users are data; the first of them, and the last that goes, are structure", () => {
+    const of = (...domains: readonly string[]) =>
+      renderFiles(
+        plan(
+          { credentials: { salt: "s", domains, users: domains.map((domain) => ({ user: "1001", domain, ha1: HA1 })) } },
+          { authentication: { domains: true } },
+        ),
+      );
+    const [one, two] = [of("a.test"), of("a.test", "b.test")];
+    expect(two.structureHash).toBe(one.structureHash);
+    expect(two.desired.revision).not.toBe(one.desired.revision);
+    expect(renderFiles(plan()).structureHash).not.toBe(one.structureHash);
+  });
+
   test("a router without these features has no table, module or route of them", () => {
     const files = renderFiles(plan({}, { accessControl: false, rateLimit: false, authentication: undefined } as never));
     expect(files.desired.tables.map(({ name }) => name)).toEqual(["ext", "domains"]);
@@ -166,24 +240,66 @@ const secret = (data: Record<string, string>) => ({
   data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString("base64")])),
 });
 
-const resolved = (data: Record<string, string>) => {
+const resolved = (data: Record<string, string>, domains?: readonly object[]) => {
   const router = {
     apiVersion: "siprouter.dev/v1alpha1",
     kind: "SipRouter",
     metadata: { namespace: "default", name: "edge", uid: "1" },
     spec: {
       dispatcherSets: [{ name: "a", backends: [{ name: "pbx" }] }],
-      authentication: { mode: "Digest", realm: "example.com", credentialsSecretName: "subscribers" },
+      authentication: {
+        mode: "Digest",
+        ...(domains === undefined ? { realm: "example.com", credentialsSecretName: "subscribers" } : { domains }),
+      },
     },
   };
+  const other = { ...secret({ "1001": "two" }), metadata: { namespace: "default", name: "other", uid: "other-uid" } };
   const backend = {
     apiVersion: "siprouter.dev/v1alpha1",
     kind: "PbxBackend",
     metadata: { namespace: "default", name: "pbx", uid: "2" },
     spec: { address: "192.0.2.1" },
   };
-  return resolveRouter(snapshotOf([router, backend, secret(data)]), "default/edge");
+  return resolveRouter(snapshotOf([router, backend, secret(data), other]), "default/edge");
 };
+
+test("users of several domains: each with the domain as the realm of its passwords, of its own Secret", () => {
+  const { router, issues } = resolved({ "1001": "one" }, [
+    { domain: "b.test", credentialsSecretName: "subscribers" },
+    { domain: "a.test", credentialsSecretName: "other" },
+  ]);
+  expect(issues).toEqual([]);
+  if (router === undefined) throw new Error("not resolved");
+  const made = buildPlan(router, { image: "kamailio" });
+  expect(made.structure.authentication).toEqual({ domains: true });
+  const md5 = (text: string): string => createHash("md5").update(text).digest("hex");
+  expect(made.data.credentials).toEqual({
+    salt: "6b9cf0f5 other-uid",
+    domains: ["a.test", "b.test"],
+    users: [
+      { user: "1001", domain: "a.test", ha1: md5("1001:a.test:two") },
+      { user: "1001", domain: "b.test", ha1: md5("1001:b.test:one") },
+    ],
+  });
+});
+
+test("a Secret of a domain that is missing or wrong is told by its path", () => {
+  const { router, issues, unusable } = resolved({ "1001": "" }, [
+    { domain: "c.test", credentialsSecretName: "nowhere" },
+    { domain: "a.test", credentialsSecretName: "other" },
+    { domain: "b.test", credentialsSecretName: "subscribers" },
+  ]);
+  expect(router).toBeUndefined();
+  expect(unusable).toEqual(["nowhere", "subscribers"]);
+  expect(issues.map(({ reason, path }) => [reason, path])).toContainEqual([
+    "SecretNotFound",
+    "spec.authentication.domains[0].credentialsSecretName",
+  ]);
+  expect(issues.map(({ reason, path }) => [reason, path])).toContainEqual([
+    "SecretInvalid",
+    "spec.authentication.domains[2].credentialsSecretName",
+  ]);
+});
 
 describe("the Secret of users", () => {
   test("more users than a Secret holds are refused, not half of them written", () => {
