@@ -68,7 +68,7 @@ function addRegistrations({ connected, run }: Kit): void {
       .addOption(output()),
   )
     .option("--aor <prefix>", "only users whose name begins with this")
-    .option("--user <name>", "only this user: the quickest where there are many")
+    .option("--user <name>", "only this user, with or without a domain: the quickest where there are many")
     .option("--per-pod", "one line per pod and contact")
     .option("--limit <number>", "contacts shown", whole(1, 100_000), 50)
     .option("--offset <number>", "contacts left out first", whole(0, 10_000_000), 0);
@@ -77,6 +77,7 @@ function addRegistrations({ connected, run }: Kit): void {
     "kubectl sip registrations edge",
     "kubectl sip registrations edge --aor 12 --limit 500",
     "kubectl sip ul --user 1001 --per-pod",
+    "kubectl sip ul --user 1001@a.example.com",
   );
   run(registrations, async (context, [router], options) =>
     (await import("../commands/registrations.ts")).registrations(context, router, options),
@@ -89,7 +90,7 @@ function addQuestions({ program, connected, run }: Kit): void {
     .argument("<number>", "called number")
     .argument("[router]")
     .addOption(output())
-    .option("--from <user>", "user of the caller's address")
+    .option("--from <user>", "user of the caller's address, with or without its domain")
     .option("--domain <name>", "host part of the called address")
     .option("--source <ip>", "address of the caller", address);
   examples(

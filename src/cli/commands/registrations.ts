@@ -4,6 +4,7 @@ import { OperatorError } from "../../errors.ts";
 import { readRegistrations } from "../../kamailio/registrations.ts";
 import { askAll, type OutputOptions } from "../print/output.ts";
 import { registrationsJson, renderNone, renderRegistrations } from "../views/registrations.ts";
+import { registeredNames } from "../views/tenants.ts";
 import { showRouters, type Context, type WatchOptions } from "./context.ts";
 import { controlOf, NO_ADDRESS } from "./verify.ts";
 
@@ -38,8 +39,9 @@ export async function registrations(
         lines: () => renderNone(one),
         answers: undefined,
       };
+    const wanted = options.user === undefined ? { prefix: options.aor } : { users: registeredNames(one, options.user) };
     const answers = await askAll(await fleet.pods(one), (pod) =>
-      readRegistrations(controlOf(fleet, pod), NO_ADDRESS, options.user ?? { prefix: options.aor }),
+      readRegistrations(controlOf(fleet, pod), NO_ADDRESS, wanted),
     );
     const { aor, limit, offset, perPod = false } = options;
     const data = { router: one, answers, prefix: aor, limit, offset, perPod };

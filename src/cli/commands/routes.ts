@@ -13,6 +13,7 @@ import { asksForLogin } from "../views/caller.ts";
 import { explain, lookupKeys, routeTable, rowCounts, type Question } from "../views/explain.ts";
 import { explainJson, renderExplain } from "../views/explainText.ts";
 import { nameResources, type Naming } from "../views/naming.ts";
+import { calledName, callerName } from "../views/tenants.ts";
 import { destinationsToPing, isAlive, parsePing, pingParams, renderPing, type PingResult } from "../views/ping.ts";
 import { controlOf, NO_ADDRESS } from "./verify.ts";
 import { parseTarget } from "./drain.ts";
@@ -27,7 +28,7 @@ import {
   type View,
 } from "./context.ts";
 
-const userPattern = /^[0-9A-Za-z._+*#-]{1,64}$/;
+const userPattern = /^[0-9A-Za-z._+*#-]{1,64}(@[0-9A-Za-z.-]{1,253})?$/;
 const numberPattern = /^[0-9*#+]{1,32}$/;
 
 export async function routeExplain(
@@ -43,19 +44,20 @@ export async function routeExplain(
     });
   if (question.from !== undefined && !userPattern.test(question.from))
     throw new OperatorError("SIPR_USAGE", `${JSON.stringify(question.from)} is not a caller.`, {
-      remedy: "Use a user name as in sip:USER@domain: at most 64 letters, digits and . _ + * # -",
+      remedy:
+        "Use a user name as in sip:USER@domain, with or without its domain: at most 64 letters, digits and . _ + * # -",
     });
   const backends = await fleet.backends();
   return showRouters(context, router, options, async (one) => {
     const keys = lookupKeys(routeTable(one), question);
+    const { from } = question;
+    const caller = asksForLogin(one) && from !== undefined ? callerName(one, { ...question, from }).name : undefined;
     const answers = await askAll(await fleet.pods(one), async (pod) => ({
       row: await lookUp(fleet, pod, keys, question.number),
       destinations: await destinationsOf(fleet, pod),
       draining: (await rowOf(fleet, pod, "st", "drain")) === 1,
-      ...(asksForLogin(one) && question.from !== undefined
-        ? { known: isUser(await rowOf(fleet, pod, "credentials", question.from)) }
-        : {}),
-      ...(isRegistrar(one) ? { phones: await phonesOf(fleet, pod, question.number) } : {}),
+      ...(caller === undefined ? {} : { known: isUser(await rowOf(fleet, pod, "credentials", caller)) }),
+      ...(isRegistrar(one) ? { phones: await phonesOf(fleet, pod, calledName(one, question)) } : {}),
     }));
     const data = { router: one, backends, question, answers };
     return {
@@ -73,9 +75,10 @@ const rowOf = async (fleet: Fleet, pod: FleetPod, table: string, key: string): P
 /** PBXes that register have other rows there. */
 const isUser = (row: string | number | undefined): boolean => typeof row === "string" && row.length === 32;
 
-async function phonesOf(fleet: Fleet, pod: FleetPod, number: string): Promise<Phones> {
-  const user = isUser(await rowOf(fleet, pod, "credentials", number));
-  const contacts = user ? await readRegistrations(controlOf(fleet, pod), NO_ADDRESS, number) : [];
+async function phonesOf(fleet: Fleet, pod: FleetPod, name: string | undefined): Promise<Phones> {
+  if (name === undefined) return { user: false, contacts: 0 };
+  const user = isUser(await rowOf(fleet, pod, "credentials", name));
+  const contacts = user ? await readRegistrations(controlOf(fleet, pod), NO_ADDRESS, name) : [];
   return { user, contacts: contacts.length };
 }
 

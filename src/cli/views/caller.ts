@@ -6,6 +6,7 @@ import { answered } from "../print/output.ts";
 import type { ExplainData, Question } from "./explain.ts";
 import { backendsOfRouter } from "./members.ts";
 import { nameResources } from "./naming.ts";
+import { callerName } from "./tenants.ts";
 
 export const asksForLogin = (router: SipRouter): boolean => router.spec.authentication !== undefined;
 
@@ -68,9 +69,14 @@ export function judgeSource(
 
 /** Must the caller log in, and can he. `admitted: undefined`: with the right password. */
 export function judgeLogin(data: ExplainData, source: Verdict): Verdict | undefined {
-  const { from } = data.question;
-  if (!asksForLogin(data.router) || source.admitted === false || source.backend) return undefined;
-  if (from === undefined) return { admitted: undefined, text: "must log in (407); say as whom with --from USER" };
+  const { question, router } = data;
+  if (!asksForLogin(router) || source.admitted === false || source.backend) return undefined;
+  const whom = router.spec.authentication?.domains === undefined ? "USER" : "USER@DOMAIN";
+  const unsaid = { admitted: undefined, text: `must log in (407); say as whom with --from ${whom}` };
+  if (question.from === undefined) return unsaid;
+  const { name: from, refused } = callerName(router, { ...question, from: question.from });
+  if (refused !== undefined) return { admitted: false, text: refused };
+  if (from === undefined) return unsaid;
   const known = answered(data.answers).map(({ value }) => value.known === true);
   if (known.length === 0)
     return { admitted: undefined, text: `must log in (407) as ${from}; no pod says whether it knows him` };
