@@ -12,7 +12,7 @@ import { mediaSockets, parseMediaFile, renderMediaFile } from "./kamailio/media.
 import { refuse } from "./kamailio/quote.ts";
 import { registrantTable } from "./kamailio/registrants.ts";
 import { domainTable, routeTable } from "./kamailio/routeTables.ts";
-import { accessTable, credentialsTable, limitsTable } from "./kamailio/securityTables.ts";
+import { accessTable, credentialsTable, limitsTable, tenantsTable } from "./kamailio/securityTables.ts";
 import { renderTlsConfig } from "./kamailio/tls.ts";
 import { trunkTable } from "./kamailio/trunks.ts";
 import type { DataTable, DesiredData, DispatcherEntry, RenderedFiles } from "./types.ts";
@@ -26,6 +26,7 @@ const dataTables: readonly DataTableFile[] = [
   accessTable,
   limitsTable,
   credentialsTable,
+  tenantsTable,
   trunkTable,
   registrantTable,
   capsTable,

@@ -129,7 +129,7 @@ withKamailio(
       const bring = async (...domains: readonly string[]): Promise<void> => {
         for (const kamailio of [bench.kamailio, second]) {
           const files = await kamailio?.writeData(planOf(domains));
-          await bench.control.call(kamailio?.control ?? bench.kamailio.control, "htable.reload", ["credentials"]);
+          await bench.control.call(kamailio?.control ?? bench.kamailio.control, "htable.reload", ["tenants"]);
           expect(files?.structureHash).toBe(bench.kamailio.files.structureHash);
         }
       };

@@ -13,7 +13,7 @@ import { asksForLogin } from "../views/caller.ts";
 import { explain, lookupKeys, routeTable, rowCounts, type Question } from "../views/explain.ts";
 import { explainJson, renderExplain } from "../views/explainText.ts";
 import { nameResources, type Naming } from "../views/naming.ts";
-import { calledName, callerName } from "../views/tenants.ts";
+import { calledName, callerName, usersTable } from "../views/tenants.ts";
 import { destinationsToPing, isAlive, parsePing, pingParams, renderPing, type PingResult } from "../views/ping.ts";
 import { controlOf, NO_ADDRESS } from "./verify.ts";
 import { parseTarget } from "./drain.ts";
@@ -56,8 +56,8 @@ export async function routeExplain(
       row: await lookUp(fleet, pod, keys, question.number),
       destinations: await destinationsOf(fleet, pod),
       draining: (await rowOf(fleet, pod, "st", "drain")) === 1,
-      ...(caller === undefined ? {} : { known: isUser(await rowOf(fleet, pod, "credentials", caller)) }),
-      ...(isRegistrar(one) ? { phones: await phonesOf(fleet, pod, calledName(one, question)) } : {}),
+      ...(caller === undefined ? {} : { known: isUser(await rowOf(fleet, pod, usersTable(one), caller)) }),
+      ...(isRegistrar(one) ? { phones: await phonesOf(fleet, pod, one, question) } : {}),
     }));
     const data = { router: one, backends, question, answers };
     return {
@@ -75,9 +75,10 @@ const rowOf = async (fleet: Fleet, pod: FleetPod, table: string, key: string): P
 /** PBXes that register have other rows there. */
 const isUser = (row: string | number | undefined): boolean => typeof row === "string" && row.length === 32;
 
-async function phonesOf(fleet: Fleet, pod: FleetPod, name: string | undefined): Promise<Phones> {
+async function phonesOf(fleet: Fleet, pod: FleetPod, router: SipRouter, question: Question): Promise<Phones> {
+  const name = calledName(router, question);
   if (name === undefined) return { user: false, contacts: 0 };
-  const user = isUser(await rowOf(fleet, pod, "credentials", name));
+  const user = isUser(await rowOf(fleet, pod, usersTable(router), name));
   const contacts = user ? await readRegistrations(controlOf(fleet, pod), NO_ADDRESS, name) : [];
   return { user, contacts: contacts.length };
 }

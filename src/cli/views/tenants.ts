@@ -7,6 +7,9 @@ import type { Question } from "./explain.ts";
 const domainsOf = ({ spec }: SipRouter): readonly string[] | undefined =>
   spec.authentication?.domains?.map(({ domain }) => domain);
 
+/** The table in which the pods have the users. */
+export const usersTable = (router: SipRouter): string => (domainsOf(router) === undefined ? "credentials" : "tenants");
+
 /** `1001@a.example.com` -> user and domain */
 function split(name: string): { readonly user: string; readonly domain: string | undefined } {
   const at = name.lastIndexOf("@");

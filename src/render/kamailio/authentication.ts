@@ -3,14 +3,14 @@
  * users of its own. Users and domains are data (securityTables.ts).
  */
 import type { StructurePlan } from "../../ir/types.ts";
-import { hasDomains, REALM_OF_DOMAIN, renderDomains } from "./domains.ts";
+import { domainsTable, hasDomains, REALM_OF_DOMAIN, renderDomains } from "./domains.ts";
 import { cfgText, refuse } from "./quote.ts";
 import { hasRegistrants, registrantPassword } from "./registrants.ts";
 import { controlTokenInCfg } from "./tokens.ts";
 
 /** Modules and parameters. */
 export const authenticationModules = (structure: StructurePlan): readonly string[] => [
-  ...(structure.authentication === undefined ? [] : [credentials]),
+  ...(structure.authentication === undefined ? [] : [hasDomains(structure) ? domainsTable : credentials]),
   ...(asks(structure) ? authModules : []),
 ];
 

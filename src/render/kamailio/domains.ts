@@ -1,6 +1,7 @@
 /**
- * Tenants with users of their own (`authentication.domains`): who somebody is goes by his domain, and what he may call too. The
- * table `credentials` has a row `user@domain` for each user, and one `@domain` for each domain: which there are is data.
+ * Tenants with users of their own (`authentication.domains`): who somebody is goes by his domain, and what he may call too. Their
+ * table has a row `user@domain` for each user, and one `@domain` for each domain: which there are is data. It is not the table of
+ * users without domains: pods that run without are not told of it, and know their users until they are replaced.
  */
 import type { StructurePlan } from "../../ir/types.ts";
 import { PBX_DOMAIN } from "../layout.ts";
@@ -11,6 +12,7 @@ export const hasDomains = ({ authentication }: StructurePlan): boolean => authen
 export const registrantAor = (structure: StructurePlan, user: string): string =>
   hasDomains(structure) ? `${user}@${PBX_DOMAIN}` : user;
 
+export const domainsTable = 'modparam("htable", "htable", "tenants=>size=12;dbtable=tenants;")';
 export const REALM_OF_DOMAIN = "$(var(domain){s.substr,1,0})";
 
 /** Key of a row: in the table, and as kamailio.cfg makes it of two variables. */
@@ -47,19 +49,19 @@ route[REALM] {
   $var(domain) = "@" + $(fd{s.tolower});
   $var(own) = $var(domain);
   if (is_method("REGISTER")) $var(domain) = "@" + $(td{s.tolower});
-  if ($sht(credentials=>$var(domain)) == $null) {${unlistedRegister(pbxRealm)}
+  if ($sht(tenants=>$var(domain)) == $null) {${unlistedRegister(pbxRealm)}
     # who hides his name (RFC 3323 4.1.1.3) is of the tenant that he calls
     if (is_method("REGISTER") || $fU != "anonymous") route(NO_TENANT);
     $var(domain) = $var(called);
-    if ($sht(credentials=>$var(domain)) == $null) route(NO_TENANT);
+    if ($sht(tenants=>$var(domain)) == $null) route(NO_TENANT);
   }
   if (is_method("REGISTER") && $var(own) != $var(domain)) route(NO_TENANT);
   # within a dialog the URI is the Contact of the other side
   if ($var(called) != $var(domain) && $rd != $null && (is_method("REGISTER") || !has_totag())) {
-    if ($sht(credentials=>$var(called)) != $null || $sht(domains=>$(rd{s.tolower})) != $null) route(NO_TENANT);
+    if ($sht(tenants=>$var(called)) != $null || $sht(domains=>$(rd{s.tolower})) != $null) route(NO_TENANT);
   }
   $var(row) = $au + $var(domain);
-  $var(ha1) = $sht(credentials=>$var(row));
+  $var(ha1) = $sht(tenants=>$var(row));
 }
 
 route[NO_TENANT] {
@@ -75,7 +77,7 @@ export const calledUser = (structure: StructurePlan): string =>
   hasDomains(structure)
     ? `
   $var(row) = $rU + "@" + $(rd{s.tolower});
-  $var(known) = $sht(credentials=>$var(row));`
+  $var(known) = $sht(tenants=>$var(row));`
     : `
   $var(known) = $sht(credentials=>$rU);`;
 
@@ -84,5 +86,5 @@ export const exceptTenants = (structure: StructurePlan): string =>
   hasDomains(structure)
     ? `
   $var(domain) = "@" + $(td{s.tolower});
-  if ($sht(credentials=>$var(domain)) != $null) return;`
+  if ($sht(tenants=>$var(domain)) != $null) return;`
     : "";

@@ -3,7 +3,7 @@ import { isIPv4, isIPv6 } from "node:net";
 import { hashOf } from "../../ir/index.ts";
 import type { DataPlan } from "../../ir/types.ts";
 import { htableFields, htableShape, openTable, secretTable, type DataTableFile, type TableRow } from "./dataTable.ts";
-import { DOMAIN_VALUE, domainRow, userRow } from "./domains.ts";
+import { DOMAIN_VALUE, domainRow, hasDomains, userRow } from "./domains.ts";
 import { integer, refuse } from "./quote.ts";
 
 /** Groups of `address.list`: who is a trusted caller, who is never served, who is served at all. */
@@ -63,30 +63,41 @@ export const limitsTable = openTable(htableShape("limits"), ({ structure, data: 
   return rows.map(([key, value]) => [key, [key, "0", "1", value, "0"]]);
 });
 
-/** User -> HA1 (RFC 2617 3.2.2.2); with domains `user@domain` -> HA1, and a row for each domain (domains.ts). */
+/** User -> HA1 (RFC 2617 3.2.2.2). */
 export const credentialsTable = secretTable(htableShape("credentials"), ({ structure, data: { credentials } }) => {
-  const { authentication } = structure;
-  if (authentication === undefined) return undefined;
+  if (structure.authentication === undefined || hasDomains(structure)) return undefined;
   if (credentials === undefined) return refuse("authentication", credentials, "a Secret with users");
-  const { salt, domains = [] } = credentials;
-  if ((authentication.domains === true) !== (credentials.domains !== undefined))
-    refuse("authentication.domains", domains, "domains where the structure has them");
-  const known = new Set(domains);
-  const users = credentials.users.map(({ user, ha1, domain }) => {
-    if (!/^[A-Za-z0-9._-]{1,64}$/.test(user))
-      refuse("authentication: user", user, "letters, digits, dots, dashes and underscores");
-    if (!/^[0-9a-f]{32}$/.test(ha1)) refuse(`authentication: user ${user}`, "(hidden)", "32 hexadecimal digits");
-    if (domain !== undefined ? !known.has(domain) : credentials.domains !== undefined)
-      refuse(`authentication: user ${user}`, domain, "a domain of the router");
-    return rowOf(domain === undefined ? user : userRow(user, domain), ha1);
+  const rows = credentials.users.map((one) => {
+    if (one.domain !== undefined) refuse(`authentication: user ${one.user}`, one.domain, "no domain");
+    return rowOf(one.user, one);
   });
-  return { salt, rows: [...domains.map((domain) => rowOf(ownRow(domain), DOMAIN_VALUE)), ...users] };
+  return { salt: credentials.salt, rows };
 });
 
-const rowOf = (key: string, value: string): TableRow => [key, htableFields(key, value)];
+/** `user@domain` -> HA1, and a row for each domain (domains.ts). */
+export const tenantsTable = secretTable(htableShape("tenants"), ({ structure, data: { credentials } }) => {
+  if (!hasDomains(structure)) return undefined;
+  if (credentials === undefined) return refuse("authentication", credentials, "a Secret with users");
+  const { salt, domains = [] } = credentials;
+  const known = new Set(domains);
+  const users = credentials.users.map((one) => {
+    const { user, domain } = one;
+    if (domain === undefined || !known.has(domain)) return refuse(`authentication: user ${user}`, domain, "his domain");
+    return rowOf(userRow(user, domain), one);
+  });
+  return { salt, rows: [...domains.map(ownRow), ...users] };
+});
 
-function ownRow(domain: string): string {
+function rowOf(key: string, { user, ha1 }: { readonly user: string; readonly ha1: string }): TableRow {
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(user))
+    refuse("authentication: user", user, "letters, digits, dots, dashes and underscores");
+  if (!/^[0-9a-f]{32}$/.test(ha1)) refuse(`authentication: user ${user}`, "(hidden)", "32 hexadecimal digits");
+  return [key, htableFields(key, ha1)];
+}
+
+function ownRow(domain: string): TableRow {
   if (!/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(domain) || /(^|\.)invalid$/.test(domain))
     refuse("authentication.domains", domain, "a lower case domain");
-  return domainRow(domain);
+  const key = domainRow(domain);
+  return [key, htableFields(key, DOMAIN_VALUE)];
 }

@@ -30,15 +30,18 @@ const secret = (name: string, stringData: Readonly<Record<string, string>>): obj
   stringData,
 });
 const siprouter = { apiVersion: "siprouter.dev/v1alpha1" };
-const routerOf = (...domains: readonly string[]): object => ({
+const nameOf = (domain: string): string => domain.replaceAll(".", "-");
+const loginOf = (...domains: readonly string[]): object => ({
+  mode: "Digest",
+  domains: domains.map((domain) => ({ domain, credentialsSecretName: nameOf(domain) })),
+});
+const alone = { mode: "Digest", realm: A, credentialsSecretName: nameOf(A) };
+const routerOf = (authentication: object, ...domains: readonly string[]): object => ({
   ...siprouter,
   kind: "SipRouter",
   metadata: { name: "shared" },
   spec: {
-    authentication: {
-      mode: "Digest",
-      domains: domains.map((domain) => ({ domain, credentialsSecretName: domain.replaceAll(".", "-") })),
-    },
+    authentication,
     registration: { mode: "Registrar" },
     dispatcherSets: [{ name: "pbx", backends: [{ name: "pbx" }] }],
     routes: domains.map((domain, at) => ({
@@ -49,7 +52,7 @@ const routerOf = (...domains: readonly string[]): object => ({
     drain: { timeoutSeconds: 0 },
   },
 });
-const usersOf = (domain: string, password: string): object => secret(domain.replaceAll(".", "-"), { "1001": password });
+const usersOf = (domain: string, password: string): object => secret(nameOf(domain), { "1001": password });
 
 beforeAll(async () => {
   server = await startApiServer({ crds: true });
@@ -93,16 +96,41 @@ const condition = async (type: string): Promise<{ status: string; reason: string
   return status?.conditions?.find((one) => one.type === type);
 };
 
-test("each domain has the users of its Secret; tenants come, change and go, and one that is broken keeps its own", async () => {
+const isReady = async (): Promise<boolean> => {
+  const { metadata, status } = (await read("siprouter", "shared")) as RawObject & {
+    status?: { observedGeneration?: number };
+  };
+  return status?.observedGeneration === metadata.generation && (await condition("Ready"))?.status === "True";
+};
+const podsNow = async (): Promise<readonly RawObject[]> =>
+  (await read("pods")).items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+const uidsOf = (pods: readonly RawObject[]): readonly (string | undefined)[] =>
+  pods.map(({ metadata }) => metadata.uid).toSorted();
+const hostsOf = (pods: readonly RawObject[]): readonly string[] =>
+  pods.map(({ status }) => (status as { podIP: string }).podIP);
+
+test("a router gets domains, and its pods are replaced once", async () => {
   await apply(
     usersOf(A, "first"),
     usersOf(B, "other"),
     { ...siprouter, kind: "PbxBackend", metadata: { name: "pbx" }, spec: { address: pbx.host } },
-    routerOf(A, B),
+    routerOf(alone, A),
   );
-  await until("the router is Ready", async () => (await condition("Ready"))?.status === "True", 120_000);
-  const { items: pods } = await read("pods");
-  const ips = pods.map(({ status }) => (status as { podIP: string }).podIP);
+  await until("the router is Ready", isReady, 120_000);
+  const before = await podsNow();
+  for (const host of hostsOf(before)) expect(await register(phoneA, host, A, "first")).toBe(200);
+  await apply(routerOf(loginOf(A, B), A, B));
+  await until("it is Ready again", async () => (await isReady()) && (await podsNow()).length === 2, 120_000);
+  expect(uidsOf(await podsNow())).not.toEqual(uidsOf(before));
+  for (const host of hostsOf(await podsNow())) {
+    expect(await register(phoneA, host, A, "first")).toBe(200);
+    expect(await register(phoneB, host, B, "other")).toBe(200);
+  }
+}, 240_000);
+
+test("each domain has the users of its Secret; tenants come, change and go, and one that is broken keeps its own", async () => {
+  const pods = await podsNow();
+  const ips = hostsOf(pods);
   const [one = "", two = ""] = ips;
   expect(ips).toHaveLength(2);
   expect(await register(phoneA, one, A, "first")).toBe(200);
@@ -125,14 +153,11 @@ test("each domain has the users of its Secret; tenants come, change and go, and 
   await until("the password of the other counts", async () => (await register(phoneA, two, A, "new")) === 200);
   expect(await register(phoneB, two, B, "second")).toBe(200);
 
-  await apply(usersOf(C, "third"), routerOf(A, C));
+  await apply(usersOf(C, "third"), routerOf(loginOf(A, C), A, C));
   await until("a tenant has come", async () => (await register(phoneB, one, C, "third")) === 200);
   expect(await register(phoneB, one, B, "second")).toBe(403);
   expect(await rings(phoneB, one, B)).toBe(false);
   expect(await rings(phoneA, one, A)).toBe(true);
-  await until("nothing is missing", async () => (await condition("Ready"))?.status === "True");
-  const { items: now } = await read("pods");
-  expect(now.map(({ metadata }) => metadata.uid).toSorted()).toEqual(
-    pods.map(({ metadata }) => metadata.uid).toSorted(),
-  );
+  await until("nothing is missing", isReady);
+  expect(uidsOf(await podsNow())).toEqual(uidsOf(pods));
 }, 240_000);

@@ -89,7 +89,7 @@ describe("the pods are asked", () => {
           asked.push([method, ...params].join(" "));
           if (method === "dispatcher.list") return { RECORDS: [] };
           if (method === "ul.lookup") return { AoR: params[1], Contacts: [] };
-          if (method !== "htable.get" || params[0] !== "credentials") return {};
+          if (method !== "htable.get" || !["credentials", "tenants"].includes(String(params[0]))) return {};
           return { item: { name: params[1], value: "0123456789abcdef0123456789abcdef" } };
         },
       },
@@ -106,7 +106,7 @@ describe("the pods are asked", () => {
   const explained = async (one: SipRouter, question: Parameters<typeof routeExplain>[2]) => {
     const { context, asked } = contextOf(one);
     await routeExplain(context, undefined, question, {});
-    return asked.filter((line) => /^ul|credentials/.test(line)).toSorted();
+    return asked.filter((line) => /^ul|credentials|tenants/.test(line)).toSorted();
   };
 
   test("for the user that is meant", async () => {
@@ -115,15 +115,13 @@ describe("the pods are asked", () => {
     );
     expect(await listed(alone, "1001")).toEqual(["ul.lookup location 1001"]);
     expect(await explained(tenants, { number: "1001", domain: A, from: `1002@${A}` })).toEqual([
-      `htable.get credentials 1001@${A}`,
-      `htable.get credentials 1002@${A}`,
+      `htable.get tenants 1001@${A}`,
+      `htable.get tenants 1002@${A}`,
       `ul.lookup location 1001@${A}`,
     ]);
-    expect(await explained(tenants, { number: "1001", from: `1002@${A}` })).toEqual([
-      `htable.get credentials 1002@${A}`,
-    ]);
+    expect(await explained(tenants, { number: "1001", from: `1002@${A}` })).toEqual([`htable.get tenants 1002@${A}`]);
     expect(await explained(tenants, { number: "1001", domain: B, from: `1002@${A}` })).not.toContain(
-      `htable.get credentials 1002@${A}`,
+      `htable.get tenants 1002@${A}`,
     );
     expect(await explained(alone, { number: "1001", domain: A, from: "1002@x" })).toEqual([
       "htable.get credentials 1001",

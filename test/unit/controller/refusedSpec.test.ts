@@ -102,7 +102,7 @@ const domainsOf = (...names: readonly string[]): object => ({
 test("a Secret of one tenant that is gone or wrong leaves its users as they are, and the other tenants and the spec go on", async () => {
   const users = (): readonly string[] => {
     const data = bench.cluster.get("Secret", "default", "edge-credentials")?.["data"] as Record<string, string>;
-    return atob(data["credentials"] ?? "").match(/[\w.]+@[ab]\.example\.com/g) ?? [];
+    return atob(data["tenants"] ?? "").match(/[\w.]+@[ab]\.example\.com/g) ?? [];
   };
   const untilUsers = (...wanted: readonly string[]): Promise<void> =>
     bench.clock.until(
