@@ -134,6 +134,21 @@ describe("the examples", () => {
     expect(await called(bob, "00441234")).toBe("trunk");
   });
 
+  test("registrar-tenants: 1001 of two companies are two phones, each called in its own domain", async () => {
+    const [[first, second] = []] = await start("registrar-tenants", ["hosted"]);
+    const of = (tenant: string, router: string | undefined, tone: number) => ({
+      ...{ extension: "1001", tenant, router: `${router}`, tone, domain: `${tenant}.example.com`, interval: 200 },
+      secret: secretOf("registrar-tenants", `company-${tenant}-phones`)["1001"] ?? "",
+    });
+    const [ann, bob] = await at.phones(of("a", first, 440), of("b", second, 620));
+    await Promise.all([ann.isRegistered(), bob.isRegistered()]);
+    expect(await called(ann, "1500")).toBe("company-a-pbx");
+    expect(await called(bob, "1500")).toBe("company-b-pbx");
+    expect(await called(ann, "1001@b.example.com")).toMatch(/^403/);
+    // and the other way, through the pod where the called one registered as well
+    expect(await called(bob, "1001@a.example.com")).toMatch(/^403/);
+  });
+
   test("tls-rtpengine: a phone by TLS; the PBXes see the router and its media proxies only", async () => {
     const name = `secure.${at.kube.namespace}.svc.cluster.local`;
     const authority = new Authority("Examples");

@@ -10,6 +10,8 @@ import { parseSound, shareOf } from "./sound.ts";
 
 export interface PhoneOptions {
   readonly extension: string;
+  /** tells phones of one extension apart that are of several tenants */
+  readonly tenant?: string;
   readonly secret: string;
   /** address of the router, with a port if it is not 5060: the phone's outbound proxy. No short name: baresip knows no search list */
   readonly router: string;
@@ -65,11 +67,12 @@ const account = (options: PhoneOptions): string => {
   return `<sip:${extension}@${domain};transport=${transport}>;auth_user=${extension};auth_pass=${secret};outbound="sip:${router};transport=${transport}";regint=${interval};answermode=${answer};audio_codecs=pcmu,pcma\n`;
 };
 
-const podName = (extension: string): string => `phone-${extension}`;
+const podName = ({ extension, tenant }: PhoneOptions): string =>
+  ["phone", extension, tenant].filter((part) => part !== undefined).join("-");
 const start = `mkdir -p /tmp/baresip && cp /etc/phone/config /etc/phone/accounts /tmp/baresip/ && : >/tmp/baresip/contacts && exec baresip -s -f /tmp/baresip`;
 
 export const phoneObjects = (options: PhoneOptions): object[] => {
-  const name = podName(options.extension);
+  const name = podName(options);
   const files = { config: config(options), accounts: account(options), "authority.pem": options.authority ?? "" };
   return [
     { apiVersion: "v1", kind: "Secret", metadata: { name }, stringData: files },
@@ -108,8 +111,9 @@ export class Phone {
   #count = 0;
 
   /** The phone of a pod that was applied; waits until it takes commands. */
-  static async of(kube: Kubectl, { extension, tone, domain = DOMAIN }: PhoneOptions): Promise<Phone> {
-    const pod = podName(extension);
+  static async of(kube: Kubectl, options: PhoneOptions): Promise<Phone> {
+    const { tone, domain = DOMAIN } = options;
+    const pod = podName(options);
     const address = await until(
       `${pod} runs`,
       async () => {
@@ -155,9 +159,10 @@ export class Phone {
     return String(data ?? "");
   }
 
-  /** Calls a number, in the domain of the phone. */
+  /** Calls a number, in the domain of the phone unless it has one. */
   dial(number: string): Promise<string> {
-    return this.after(() => this.command("dial", `sip:${number}@${this.#domain}`));
+    const called = number.includes("@") ? number : `${number}@${this.#domain}`;
+    return this.after(() => this.command("dial", `sip:${called}`));
   }
 
   /** baresip 1.1 resumes a call and says "Invalid argument" nevertheless; what it hears afterwards it does not record. */

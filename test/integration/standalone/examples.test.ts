@@ -121,11 +121,17 @@ test("regions: each router prefers its own line, and a region that is down is se
 });
 
 /** With a password, as a phone does it: the first try is refused. */
-async function loggedIn(phone: string, router: At, user: string, input: RequestInput): Promise<RequestInput> {
+async function loggedIn(
+  phone: string,
+  router: At,
+  user: string,
+  input: RequestInput,
+  password = `change-me-${user}`,
+): Promise<RequestInput> {
   const sent = await request(peer(phone), router, input);
   const refused = await sent.final();
   const { status = 0 } = refused;
-  const login = { user, password: `change-me-${user}` };
+  const login = { user, password };
   // an answer is good for the call that it was asked for
   return {
     ...input,
@@ -162,6 +168,33 @@ test("registrar-office: phones register with the router and stay reachable when 
 });
 
 const invite = (uri: string): RequestInput => ({ method: "INVITE", uri, from: "<sip:102@office.example.com>;tag=1" });
+
+test("registrar-tenants: 1001 of each company is a phone of its own, and calls no other company", async () => {
+  await start("registrar-tenants", [first, second]);
+  const phones = { a: "phone", b: "other phone" };
+  for (const [tenant, name] of Object.entries(phones)) {
+    const { host, port } = peer(name);
+    const domain = `${tenant}.example.com`;
+    const aor = `<sip:1001@${domain}>`;
+    const contact = `<sip:1001@${host}:${port}>`;
+    const input = { method: "REGISTER", uri: `sip:${domain}`, to: aor, from: `${aor};tag=1`, contact, callId: tenant };
+    const login = await loggedIn(name, first, "1001", input, `change-me-${tenant}-1001`);
+    expect((await (await request(peer(name), first, login)).final()).status).toBe(200);
+  }
+  for (const [tenant, name] of Object.entries(phones))
+    await until(`the other replica knows the phone of company ${tenant}`, async () => {
+      return (await reached(`company-${tenant}-pbx`, second, `sip:1001@${tenant}.example.com`)) === name;
+    });
+  const dial = async (uri: string): Promise<string> => {
+    const from = "<sip:1002@a.example.com>;tag=1";
+    const input = { method: "INVITE", uri, from };
+    return reached("other phone", first, uri, await loggedIn("other phone", first, "1002", input, "change-me-a-1002"));
+  };
+  expect(await dial("sip:1001@a.example.com")).toBe("phone");
+  expect(await dial("sip:1500@a.example.com")).toBe("company-a-pbx");
+  const foreign = { from: "<sip:1002@a.example.com>;tag=1" };
+  expect(await reached("phone", first, "sip:1001@b.example.com", foreign)).toBe("403");
+});
 
 test("trunks: in order, each with its own password and with the number as it expects it", async () => {
   await start("trunks", [first, second]);
