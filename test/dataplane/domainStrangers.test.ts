@@ -23,6 +23,8 @@ import {
 
 const PBX = { user: "pbx-1", ha1: ha1Of("pbx-1", PBX_REALM, passwordOf("pbx-1", PBX_REALM)), backend: "default/pbx-1" };
 
+const from = ({ host, port }: SipPeer): string => `sip:${host}:${port}`;
+
 withKamailio(
   "users who name an address that is not theirs",
   async (bench) => {
@@ -40,7 +42,11 @@ withKamailio(
       fields: readonly (readonly [string, string])[] = [],
     ): Promise<number> => {
       const input = { method: "REGISTER", uri: `sip:${bench.host(1)}`, from: `<${own}>;tag=1`, to: `<${own}>` };
-      const all = { ...input, contact, fields: [["Expires", "60"], ...fields] as const };
+      const all = {
+        ...input,
+        contact,
+        fields: fields.some(([name]) => name === "Expires") ? fields : [["Expires", "60"] as const, ...fields],
+      };
       return (await asUser(peer, bench.router, login, all)).status;
     };
     const login = { user: "1001", password: passwordOf("1001", A) };
@@ -48,7 +54,7 @@ withKamailio(
     test.each([
       ["another tenant's PBX", () => `<sip:${pbxB.host}:${pbxB.port};lr>`],
       ["a trunk", () => `<sip:${trunk.host}:${trunk.port};lr>`],
-      ["a trunk behind it", () => `<sip:x;lr;received=sip:${trunk.host}:${trunk.port}>`],
+      ["a trunk behind it", () => `<sip:x;lr;received=${from(trunk)}>`],
     ])("a Path of a phone is not followed: %s", async (_, path) => {
       const contact = `<sip:0999@${trunk.host}:${trunk.port}>`;
       const more = [
@@ -57,7 +63,7 @@ withKamailio(
       ] as const;
       expect(await registerAt(other, `sip:1001@${A}`, login, contact, more)).toBe(200);
       const [found] = await readRegistrations(bench.control, bench.kamailio.control, `1001@${A}`);
-      expect(found).toMatchObject({ connected: false, received: `sip:${other.host}:${other.port}` });
+      expect(found).toMatchObject({ connected: false, received: from(other) });
       expect(await ring(bench, pbxA, `sip:1001@${A}`)).toEqual([200, "other"]);
       expect(await dial(bench, other, `sip:1001@${A}`)).toEqual([200, "other"]);
     });
@@ -69,13 +75,37 @@ withKamailio(
       expect(await ring(bench, pbxA, `sip:1002@${A}`)).toEqual([200, "other"]);
     });
 
-    test("a PBX is where its REGISTER came from, not where a Path of it says", async () => {
+    test.each([
+      ["a parameter", (at: string) => `;received="${at}"`],
+      ["a parameter without quotes, in capitals", (at: string) => `;expires=60;RECEIVED = ${at}`],
+      ["an empty parameter", () => ";received"],
+      ["a parameter on a line of its own", (at: string) => `;\r\n received="${at}"`],
+      ["a parameter between others", (at: string) => `;re;received="${at}"ceived="${at}"`],
+      ["behind a NUL", (at: string) => `;x="\0";received="${at}"`],
+      ["far behind", (at: string) => `;x="${"x".repeat(10_000)}";received="${at}"`],
+      ["two parameters", (at: string) => `;received;received="${at}"`],
+      ["another contact", (at: string) => `;expires=0, <sip:0998@${trunk.host}>;received="${at}"`],
+    ])("a Contact does not say where its REGISTER came from: %s", async (_, parameter) => {
+      const own = `sip:1004@${A}`;
+      const contact = `<sip:0999@${trunk.host}:${trunk.port}>${parameter(from(trunk))}`;
+      await registerAt(other, own, { user: "1004", password: passwordOf("1004", A) }, contact);
+      const found = await readRegistrations(bench.control, bench.kamailio.control, `1004@${A}`);
+      expect(new Set([...found.map(({ received }) => received), from(other)])).toEqual(new Set([from(other)]));
+      expect((await ring(bench, pbxA, `sip:1004@${A}`)).slice(1)).not.toContain("trunk");
+      await registerAt(other, own, { user: "1004", password: passwordOf("1004", A) }, "*", [["Expires", "0"]]);
+    });
+
+    test("a PBX is where its REGISTER came from, not where it says", async () => {
       const own = `sip:pbx-1@${bench.host(1)}`;
       const contact = `<sip:pbx-1@${other.host}:${other.port}>`;
-      const more = [["Path", `<sip:x;lr;received=sip:${trunk.host}:${trunk.port}>`]] as const;
-      expect(await registerAt(other, own, PBX, contact, more)).toBe(200);
-      const found = await readContacts(bench.control, bench.kamailio.control, ["pbx-1@pbx.invalid"]);
-      expect(found?.["pbx-1"]).toMatchObject([{ connected: false, received: `sip:${other.host}:${other.port}` }]);
+      for (const [parameter, more] of [
+        ["", [["Path", `<sip:x;lr;received=${from(trunk)}>`]]],
+        [`;received="${from(trunk)}"`, []],
+      ] as const) {
+        expect(await registerAt(other, own, PBX, `${contact}${parameter}`, more)).toBe(200);
+        const found = await readContacts(bench.control, bench.kamailio.control, ["pbx-1@pbx.invalid"]);
+        expect(found?.["pbx-1"]).toMatchObject([{ connected: false, received: from(other) }]);
+      }
     });
   },
 );

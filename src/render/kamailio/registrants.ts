@@ -6,7 +6,7 @@
 import type { StructurePlan } from "../../ir/types.ts";
 import { exceptTenants, hasDomains, registrantAor } from "./domains.ts";
 import { htableFields, htableShape, secretTable } from "./dataTable.ts";
-import { dropPath } from "./path.ts";
+import { ownPlace } from "./place.ts";
 import { refuse } from "./quote.ts";
 
 /** User -> HA1 (RFC 2617 3.2.2.2). */
@@ -54,7 +54,7 @@ route[REGISTRANT] {
   $var(pbx) = $sht(registrants=>$tU);
   if ($(var(pbx){s.len}) != 32) return;${exceptTenants(structure)}
   ${structure.authentication === undefined ? "" : "if ($var(backend) == 1) "}route(AUTHENTICATE);
-  remove_hf("Route");${dropPath}
+  remove_hf("Route");${ownPlace}
   if ($pr == "udp") fix_nated_register();
   save("location", "0x04"${hasDomains(structure) ? `, "sip:${registrantAor(structure, "$tU")}"` : ""});
   exit;

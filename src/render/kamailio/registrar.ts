@@ -7,7 +7,7 @@ import type { StructurePlan } from "../../ir/types.ts";
 import { calledUser, hasDomains } from "./domains.ts";
 import { markNated, renderKeepAlive } from "./keepAlive.ts";
 import { mediaElsewhere } from "./media.ts";
-import { dropPath } from "./path.ts";
+import { ownPlace } from "./place.ts";
 import { integer } from "./quote.ts";
 import { replicatedLocation, sharesLocation } from "./replication.ts";
 import { peerKeyInCfg } from "./tokens.ts";
@@ -106,7 +106,7 @@ const routes = (structure: StructurePlan): readonly string[] =>
 route[REGISTER] {
   # who is admitted as a backend has not been asked who he is
   if ($var(backend) == 1) route(AUTHENTICATE);
-  remove_hf("Route");${dropPath}
+  remove_hf("Route");${ownPlace}
   if ($pr == "udp") {
     fix_nated_register();${markNated(structure)}
   } else {
