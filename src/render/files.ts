@@ -10,7 +10,7 @@ import { registrantAor } from "./kamailio/domains.ts";
 import { DRAIN_FILE, renderDrainScript } from "./kamailio/drain.ts";
 import { mediaSockets, parseMediaFile, renderMediaFile } from "./kamailio/media.ts";
 import { refuse } from "./kamailio/quote.ts";
-import { registrantTable } from "./kamailio/registrants.ts";
+import { registrantTables } from "./kamailio/registrants.ts";
 import { domainTable, routeTable } from "./kamailio/routeTables.ts";
 import { accessTable, credentialsTable, limitsTable, tenantsTable } from "./kamailio/securityTables.ts";
 import { renderTlsConfig } from "./kamailio/tls.ts";
@@ -28,7 +28,7 @@ const dataTables: readonly DataTableFile[] = [
   credentialsTable,
   tenantsTable,
   trunkTable,
-  registrantTable,
+  ...registrantTables,
   capsTable,
   certificateTable,
 ];

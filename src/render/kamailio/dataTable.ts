@@ -77,11 +77,13 @@ export function openTable(
   };
 }
 
+export interface SecretRows {
+  readonly salt: string;
+  readonly rows: readonly TableRow[];
+}
+
 /** A table whose file is in the Secret; in the ConfigMap is only its generation, made with a salt: it tells nothing of the content. */
-export function secretTable(
-  shape: TableShape,
-  content: (plan: RouterPlan) => { readonly salt: string; readonly rows: readonly TableRow[] } | undefined,
-): DataTableFile {
+export function secretTable(shape: TableShape, content: (plan: RouterPlan) => SecretRows | undefined): DataTableFile {
   const { name, kind } = shape;
   const file = `${name}.generation`;
   return {

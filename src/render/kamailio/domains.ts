@@ -29,7 +29,7 @@ const unlistedRegister = (realm: string | undefined): string =>
     # a PBX, or nobody: who asks is not told which
     if (is_method("REGISTER")) {
       $var(domain) = "@${realm}";
-      $var(ha1) = $sht(registrants=>$au);
+      $var(ha1) = $sht(pbxes=>$au);
       return;
     }`;
 

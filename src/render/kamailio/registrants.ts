@@ -3,14 +3,22 @@
  * password of its PbxBackend; its contact is kept as that of a phone of a registrar is, one for each user: a new one
  * takes the place of the old one. The operator reads it and makes it a destination. Nobody is called at it from here.
  */
-import type { StructurePlan } from "../../ir/types.ts";
+import type { RouterPlan, StructurePlan } from "../../ir/types.ts";
 import { exceptTenants, hasDomains, registrantAor } from "./domains.ts";
-import { htableFields, htableShape, secretTable } from "./dataTable.ts";
+import { htableFields, htableShape, secretTable, type DataTableFile, type SecretRows } from "./dataTable.ts";
 import { ownPlace } from "./place.ts";
 import { refuse } from "./quote.ts";
 
-/** User -> HA1 (RFC 2617 3.2.2.2). */
-export const registrantTable = secretTable(htableShape("registrants"), ({ structure, data: { registrants } }) => {
+/**
+ * User -> HA1 (RFC 2617 3.2.2.2). Beside domains the realm is another one: pods that still run without them are not told of a hash
+ * that answers another challenge than theirs. A PBX that is refused there may not try again.
+ */
+const tableOf = (structure: StructurePlan): string => (hasDomains(structure) ? "pbxes" : "registrants");
+export const registrantTables: readonly DataTableFile[] = ["registrants", "pbxes"].map((name) =>
+  secretTable(htableShape(name), (plan) => (tableOf(plan.structure) === name ? rowsOf(plan) : undefined)),
+);
+
+function rowsOf({ structure, data: { registrants } }: RouterPlan): SecretRows | undefined {
   if (structure.registrants === undefined) return undefined;
   if (registrants === undefined) return refuse("registration", registrants, "a Secret with a password");
   const rows = registrants.users.map(({ user, ha1 }) => {
@@ -20,7 +28,7 @@ export const registrantTable = secretTable(htableShape("registrants"), ({ struct
     return [user, htableFields(user, ha1)] as const;
   });
   return { salt: registrants.salt, rows };
-});
+}
 
 export const hasRegistrants = ({ registrants }: StructurePlan): boolean => registrants !== undefined;
 
@@ -42,16 +50,18 @@ export const registrantPassword = (structure: StructurePlan): string =>
     : "";
 
 export const renderRegistrants = (structure: StructurePlan): readonly string[] =>
-  hasRegistrants(structure) ? [...modules, ...routes(structure)] : [];
+  hasRegistrants(structure) ? [...modules(structure), ...routes(structure)] : [];
 
-const modules = ['modparam("htable", "htable", "registrants=>size=8;dbtable=registrants;")'];
+const modules = (structure: StructurePlan, table = tableOf(structure)): readonly string[] => [
+  `modparam("htable", "htable", "${table}=>size=8;dbtable=${table};")`,
+];
 
 /** Who is no backend yet has been asked who he is where the router asks everybody. */
 const routes = (structure: StructurePlan): readonly string[] =>
   `
 route[REGISTRANT] {
   if ($tU == $null) return;
-  $var(pbx) = $sht(registrants=>$tU);
+  $var(pbx) = $sht(${tableOf(structure)}=>$tU);
   if ($(var(pbx){s.len}) != 32) return;${exceptTenants(structure)}
   ${structure.authentication === undefined ? "" : "if ($var(backend) == 1) "}route(AUTHENTICATE);
   remove_hf("Route");${ownPlace}

@@ -227,6 +227,26 @@ describe("tables of security", () => {
     expect([tables(none).includes("tenants"), tables(one).includes("credentials")]).toEqual([false, false]);
   });
 
+  test("pods that run without domains are not told of PBXes' passwords for another realm than theirs", () => {
+    const tables = (authentication: RouterPlan["structure"]["authentication"], realm: string): readonly string[] => {
+      const credentials = {
+        salt: "s",
+        users: [],
+        ...(authentication?.domains === true ? { domains: ["a.test"] } : {}),
+      };
+      const registrants = { salt: "s", users: [{ user: "pbx", ha1: "0".repeat(32), backend: "b" }] };
+      const structure = { authentication, registrants: { realm } };
+      return renderFiles(plan({ credentials, registrants }, structure)).desired.tables.map(({ name }) => name);
+    };
+    const [before, after] = [tables({ realm: "a.test" }, "a.test"), tables({ domains: true }, "sip-router")];
+    expect(before).toContain("registrants");
+    expect(after).not.toContain("registrants");
+    expect(after.some((name) => before.includes(name) && /registrants|pbxes|credentials|tenants/.test(name))).toBe(
+      false,
+    );
+    expect(after).toContain("pbxes");
+  });
+
   test("a router without these features has no table, module or route of them", () => {
     const files = renderFiles(plan({}, { accessControl: false, rateLimit: false, authentication: undefined } as never));
     expect(files.desired.tables.map(({ name }) => name)).toEqual(["ext", "domains"]);
