@@ -1,13 +1,15 @@
 /** What a user of one tenant, or a PBX that registers, writes to get his calls sent to somebody else. */
 import { beforeEach, expect, test } from "vitest";
 import { readContacts, readRegistrations } from "../../src/kamailio/registrations.ts";
-import { ha1Of, type Login } from "../support/sip/digestLogin.ts";
+import { callerDialog, request, within } from "../support/sip/caller.ts";
+import { challengeIn, credentialsFor, ha1Of, type Login } from "../support/sip/digestLogin.ts";
 import type { SipPeer } from "../support/sip/peer.ts";
 import { withKamailio } from "./fixture.ts";
 import {
   A,
   asUser,
   B,
+  called,
   dial,
   forgetReceived,
   other,
@@ -16,8 +18,10 @@ import {
   pbxA,
   pbxB,
   peersOf,
+  phoneB,
   planOf,
   ring,
+  secondA,
   trunk,
 } from "./tenants.ts";
 
@@ -93,6 +97,58 @@ withKamailio(
       expect(new Set([...found.map(({ received }) => received), from(other)])).toEqual(new Set([from(other)]));
       expect((await ring(bench, pbxA, `sip:1004@${A}`)).slice(1)).not.toContain("trunk");
       await registerAt(other, own, { user: "1004", password: passwordOf("1004", A) }, "*", [["Expires", "0"]]);
+    });
+
+    test("an answer in another realm, in front of it or in the other header, is not for whom somebody is", async () => {
+      const uri = `sip:1777@${A}`;
+      const own = { user: "1002", ha1: ha1Of("1002", A, passwordOf("1002", A)) };
+      const elsewhere = { realm: "x.example.com", nonce: "x", qop: undefined };
+      for (const [method, status, refusals] of [
+        ["REGISTER", 401, [401, 403]],
+        ["INVITE", 407, [403, 407]],
+      ] as const)
+        for (const [first, second] of [
+          [own, { ...own, user: "1001" }],
+          [{ ...own, user: "1001" }, own],
+        ] as const) {
+          const [, value] = credentialsFor(status, elsewhere, first, method, uri);
+          for (const name of ["Authorization", "Proxy-Authorization"]) {
+            const identity = { from: `<sip:1001@${A}>;tag=1`, to: `<sip:1001@${A}>` };
+            const contact = `<sip:1001@${secondA.host}:${secondA.port}>`;
+            const input = { method, uri, ...identity, contact, more: [[name, value]] as const };
+            expect(refusals, `${method}, ${name}: ${first.user}`).toContain(
+              (await asUser(secondA, bench.router, second, input)).status,
+            );
+          }
+        }
+      const found = await readRegistrations(bench.control, bench.kamailio.control, `1001@${A}`);
+      expect(found.filter(({ contact }) => contact.includes(secondA.host))).toEqual([]);
+      expect(called()).toEqual([]);
+    });
+
+    test("within his own call a user reaches nobody but the other side of it", async () => {
+      const input = { method: "INVITE", uri: `sip:1777@${A}`, from: `<sip:1001@${A}>;tag=1`, callId: "own call" };
+      const refused = await (await request(other, bench.router, input)).final();
+      const fields = [credentialsFor(407, challengeIn(refused), login, "INVITE", input.uri)];
+      const reply = await (await request(other, bench.router, { ...input, cseq: 2, fields })).final();
+      expect(reply.status).toBe(200);
+      const dialog = callerDialog(reply);
+      await within(other, bench.router, dialog, "ACK", 2, { contact: null });
+      const [recorded = ""] = dialog.routes;
+      let cseq = 3;
+      for (const method of ["INVITE", "UPDATE", "INFO", "REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE"])
+        for (const uri of [`sip:1001@${B}`, from(phoneB), from(pbxB), from(trunk)])
+          for (const routes of [
+            [recorded],
+            [recorded, `<${from(phoneB)};lr>`],
+            [recorded, `<sip:${bench.host(1)};lr>`, `<sip:1001@${B};lr>`],
+            [recorded.replace(/;k=100/, ";k=200")],
+          ]) {
+            const more = { uri, fields: routes.map((route) => ["Route", route] as const) };
+            const answer = await (await within(other, bench.router, dialog, method, cseq++, more)).final();
+            expect(answer.status, `${method} ${uri} ${routes.join(", ")}`).toBeGreaterThanOrEqual(400);
+          }
+      for (const peer of [phoneB, pbxB, trunk]) expect(peer.received).toEqual([]);
     });
 
     test("a PBX is where its REGISTER came from, not where it says", async () => {
