@@ -99,6 +99,29 @@ withKamailio(
       await registerAt(other, own, { user: "1004", password: passwordOf("1004", A) }, "*", [["Expires", "0"]]);
     });
 
+    test.each<[string, (contact: string) => readonly (readonly [string, string])[]]>([
+      ["in the compact form", (contact) => [["m", contact]]],
+      [
+        "beside a Contact without it",
+        (contact) => [
+          ["Contact", `<sip:1@${other.host}>`],
+          ["m", contact],
+        ],
+      ],
+      ["in other letters", (contact) => [["cOnTaCt ", contact]]],
+    ])("nor does a Contact that is written otherwise: %s", async (_, written) => {
+      const own = `sip:1004@${A}`;
+      const login4 = { user: "1004", password: passwordOf("1004", A) };
+      const contact = `<sip:0999@${trunk.host}:${trunk.port}>;received="${from(trunk)}"`;
+      const fields = [["Expires", "60"] as const, ...written(contact)];
+      const input = { method: "REGISTER", uri: `sip:${bench.host(1)}`, from: `<${own}>;tag=1`, to: `<${own}>` };
+      const { status } = await asUser(other, bench.router, login4, { ...input, contact: null, fields });
+      const found = await readRegistrations(bench.control, bench.kamailio.control, `1004@${A}`);
+      expect([status, new Set(found.map(({ received }) => received))]).toEqual([200, new Set([from(other)])]);
+      expect(await ring(bench, pbxA, `sip:1004@${A}`)).toEqual([200, "other"]);
+      await registerAt(other, own, login4, "*", [["Expires", "0"]]);
+    });
+
     test("an answer in another realm, in front of it or in the other header, is not for whom somebody is", async () => {
       const uri = `sip:1777@${A}`;
       const own = { user: "1002", ha1: ha1Of("1002", A, passwordOf("1002", A)) };
