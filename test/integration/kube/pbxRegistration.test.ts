@@ -116,3 +116,67 @@ test("its contact is the destination in every pod, over a restart of the operato
   await until("the status says so", async () => (await ready())?.reason === "NotRegistered");
   expect(await endpoints()).toEqual([]);
 }, 120_000);
+
+test("while its router gets users of each domain, it is refused by no pod and stays a destination", async () => {
+  const users = (name: string): object => ({
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name },
+    stringData: { "1001": "secret" },
+  });
+  const apply = async (object: object): Promise<unknown> =>
+    server.kubectl(["apply", "--server-side", "-f", "-"], { input: JSON.stringify(object) });
+  const login = async (authentication: object): Promise<void> => {
+    const patch = JSON.stringify({ spec: { registration: { mode: "Registrar" }, authentication } });
+    await server.kubectl(["patch", "siprouter", "edge", "--type=merge", "-p", patch]);
+  };
+  const podsNow = async (): Promise<readonly RawObject[]> => {
+    const { items } = JSON.parse((await server.kubectl(["get", "pods", "-o", "json"])).stdout) as {
+      items: readonly RawObject[];
+    };
+    return items.filter(({ metadata, status }) => {
+      const { conditions = [] } = (status ?? {}) as { conditions?: { type: string; status: string }[] };
+      const isReady = conditions.some((one) => one.type === "Ready" && one.status === "True");
+      return metadata.deletionTimestamp === undefined && isReady;
+    });
+  };
+  const ipOf = ({ status }: RawObject): string => (status as { podIP: string }).podIP;
+  const rolled = async (before: readonly RawObject[]): Promise<boolean> => {
+    const old = new Set(before.map(({ metadata }) => metadata.uid));
+    const now = await podsNow();
+    return now.length === 2 && now.every(({ metadata }) => !old.has(metadata.uid));
+  };
+
+  let pods = await podsNow();
+  for (const name of ["users", "users-a"]) await apply(users(name));
+  await login({ mode: "Digest", realm: "example.org", credentialsSecretName: "users", domains: null });
+  await until("the router asks its users", () => rolled(pods), 60_000);
+  pods = await podsNow();
+  expect(await register(ipOf(pods[0] as RawObject), 120)).toBe(200);
+  await until("it is a destination", async () => (await endpoints()).length === 1);
+
+  await login({
+    realm: null,
+    credentialsSecretName: null,
+    domains: [{ domain: "a.example.com", credentialsSecretName: "users-a" }],
+  });
+  const answers: number[] = [];
+  const places: string[] = [];
+  await until(
+    "each domain has its users",
+    async () => {
+      // a pod that ends meanwhile says nothing
+      for (const pod of await podsNow())
+        answers.push(
+          ...(await register(ipOf(pod), 120).then(
+            (one) => [one],
+            () => [],
+          )),
+        );
+      places.push((await endpoints()).join());
+      return rolled(pods);
+    },
+    60_000,
+  );
+  expect([new Set(answers), new Set(places)]).toEqual([new Set([200]), new Set([`${pbx.host}:5060`])]);
+}, 180_000);
