@@ -43,7 +43,16 @@ export function decidePod(desired: DesiredData, reading: PodReading, hints: Hint
     reading.fresh === true
       ? [{ kind: "markSeeded", reason: "the pod is right for the first time since its start" }]
       : [];
-  const actions = [...added, ...others.map(removal), ...states, ...corrected, ...early, ...tables, ...late, ...seeded];
+  const actions = [
+    ...added,
+    ...others.map((one) => removal(one)),
+    ...states,
+    ...corrected,
+    ...early,
+    ...tables,
+    ...late,
+    ...seeded,
+  ];
   return { inSync: actions.length === 0, actions };
 }
 
@@ -111,16 +120,13 @@ function correction(
   if (first === undefined || reason === undefined) return [];
   const { state } = found.find((one) => one.state === "Inactive") ?? first;
   const replaced = withState(entry, state);
-  const change: readonly ReloadAction[] = [
-    { kind: "removeDestination", setId: entry.setId, uri: entry.uri, reason },
-    { kind: "addDestination", entry: replaced, reason },
-  ];
+  const change: readonly ReloadAction[] = [removal(entry, reason), { kind: "addDestination", entry: replaced, reason }];
   const standIn = { ...replaced, uri: otherSpelling(entry.uri) };
   if (present.has(destinationId(standIn))) return change;
   return [
     { kind: "addDestination", entry: standIn, reason: "it stands in for the destination that is changed" },
     ...change,
-    { kind: "removeDestination", setId: entry.setId, uri: standIn.uri, reason: "the destination is changed" },
+    removal(standIn, "the destination is changed"),
   ];
 }
 
@@ -174,12 +180,10 @@ function tableActions(desired: DesiredData, reading: PodReading): readonly Reloa
     });
 }
 
-const removal = ({ setId, uri }: ObservedDestination): ReloadAction => ({
-  kind: "removeDestination",
-  setId,
-  uri,
-  reason: "the destination is not wanted",
-});
+const removal = (
+  { setId, uri }: Pick<ObservedDestination, "setId" | "uri">,
+  reason = "the destination is not wanted",
+): ReloadAction => ({ kind: "removeDestination", setId, uri, reason });
 
 /** An empty list is never what is wanted: nothing is removed then. */
 function removals(

@@ -4,7 +4,7 @@
  */
 import type { StructurePlan } from "../../ir/types.ts";
 import { domainsTable, hasDomains, REALM_OF_DOMAIN, renderDomains } from "./domains.ts";
-import { cfgText, refuse } from "./quote.ts";
+import { cfgText, isDomain, refuse } from "./quote.ts";
 import { hasRegistrants, registrantPassword } from "./registrants.ts";
 import { controlTokenInCfg } from "./tokens.ts";
 
@@ -41,7 +41,7 @@ const asks = (structure: StructurePlan): boolean => structure.authentication !==
 
 const realmOf = ({ authentication, registrants }: StructurePlan): string => {
   const realm = authentication?.realm ?? registrants?.realm ?? "";
-  if (!/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(realm)) refuse("authentication.realm", realm, "a domain");
+  if (!isDomain(realm)) refuse("authentication.realm", realm, "a domain");
   return cfgText("authentication.realm", realm);
 };
 

@@ -16,6 +16,9 @@ export function refuse(what: string, value: unknown, allowed: string): never {
   );
 }
 
+/** A domain in lower case, in any context (RFC 1123 2.1). */
+export const isDomain = (text: string): boolean => /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(text);
+
 /** A decimal integer in any context. */
 export function integer(what: string, value: number, min = 0, max = 2_147_483_647): string {
   if (!Number.isInteger(value) || value < min || value > max)

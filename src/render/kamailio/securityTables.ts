@@ -4,7 +4,7 @@ import { hashOf } from "../../ir/index.ts";
 import type { DataPlan } from "../../ir/types.ts";
 import { htableFields, htableShape, openTable, secretTable, type DataTableFile, type TableRow } from "./dataTable.ts";
 import { DOMAIN_VALUE, domainRow, hasDomains, userRow } from "./domains.ts";
-import { integer, refuse } from "./quote.ts";
+import { integer, isDomain, refuse } from "./quote.ts";
 
 /** Groups of `address.list`: who is a trusted caller, who is never served, who is served at all. */
 export const groups = { allow: 1, deny: 2, served: 3, mark: 9 } as const;
@@ -96,7 +96,7 @@ function rowOf(key: string, { user, ha1 }: { readonly user: string; readonly ha1
 }
 
 function ownRow(domain: string): TableRow {
-  if (!/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(domain) || /(^|\.)invalid$/.test(domain))
+  if (!isDomain(domain) || /(^|\.)invalid$/.test(domain))
     refuse("authentication.domains", domain, "a lower case domain");
   const key = domainRow(domain);
   return [key, htableFields(key, DOMAIN_VALUE)];
