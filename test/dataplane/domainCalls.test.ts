@@ -1,22 +1,17 @@
 /** Tenants who share extensions and register with the router: whom a user may call, and tenants that come and go. */
-import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { call, calleeDialog, callerDialog, request, within } from "../support/sip/caller.ts";
 import { challengeIn, credentialsFor } from "../support/sip/digestLogin.ts";
-import type { LocalKamailio } from "../support/sip/kamailio.ts";
 import { callIdOf, header } from "../support/sip/message.ts";
-import { withKamailio } from "./fixture.ts";
-import { startReplica } from "./replicas.ts";
 import {
   A,
   B,
   C,
   asUser,
   dial,
-  forgetReceived,
   other,
   passwordOf,
   pbxA,
-  peersOf,
   phoneA,
   phoneB,
   planOf,
@@ -24,21 +19,13 @@ import {
   registerBoth,
   ring,
   secondA,
+  withTenants,
 } from "./tenants.ts";
 
-let second: LocalKamailio | undefined;
-
-withKamailio(
+withTenants(
   "calls of tenants",
-  async (bench) => {
-    await peersOf(bench);
-    await bench.start(planOf([A, B]));
-    second = await startReplica(bench, planOf([A, B]));
-  },
-  (bench) => {
-    beforeEach(forgetReceived);
-    afterAll(() => second?.stop());
-
+  () => planOf([A, B]),
+  (bench, second) => {
     test("a user calls users and numbers of his tenant, and what is no tenant's", async () => {
       await registerBoth(bench);
       expect(await register(bench, secondA, { user: "1002" })).toBe(200);
@@ -127,10 +114,10 @@ withKamailio(
 
     describe("as data", () => {
       const bring = async (...domains: readonly string[]): Promise<void> => {
-        for (const kamailio of [bench.kamailio, second]) {
-          const files = await kamailio?.writeData(planOf(domains));
-          await bench.control.call(kamailio?.control ?? bench.kamailio.control, "htable.reload", ["tenants"]);
-          expect(files?.structureHash).toBe(bench.kamailio.files.structureHash);
+        for (const kamailio of [bench.kamailio, second.kamailio]) {
+          const files = await kamailio.writeData(planOf(domains));
+          await bench.control.call(kamailio.control, "htable.reload", ["tenants"]);
+          expect(files.structureHash).toBe(bench.kamailio.files.structureHash);
         }
       };
       const D = "d.example.com";

@@ -1,14 +1,12 @@
 /** PBXes of tenants: those that register with the router beside the tenants' users, and those that are the registrars themselves. */
-import { afterAll, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { readContacts } from "../../src/kamailio/registrations.ts";
 import { renderFiles } from "../../src/render/index.ts";
 import { challengeIn, ha1Of } from "../support/sip/digestLogin.ts";
-import type { LocalKamailio } from "../support/sip/kamailio.ts";
 import { header } from "../support/sip/message.ts";
 import { type SipPeer } from "../support/sip/peer.ts";
 import { until } from "../support/until.ts";
 import { withKamailio } from "./fixture.ts";
-import { startReplica } from "./replicas.ts";
 import {
   A,
   B,
@@ -28,26 +26,19 @@ import {
   ring,
   type Asked,
   type Registering,
+  withTenants,
 } from "./tenants.ts";
 
-let second: LocalKamailio | undefined;
+const users = ["pbx-1", "1001"].map((user) => ({
+  user,
+  ha1: ha1Of(user, PBX_REALM, passwordOf(user, PBX_REALM)),
+  backend: `default/${user}`,
+}));
 
-withKamailio(
+withTenants(
   "tenants, and PBXes that register",
-  async (bench) => {
-    await peersOf(bench);
-    const users = ["pbx-1", "1001"].map((user) => ({
-      user,
-      ha1: ha1Of(user, PBX_REALM, passwordOf(user, PBX_REALM)),
-      backend: `default/${user}`,
-    }));
-    const plan = planOf([A, B], { registrants: { realm: PBX_REALM } }, { registrants: { salt: "1", users } });
-    await bench.start(plan);
-    second = await startReplica(bench, plan);
-  },
-  (bench) => {
-    beforeEach(forgetReceived);
-    afterAll(() => second?.stop());
+  () => planOf([A, B], { registrants: { realm: PBX_REALM } }, { registrants: { salt: "1", users } }),
+  (bench, second) => {
     const names = () =>
       renderFiles(planOf([A], { registrants: { realm: PBX_REALM } }, pbxes)).desired.registrants ?? [];
     const pbxes = {
@@ -80,7 +71,7 @@ withKamailio(
       expect(await contacts()).toEqual(wanted);
       await until(
         "the other replica knows",
-        async () => JSON.stringify(await contacts(second)) === JSON.stringify(wanted),
+        async () => JSON.stringify(await contacts(second.kamailio)) === JSON.stringify(wanted),
       );
       expect(await ring(bench, pbxA, `sip:1001@${A}`)).toEqual([200, "phoneA"]);
       for (const host of [bench.host(1), "pbx.invalid", A])

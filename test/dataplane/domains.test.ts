@@ -1,23 +1,18 @@
 /** Tenants who share extensions and register with the router: who is whose user. */
-import { afterAll, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { readRegistrations } from "../../src/kamailio/registrations.ts";
 import { request } from "../support/sip/caller.ts";
 import { challengeIn, credentialsFor } from "../support/sip/digestLogin.ts";
-import type { LocalKamailio } from "../support/sip/kamailio.ts";
 import { until } from "../support/until.ts";
-import { withKamailio } from "./fixture.ts";
-import { startReplica } from "./replicas.ts";
 import {
   A,
   B,
   C,
   asUser,
-  forgetReceived,
   other,
   passwordOf,
   pbxA,
   pbxB,
-  peersOf,
   phoneA,
   phoneB,
   planOf,
@@ -26,21 +21,13 @@ import {
   registering,
   ring,
   called,
+  withTenants,
 } from "./tenants.ts";
 
-let second: LocalKamailio | undefined;
-
-withKamailio(
+withTenants(
   "tenants of a registrar",
-  async (bench) => {
-    await peersOf(bench);
-    await bench.start(planOf([A, B]));
-    second = await startReplica(bench, planOf([A, B]));
-  },
-  (bench) => {
-    beforeEach(forgetReceived);
-    afterAll(() => second?.stop());
-
+  () => planOf([A, B]),
+  (bench, second) => {
     test("one extension of two tenants is two users, each called in his own domain, at both replicas", async () => {
       await registerBoth(bench);
       expect(await ring(bench, pbxA, `sip:1001@${A}`)).toEqual([200, "phoneA"]);
@@ -60,8 +47,7 @@ withKamailio(
 
     test("a replica that starts anew is told whose users they are", async () => {
       await registerBoth(bench);
-      await second?.stop();
-      second = await startReplica(bench, planOf([A, B]));
+      await second.restart();
       await until("it knows both", async () => {
         const [ofA, ofB] = [await ring(bench, pbxA, `sip:1001@${A}`, 2), await ring(bench, pbxB, `sip:1001@${B}`, 2)];
         return ofA.join() === "200,phoneA" && ofB.join() === "200,phoneB";

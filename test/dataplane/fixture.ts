@@ -61,6 +61,13 @@ export class Bench {
     return readPod(this.control, this.kamailio.control, this.kamailio.files.desired, proveCertificate);
   }
 
+  /** An ACK may overtake the work on the 200 in another process: the module dialog tells of it and goes on. */
+  faults(): readonly string[] {
+    return this.kamailio.log
+      .split("\n")
+      .filter((line) => /CRITICAL|BUG|ERROR|WARNING/.test(line) && !line.includes(": dialog ["));
+  }
+
   async stateOf(peer: SipPeer): Promise<DestinationState | undefined> {
     return (await this.read()).destinations.find(({ uri }) => uri === peer.uri)?.state;
   }

@@ -1,11 +1,14 @@
 /** Two tenants who share extensions, their PBXes and phones: what the tests of `authentication.domains` start from. */
+import { afterAll, beforeEach } from "vitest";
 import type { RouterPlan } from "../../src/ir/index.ts";
 import { request, type RequestInput } from "../support/sip/caller.ts";
 import { challengeIn, credentialsFor, ha1Of, type Login } from "../support/sip/digestLogin.ts";
+import type { LocalKamailio } from "../support/sip/kamailio.ts";
 import type { SipMessage } from "../support/sip/message.ts";
 import { answering, type SipPeer } from "../support/sip/peer.ts";
 import { routerPlan } from "../support/sip/plan.ts";
-import type { Bench } from "./fixture.ts";
+import { withKamailio, type Bench } from "./fixture.ts";
+import { startReplica } from "./replicas.ts";
 
 export const A = "a.example.com";
 export const B = "b.example.com";
@@ -86,6 +89,43 @@ export const forgetReceived = (): void => {
     peer.received.length = 0;
   }
 };
+
+export interface SecondReplica {
+  /** the one that runs now */
+  readonly kamailio: LocalKamailio;
+  restart(): Promise<void>;
+}
+
+/** Two replicas of one plan, for each version of Kamailio; before each test nothing was received. */
+export function withTenants(
+  name: string,
+  plan: () => RouterPlan,
+  tests: (bench: Bench, second: SecondReplica) => void,
+): void {
+  let running: LocalKamailio | undefined;
+  withKamailio(
+    name,
+    async (bench) => {
+      await peersOf(bench);
+      await bench.start(plan());
+      running = await startReplica(bench, plan());
+    },
+    (bench) => {
+      beforeEach(forgetReceived);
+      afterAll(() => running?.stop());
+      tests(bench, {
+        get kamailio() {
+          if (running === undefined) throw new Error("the second replica was not started");
+          return running;
+        },
+        async restart() {
+          await running?.stop();
+          running = await startReplica(bench, plan());
+        },
+      });
+    },
+  );
+}
 
 export interface Asked {
   /** of the first reply: 401 and 407 are challenges */
