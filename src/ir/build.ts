@@ -20,17 +20,20 @@ export interface Defaults {
 /** Sorted and deep-frozen: whatever the order of the input, the same plan. */
 export function buildPlan(resolved: ResolvedRouter, defaults: Defaults): RouterPlan {
   const { metadata } = resolved.object;
-  // A copy: nothing of the input is frozen or shared.
-  return deepFreeze(
-    structuredClone<RouterPlan>({
-      namespace: metadata.namespace,
-      name: metadata.name,
-      uid: metadata.uid ?? "",
-      structure: buildStructure(resolved),
-      data: buildData(resolved),
-      workload: buildWorkload(resolved, defaults),
-    }),
-  );
+  const { sets, ...data } = buildData(resolved);
+  // A copy: nothing of the input is frozen or shared. Destinations are made anew in any case.
+  const copy = structuredClone({
+    structure: buildStructure(resolved),
+    data,
+    workload: buildWorkload(resolved, defaults),
+  });
+  return deepFreeze<RouterPlan>({
+    namespace: metadata.namespace,
+    name: metadata.name,
+    uid: metadata.uid ?? "",
+    ...copy,
+    data: { ...copy.data, sets },
+  });
 }
 
 const transports: readonly Transport[] = ["UDP", "TCP", "TLS"];

@@ -16,18 +16,37 @@ export interface BackendResolution {
   readonly issues: readonly Issue[];
 }
 
-const cache = new WeakMap<Snapshot, Map<Key, BackendResolution>>();
+/** Everything beside its own object that a backend is resolved with. */
+const surroundings = ["services", "endpointSlices", "secrets", "names", "contacts"] as const;
+type Surroundings = Pick<Snapshot, (typeof surroundings)[number]>;
 
-/** No object of that key: no backend and no issue. */
+/** Grows when the surroundings are others than those that were asked about last. */
+const age = { now: 0, of: undefined as Surroundings | undefined };
+
+function ageOf(snapshot: Snapshot): number {
+  if (surroundings.every((field) => age.of?.[field] === snapshot[field])) return age.now;
+  const { services, endpointSlices, secrets, names, contacts } = snapshot;
+  age.of = { services, endpointSlices, secrets, names, ...(contacts === undefined ? {} : { contacts }) };
+  age.now += 1;
+  return age.now;
+}
+
+const resolved = new WeakMap<RawObject, { readonly age: number; readonly resolution: BackendResolution }>();
+const nothing: BackendResolution = { issues: [] };
+
+/**
+ * No object of that key: no backend and no issue. An object that is resolved again in the same surroundings gives the same
+ * resolution: one change costs what it changes, however many backends there are.
+ */
 export function resolveBackend(snapshot: Snapshot, key: Key): BackendResolution {
-  const known = cache.get(snapshot) ?? new Map<Key, BackendResolution>();
-  cache.set(snapshot, known);
-  const cached = known.get(key);
-  if (cached !== undefined) return cached;
   const raw = indexOf(snapshot).backends.get(key);
-  const made = raw === undefined ? { issues: [] } : resolveObject(snapshot, raw);
-  known.set(key, made);
-  return made;
+  if (raw === undefined) return nothing;
+  const now = ageOf(snapshot);
+  const known = resolved.get(raw);
+  if (known?.age === now) return known.resolution;
+  const resolution = resolveObject(snapshot, raw);
+  resolved.set(raw, { age: now, resolution });
+  return resolution;
 }
 
 function resolveObject(snapshot: Snapshot, raw: RawObject): BackendResolution {

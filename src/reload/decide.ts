@@ -32,9 +32,8 @@ export function decidePod(desired: DesiredData, reading: PodReading, hints: Hint
       continue;
     }
     const corrections = correction(entry, found, present);
-    corrected.push(...corrections);
-    if (corrections.length > 0) continue;
-    states.push(...stateChange(entry, found, silent), ...seed(entry, found, reading, hints));
+    if (corrections.length > 0) corrected.push(...corrections);
+    else states.push(...stateChange(entry, found, silent), ...seed(entry, found, reading, hints));
   }
   const others = states.length === 0 ? [] : otherSpellings(states, wanted, reading);
   const tables = tableActions(desired, reading);
@@ -193,15 +192,12 @@ function removals(
 ): { early: ReloadAction[]; late: ReloadAction[] } {
   const early: ReloadAction[] = [];
   const late: ReloadAction[] = [];
-  const gone = wanted.size === 0 ? [] : [...present].filter(([id]) => !wanted.has(id));
-  if (gone.length === 0) return { early, late };
-  const staying = new Set(
-    [...wanted].filter(([id]) => present.has(id)).flatMap(([, found]) => found.map(({ setId }) => setId)),
-  );
-  for (const [, [first]] of gone) {
-    if (first === undefined || done.includes(first)) continue;
-    (staying.has(first.setId) ? early : late).push(removal(first));
-  }
+  if (wanted.size === 0) return { early, late };
+  const staying = new Set<number>();
+  const gone: ObservedDestination[] = [];
+  for (const [id, [first]] of present)
+    if (first !== undefined) void (wanted.has(id) ? staying.add(first.setId) : gone.push(first));
+  for (const one of gone) if (!done.includes(one)) (staying.has(one.setId) ? early : late).push(removal(one));
   return { early, late };
 }
 

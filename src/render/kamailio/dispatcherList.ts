@@ -30,11 +30,11 @@ function entryOf(set: DispatcherSetPlan, destination: Destination): DispatcherEn
   const attrs: [string, string][] =
     set.algorithm === "Weighted" ? [["rweight", integer(`${what}: weight`, destination.weight ?? 1, 1, 100)]] : [];
   return {
-    setId: Number(integer(what, destination.setId, 100, 999_999)),
-    uri,
+    attrs: dispatcherAttrs(what, attrs),
     flags: destination.disabled ? DISABLED_FLAG : 0,
     priority: rankOf(set, uri),
-    attrs: dispatcherAttrs(what, attrs),
+    setId: Number(integer(what, destination.setId, 100, 999_999)),
+    uri,
   };
 }
 
@@ -47,9 +47,21 @@ const LATENCY_STEP = 30;
  * latency takes the priority for its scale instead.
  */
 const rankOf = (set: DispatcherSetPlan, uri: string): number =>
-  set.algorithm === "Latency" ? LATENCY_STEP : (Number.parseInt(hashOf(uri).slice(0, 7), 16) % MAX_RANK) + 1;
+  set.algorithm === "Latency" ? LATENCY_STEP : numberOf(uri);
 
 const MAX_RANK = 99_999_999;
+/** Of so many addresses the number is known without a hash. */
+const MOST_KNOWN = 50_000;
+const numbers = new Map<string, number>();
+
+function numberOf(uri: string): number {
+  const known = numbers.get(uri);
+  if (known !== undefined) return known;
+  const number = (Number.parseInt(hashOf(uri).slice(0, 7), 16) % MAX_RANK) + 1;
+  if (numbers.size >= MOST_KNOWN) numbers.clear();
+  numbers.set(uri, number);
+  return number;
+}
 
 export const renderDispatcherList = (entries: readonly DispatcherEntry[]): string =>
   entries.length === 0

@@ -39,6 +39,26 @@ describe("a router", () => {
 });
 
 describe("a backend", () => {
+  test("is as its own snapshot has it, whichever was asked about before", () => {
+    const objects = [backend("named", { address: "pbx.example.com" }), backend("apart", { address: "192.0.2.9" })];
+    const at = (ip: string): Snapshot => ({ ...all, names: new Map([["pbx.example.com", { addresses: [ip] }]]) });
+    const all = snapshot(objects);
+    const [one, other] = [at("192.0.2.1"), at("192.0.2.2")];
+    const hostsOf = (of: Snapshot): unknown =>
+      resolveBackend(of, "default/named").backend?.endpoints.map(({ host }) => host);
+    expect([one, other, one, all, other].map(hostsOf)).toEqual([
+      ["192.0.2.1"],
+      ["192.0.2.2"],
+      ["192.0.2.1"],
+      [],
+      ["192.0.2.2"],
+    ]);
+    const edited = { ...other, backends: [other.backends[0] as RawObject, backend("apart", { address: "192.0.2.8" })] };
+    expect(resolveBackend(edited, "default/apart").backend?.endpoints.map(({ host }) => host)).toEqual(["192.0.2.8"]);
+    // what did not change costs nothing
+    expect(resolveBackend(edited, "default/named")).toBe(resolveBackend(other, "default/named"));
+  });
+
   const slice = (name: string, endpoints: readonly object[]): RawObject =>
     object("EndpointSlice", name, {
       metadata: { name, namespace: "default", labels: { "kubernetes.io/service-name": "pbx" } },
