@@ -79,13 +79,13 @@ interface Changed {
 
 function changedBetween({ backendOf }: RouterState, before: PodReading | undefined, after: PodReading): Changed {
   const [old, now] = [byDestination(before?.destinations ?? []), byDestination(after.destinations)];
-  // the flags tell, beside the state, whether it was ever asked
-  const isSame = (id: string): boolean => {
-    const [[was], [is]] = [old.get(id) ?? [], now.get(id) ?? []];
-    return was !== undefined && is !== undefined && was.state === is.state && was.flags === is.flags;
-  };
-  const all = [...new Set([...old.keys(), ...now.keys()])].filter((id) => !isSame(id));
-  return { backends: new Set(all.flatMap((id) => backendOf.get(id) ?? [])), any: all.length > 0 };
+  const changed = [...old.keys()].filter((id) => !now.has(id));
+  for (const [id, [is]] of now) {
+    const was = old.get(id)?.[0];
+    // the flags tell, beside the state, whether it was ever asked
+    if (was?.state !== is?.state || was?.flags !== is?.flags) changed.push(id);
+  }
+  return { backends: new Set(changed.flatMap((id) => backendOf.get(id) ?? [])), any: changed.length > 0 };
 }
 
 /** The backend stands for other addresses: it has another status, and who uses it another list. */

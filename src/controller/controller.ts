@@ -3,7 +3,14 @@ import { connectAmi } from "../ami/index.ts";
 import { keyOf, type RawObject } from "../api/index.ts";
 import type { Change } from "../cluster/index.ts";
 import { annotations } from "../render/layout.ts";
-import { backendStatusKey, routerStatusKey, tellChangedBackend, tellUsedBackends, type Context } from "./context.ts";
+import {
+  backendStatusKey,
+  routerStatusKey,
+  STATUS_DELAY_MS,
+  tellChangedBackend,
+  tellUsedBackends,
+  type Context,
+} from "./context.ts";
 import { reloadApart, reloadRouter } from "./reloadFleet.ts";
 import { createManagement } from "./management.ts";
 import { createMapper, isStatusOnly, type Concerned } from "./mapping.ts";
@@ -117,7 +124,9 @@ function act(context: Context, observer: Observer, { routers, backends, observed
     if (context.states.get(router)?.prunePending === true && cluster.workload(router)?.rolledOut === true)
       queues.reconcile.add(router);
   for (const router of observed) tellUsedBackends(context, router);
-  for (const backend of backends) queues.status.add(backendStatusKey(backend));
+  // a status that the pods are about to change is not worth their wait
+  const delay = routers.size > 0 ? STATUS_DELAY_MS : 0;
+  for (const backend of backends) queues.status.addAfter(backendStatusKey(backend), delay);
 }
 
 /** A Deployment's counts or a Service's address: another status, the same configuration. */

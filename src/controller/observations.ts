@@ -1,4 +1,5 @@
 /** The last reading of every pod, and who may trust it. */
+import { byDestination } from "../ir/setId.ts";
 import type { PodReading } from "../kamailio/types.ts";
 import { decidePod } from "../reload/index.ts";
 import type { DesiredData } from "../render/types.ts";
@@ -9,13 +10,20 @@ export interface Observation {
   readonly at: number;
 }
 
+/** Most often something is missing, which is seen sooner than what to do about it. */
+function hasAll({ dispatcher }: DesiredData, { destinations }: PodReading): boolean {
+  const present = byDestination(destinations);
+  for (const id of byDestination(dispatcher).keys()) if (!present.has(id)) return false;
+  return true;
+}
+
 const judged = new WeakMap<PodReading, { readonly desired: DesiredData; readonly right: boolean }>();
 
 /** The pod that was read runs exactly this. Asked often, worked out once. */
 export function isRight(desired: DesiredData, reading: PodReading): boolean {
   const known = judged.get(reading);
   if (known?.desired === desired) return known.right;
-  const right = decidePod(desired, reading).inSync;
+  const right = hasAll(desired, reading) && decidePod(desired, reading).inSync;
   judged.set(reading, { desired, right });
   return right;
 }

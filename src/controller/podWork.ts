@@ -71,10 +71,10 @@ export async function workOn(
     noteSilent(state, result.reading);
     // what is shown of a pod goes with its progress
     if (answers > 0 && state.pods.get(pod.uid) === progress) context.metrics.pod(state.key, pod.name, result.reading);
+    took(context, state, desired, pod, progress, result);
     // after the new reading is in place: a backend's status may be built at once
     if (before === undefined) tellBackends(context, state, before, result.reading);
     else tellBackendsLater(context, state, before, result.reading);
-    took(context, state, desired, pod, progress, result);
   } catch (error) {
     context.observations.end(pod.uid, undefined, context.clock.now());
     failed(context, state, desired, pod, progress, error, answers > 0 || known !== undefined);

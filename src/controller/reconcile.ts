@@ -183,16 +183,18 @@ function adopt(context: Context, state: RouterState, { plan: made, rendered, kep
   state.desired = desired;
   state.keptSets = kept;
   state.sets = made.data.sets.map((set): SetInput => ({ name: set.name, id: set.id, destinations: set.destinations }));
-  const before = new Set(state.backendOf.values());
+  const before = state.backendOf;
   state.backendOf = new Map(destinations.map((one) => [destinationId(one), one.backend]));
   if (first) rememberSilent(context, state);
-  forgetSilent(state);
   state.structureHash = structureHash;
   state.replicas = made.workload.replicas;
-  context.management.recheck();
+  // what follows is nothing that the pods wait for
   context.queues.reload.add(state.key);
-  const changed = before.symmetricDifference(new Set(state.backendOf.values()));
-  for (const backend of changed) context.queues.status.addAfter(backendStatusKey(backend), STATUS_DELAY_MS);
+  forgetSilent(state);
+  context.management.recheck();
+  const [old, now] = [new Set(before.values()), new Set(state.backendOf.values())];
+  for (const backend of old.symmetricDifference(now))
+    context.queues.status.addAfter(backendStatusKey(backend), STATUS_DELAY_MS);
 }
 
 /** Longest that the files wait for the pods. */

@@ -11,23 +11,40 @@ import type { RouterState } from "./state.ts";
 
 type Destinations = readonly ObservedDestination[];
 
-const urisOf = (destinations: Destinations, is: (one: ObservedDestination) => boolean): ReadonlySet<string> =>
-  new Set(destinations.filter(is).map(({ uri }) => uri));
-const isSilent = (one: ObservedDestination): boolean => one.state === "Inactive";
-/** What a pod has not asked yet it knows nothing of. */
-const answers = (one: ObservedDestination): boolean => !isSilent(one) && isProbed(one);
+/** URIs, as one pod's list says; one that is in it twice may be in both. What a pod has not asked yet it knows nothing of. */
+interface Heard {
+  readonly silent: ReadonlySet<string>;
+  readonly answering: ReadonlySet<string>;
+}
+
+const heard = new WeakMap<Destinations, Heard>();
+
+/** Lists are never changed, only replaced: each is looked through once. */
+function heardIn(destinations: Destinations): Heard {
+  const known = heard.get(destinations);
+  if (known !== undefined) return known;
+  const [silent, answering] = [new Set<string>(), new Set<string>()];
+  for (const one of destinations)
+    if (one.state === "Inactive") silent.add(one.uri);
+    else if (isProbed(one)) answering.add(one.uri);
+  heard.set(destinations, { silent, answering });
+  return { silent, answering };
+}
 
 export function noteSilent(state: RouterState, { destinations }: PodReading): void {
-  const answering = urisOf(destinations, answers);
-  for (const uri of urisOf(destinations, isSilent).difference(answering)) state.silent.add(uri);
-  for (const uri of answering) state.silent.delete(uri);
+  const { silent, answering } = heardIn(destinations);
+  for (const uri of silent) if (!answering.has(uri)) state.silent.add(uri);
+  for (const uri of state.silent) if (answering.has(uri)) state.silent.delete(uri);
 }
 
 /** What this pod is to be told: no other pod gets an answer there. */
 export function silentElsewhere(context: Context, state: RouterState, pod: PodView): ReadonlySet<string> {
   const others = [...state.pods.keys()].filter((uid) => uid !== pod.uid);
-  const seen = others.flatMap((uid) => context.observations.last(uid)?.destinations ?? []);
-  return state.silent.union(urisOf(seen, isSilent)).difference(urisOf(seen, answers));
+  const seen = others.map((uid) => heardIn(context.observations.last(uid)?.destinations ?? []));
+  const all = new Set(state.silent);
+  for (const { silent } of seen) for (const uri of silent) all.add(uri);
+  for (const uri of all) if (seen.some(({ answering }) => answering.has(uri))) all.delete(uri);
+  return all;
 }
 
 /** What an earlier operator wrote into the status of the router's backends. */
@@ -44,6 +61,7 @@ export function rememberSilent(context: Context, state: RouterState): void {
 
 /** Nobody asks a destination that is in no list: what was known of it is forgotten. */
 export function forgetSilent(state: RouterState): void {
+  if (state.silent.size === 0) return;
   const listed = new Set(
     [state.desired, state.good?.desired].flatMap((one) => one?.dispatcher ?? []).map(({ uri }) => uri),
   );

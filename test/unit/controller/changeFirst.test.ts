@@ -37,6 +37,23 @@ test("destinations are changed on every pod before the file that keeps them is w
   await bench.clock.until(() => bench.condition("Programmed") === "True Programmed");
 });
 
+test("a backend that moves has one status more, after the pods have taken the change", async () => {
+  await started();
+  await bench.clock.advance(5000);
+  const [writes] = [bench.cluster.writes.length];
+  const told: string[][] = [];
+  const since = (): string[] => bench.cluster.writes.slice(writes).filter((what) => what.includes("PbxBackend"));
+  bench.kamailios.after = (_host, method) => {
+    if (method.startsWith("dispatcher.")) told.push(since());
+  };
+  bench.cluster.put(backend("pbx-2", { address: "192.0.2.9" }));
+  await bench.clock.advance(5000);
+  expect(pods().every((ip) => has(ip, 9) && !has(ip, 2))).toBe(true);
+  expect(told.length).toBeGreaterThan(0);
+  expect(told.flat()).toEqual([]);
+  expect(since()).toEqual(["status PbxBackend default/pbx-2"]);
+});
+
 test("the file is written though a pod does not answer, and before anybody gives that pod up", async () => {
   await started();
   const [silent] = pods();
