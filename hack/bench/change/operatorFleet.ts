@@ -52,13 +52,21 @@ class Stages {
 }
 
 const now = (): number => performance.timeOrigin + performance.now();
-const timeOf = (line: LogEntry): number => Date.parse(String(line["time"]));
+/** The log has whole milliseconds: at the latest it was then. */
+const timeOf = (line: LogEntry): number => Date.parse(String(line["time"])) + 1;
 
-/** Writes the port and resolves when the operator has read back the revision that holds it on all replicas. */
-const changeOnce = async (operator: OperatorProcess, stages: Stages, write: () => Promise<unknown>): Promise<void> => {
+/**
+ * Writes the port. Milliseconds from then until the operator has read back the revision that holds it on all replicas, by the
+ * time in its log: when somebody gets to read the log is not what a change takes.
+ */
+const changeOnce = async (
+  operator: OperatorProcess,
+  stages: Stages,
+  write: () => Promise<unknown>,
+): Promise<number> => {
   const pods = new Set<unknown>();
   let revision: unknown;
-  const done = new Promise<void>((resolve) => {
+  const done = new Promise<number>((resolve) => {
     operator.onLine = (line) => {
       if (line.message === "new revision" && revision === undefined) {
         ({ revision } = line);
@@ -68,14 +76,13 @@ const changeOnce = async (operator: OperatorProcess, stages: Stages, write: () =
       pods.add(line["pod"]);
       if (pods.size === 1) stages.note("first pod", timeOf(line));
       if (pods.size < PODS.length) return;
-      stages.note("last pod", timeOf(line));
-      resolve();
+      resolve(timeOf(line) - stages.began);
     };
   });
   stages.began = now();
   await write();
   stages.note("write answered", now());
-  await done;
+  return done;
 };
 
 export const measureOperator = async (

@@ -28,13 +28,14 @@ export const measureSidecars = async (
     ...backends,
     async change({ name, port }) {
       const has = (): boolean => PODS.every((ip) => latest.get(ip)?.get(name)?.port === port);
-      const done = new Promise<void>((resolve) => {
+      const began = performance.now();
+      const done = new Promise<number>((resolve) => {
         wake = () => {
-          if (has()) resolve();
+          if (has()) resolve(performance.now() - began);
         };
       });
       await backends.write(name, port);
-      await done;
+      return done;
     },
     states: async () =>
       Promise.all(
