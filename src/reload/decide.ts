@@ -31,7 +31,7 @@ export function decidePod(desired: DesiredData, reading: PodReading, hints: Hint
       added.push(addition(entry, silent().has(entry.uri)));
       continue;
     }
-    const corrections = correction(entry, found, present);
+    const corrections = correction(entry, found, present, silent);
     if (corrections.length > 0) corrected.push(...corrections);
     else states.push(...stateChange(entry, found, silent), ...seed(entry, found, reading, hints));
   }
@@ -113,12 +113,14 @@ function correction(
   entry: DispatcherEntry,
   found: readonly ObservedDestination[],
   present: Present,
+  silent: () => ReadonlySet<string>,
 ): readonly ReloadAction[] {
   const [first] = found;
   const reason = first === undefined ? undefined : whatDiffers(entry, first, found.length);
   if (first === undefined || reason === undefined) return [];
   const { state } = found.find((one) => one.state === "Inactive") ?? first;
-  const replaced = withState(entry, state);
+  // what was disabled has not been asked: it is enabled with what is known of it
+  const replaced = withState(entry, state === "Disabled" && silent().has(entry.uri) ? "Inactive" : state);
   const change: readonly ReloadAction[] = [removal(entry, reason), { kind: "addDestination", entry: replaced, reason }];
   const standIn = { ...replaced, uri: otherSpelling(entry.uri) };
   if (present.has(destinationId(standIn))) return change;

@@ -128,6 +128,13 @@ describe("what a pod needs", () => {
     expect(short(want([entry(100, 1), entry(200, 1)]), elsewhere)).toEqual(["state ip 100 1"]);
   });
 
+  test("enabled again with another weight, it is not woken either", () => {
+    const weighted = want([entry(100, 1, { attrs: "rweight=50" })]);
+    const added = ["add 100 1' inactive", "remove 100 1", "add 100 1 inactive", "remove 100 1'"];
+    expect(short(weighted, runs([seen(100, 1, "Disabled")]), [uri(1)])).toEqual(added);
+    expect(short(weighted, runs([seen(100, 1, "Disabled")]))).toEqual(added.map((one) => one.replace(" inactive", "")));
+  });
+
   test("what was left standing in for a destination goes before that destination is given a state", () => {
     const standIn = { ...seen(100, 1), uri: uri(1).replace("udp", "UDP") };
     expect(short(want([entry(100, 1, { flags: 4 })]), runs([standIn, seen(100, 1)]))).toEqual([
