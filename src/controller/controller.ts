@@ -86,8 +86,22 @@ export async function startController(options: ControllerOptions): Promise<Contr
   startQueues(context, readiness.afterRun);
   Object.assign(context.management, createManagement(context, options.connectAmi ?? connectAmi));
 
+  const stop = async (): Promise<void> => {
+    clock.clearTimeout(resync);
+    observer.stop();
+    context.names.stop();
+    context.management.stop();
+    await Promise.all(Object.values(queues).map((queue) => queue.stop()));
+  };
+
   cluster.onChange(onChange);
-  await cluster.start();
+  try {
+    await cluster.start();
+  } catch (error) {
+    // timers of what was begun would keep the process alive
+    await stop();
+    throw error;
+  }
   started = true;
   for (const backend of cluster.snapshot().backends) {
     context.contacts.remember(backend, clock.now());
@@ -97,16 +111,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
   takeAll();
   readiness.begin();
 
-  return {
-    settled: readiness.settled,
-    async stop() {
-      clock.clearTimeout(resync);
-      observer.stop();
-      context.names.stop();
-      context.management.stop();
-      await Promise.all(Object.values(queues).map((queue) => queue.stop()));
-    },
-  };
+  return { settled: readiness.settled, stop };
 }
 
 /** Queues what has to be done for those whom a change concerns. */
