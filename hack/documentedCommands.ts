@@ -26,7 +26,7 @@ export const documentedCommands: Readonly<Record<string, RunBy>> = {
   [`${operator} standalone --resources config/samples --state /tmp/sip-router --addresses 127.50.1.10,127.50.1.11`]:
     documentation,
   "kubectl apply -f crds/": documentation,
-  [`${operator} run --kubeconfig "$KUBECONFIG"`]: documentation,
+  [`${operator} run`]: documentation,
   "kubectl apply -k config/samples": documentation,
   "helm install sip-router-operator charts/sip-router-operator --namespace sip-router-system --create-namespace":
     installation,
