@@ -12,6 +12,7 @@ import { annotations } from "../render/layout.ts";
 import type { Context } from "./context.ts";
 import { storedConfig } from "./dataConfig.ts";
 import type { Accepted, RouterState } from "./state.ts";
+import { storedUsers } from "./storedUsers.ts";
 
 /** All annotations of an object together have 256 KiB. A longer spec is not followed by an operator that starts. */
 const LONGEST = 128 * 1024;
@@ -35,12 +36,19 @@ export function resolveNewest(
 ): Pick<Resolution, "router" | "issues"> & { readonly view: Snapshot } {
   const { router, issues, unusable = [] } = context.pipeline.resolveRouter(snapshot, state.key);
   const keys = new Set(unusable.map((name): Key => `${state.namespace}/${name}`));
-  const kept = (state.accepted?.secrets ?? []).filter((secret) => keys.has(keyOf(secret)));
+  const kept = keys.size === 0 ? [] : keptSecrets(context, state).filter((secret) => keys.has(keyOf(secret)));
   if (router !== undefined || keys.size === 0 || kept.length < keys.size)
     return { ...(router === undefined ? {} : { router }), issues, view: snapshot };
   const view = withSecrets(snapshot, kept);
   const again = context.pipeline.resolveRouter(view, state.key);
   return { ...(again.router === undefined ? {} : { router: again.router }), issues, view };
+}
+
+/** Those that the spec was accepted with; of one that an earlier operator accepted, what is stored of them. */
+function keptSecrets(context: Context, state: RouterState): readonly RawObject[] {
+  const accepted = state.accepted ?? storedSpec(context, state, annotations.acceptedSpec);
+  if (accepted === undefined || accepted.secrets.length > 0) return accepted?.secrets ?? [];
+  return storedUsers(context, state, accepted.spec);
 }
 
 function withSecrets(snapshot: Snapshot, secrets: readonly RawObject[]): Snapshot {
@@ -64,8 +72,11 @@ export function resolveAccepted(
 ): ResolvedRouter | undefined {
   state.accepted ??= storedSpec(context, state, annotations.acceptedSpec);
   if (state.accepted === undefined) return undefined;
-  context.mapper.serve(object, { ...object, spec: state.accepted.spec });
-  return resolveSpec(context, state, object, snapshot, state.accepted);
+  const { accepted } = state;
+  context.mapper.serve(object, { ...object, spec: accepted.spec });
+  const router = resolveSpec(context, state, object, snapshot, accepted);
+  if (router !== undefined || accepted.secrets.length > 0) return router;
+  return resolveSpec(context, state, object, snapshot, { ...accepted, secrets: keptSecrets(context, state) });
 }
 
 /** The router by this spec and, where they are known, the Secrets of then. */

@@ -12,6 +12,7 @@ export * from "./layout.ts";
 export * from "./types.ts";
 export { DEFAULT_IMAGE } from "./image.ts";
 export { parseDataFiles, renderFiles } from "./files.ts";
+export { parseUsers } from "./kamailio/securityTables.ts";
 export { renderObjects } from "./objects/index.ts";
 export { COMPONENT, controlName, credentialsName, dataName, podSelector, structureName } from "./objects/names.ts";
 export { renderProcess, type KamailioProcess, type ProcessEnv } from "./process.ts";

@@ -1,7 +1,7 @@
 /** Tables of access control, rate limits and authentication; each there when its feature is on. */
 import { isIPv4, isIPv6 } from "node:net";
 import { hashOf } from "../../ir/index.ts";
-import type { DataPlan } from "../../ir/types.ts";
+import type { CredentialsPlan, DataPlan } from "../../ir/types.ts";
 import { htableFields, htableShape, openTable, secretTable, type DataTableFile, type TableRow } from "./dataTable.ts";
 import { DOMAIN_VALUE, domainRow, hasDomains, userRow } from "./domains.ts";
 import { integer, isDomain, refuse } from "./quote.ts";
@@ -87,6 +87,19 @@ export const tenantsTable = secretTable(htableShape("tenants"), ({ structure, da
   });
   return { salt, rows: [...domains.map(ownRow), ...users] };
 });
+
+/**
+ * The inverse for the users of both tables, as the files of a router's Secret have them. Rows that are no user's are left out.
+ * @param files name of the file -> its text
+ */
+export function parseUsers(files: Readonly<Record<string, string>>): CredentialsPlan["users"] {
+  const rows = [credentialsTable, tenantsTable].flatMap(({ name }) => (files[name] ?? "").split("\n"));
+  return rows.flatMap((row) => {
+    const [, user, domain, ha1] = /^([A-Za-z0-9._-]{1,64})(?:@([a-z0-9.-]+))?:0:0:([0-9a-f]{32}):0$/.exec(row) ?? [];
+    if (user === undefined || ha1 === undefined) return [];
+    return [{ user, ha1, ...(domain === undefined ? {} : { domain }) }];
+  });
+}
 
 function rowOf(key: string, { user, ha1 }: { readonly user: string; readonly ha1: string }): TableRow {
   if (!/^[A-Za-z0-9._-]{1,64}$/.test(user))

@@ -145,3 +145,40 @@ test("what somebody does to that Secret is mended, also when it was done while n
   operator = await new OperatorProcess(server.kubeconfigPath).started();
   await until("the next operator makes it again", isMended);
 }, 120_000);
+
+test("while their Secret is missing the users keep their passwords and PBXes are followed, by an operator that starts meanwhile, too", async () => {
+  const { items } = JSON.parse((await server.kubectl(["get", "pods", "-o", "json"])).stdout) as { items: RawObject[] };
+  const ips = items.map(({ status }) => (status as { podIP: string }).podIP);
+  await server.kubectl(["delete", "secret", "subscribers"]);
+  await operator.end();
+  operator = await new OperatorProcess(server.kubeconfigPath).started();
+  const moved = await SipPeer.listen({ host: "127.21.2.2", port: 5060 });
+  try {
+    await server.kubectl([
+      "patch",
+      "pbxbackend",
+      "pbx",
+      "--type=merge",
+      "-p",
+      JSON.stringify({ spec: { address: moved.host } }),
+    ]);
+    for (const ip of ips)
+      await until(
+        `a call through ${ip} reaches the PBX where it is now`,
+        async () => {
+          const before = moved.calls.length;
+          return (await callAs("second-password", ip)) === 200 && moved.calls.length > before;
+        },
+        30_000,
+      );
+    for (const ip of ips) expect(await callAs("first-password", ip)).toBe(407);
+    const conditions = ((await get("siprouter", "edge")).status as { conditions: { type: string; reason: string }[] })
+      .conditions;
+    expect(conditions.find(({ type }) => type === "ResolvedRefs")?.reason).toBe("SecretNotFound");
+    await apply(subscribers({ alice: "third-password" }));
+    for (const ip of ips)
+      await until(`the new password counts at ${ip}`, async () => (await callAs("third-password", ip)) === 200, 30_000);
+  } finally {
+    await moved.close();
+  }
+}, 180_000);

@@ -84,6 +84,16 @@ test("while the Secret of the users is gone, the users stay and the backends are
   bench.cluster.put(slice("pbx-1", { "192.0.2.12": { ready: true } }));
   await follow("100 192.0.2.12, 100 192.0.2.2");
   expect(table()).toEqual(before);
+
+  // so does an operator that starts meanwhile, by the router's own Secret
+  await bench.restart();
+  bench.cluster.put(slice("pbx-1", { "192.0.2.13": { ready: true } }));
+  await follow("100 192.0.2.13, 100 192.0.2.2");
+  const hashes = (of: unknown): readonly string[] =>
+    atob((of as Record<string, string>)["credentials"] ?? "").match(/^alice:.*$/gm) ?? [];
+  expect(hashes(before)).toHaveLength(1);
+  expect(hashes(table())).toEqual(hashes(before));
+  expect(bench.condition("ResolvedRefs")).toBe("False SecretNotFound");
 });
 
 const secretOf = (name: string, users: Readonly<Record<string, string>>): RawObject => ({
@@ -131,12 +141,16 @@ test("a Secret of one tenant that is gone or wrong leaves its users as they are,
   bench.cluster.put(secretOf("a", { 1002: "y" }));
   await untilUsers("1002@a", "1001@b");
 
-  // an operator that starts does not know what was there: nothing changes until the Secret is mended
+  // an operator that starts knows what was there by the router's own Secret
   await bench.restart();
   bench.cluster.put(secretOf("a", { 1003: "z" }));
   bench.cluster.put(slice("pbx-1", { "192.0.2.12": { ready: true } }));
-  await bench.clock.until(() => bench.condition("ResolvedRefs") === "False SecretInvalid");
-  await untilUsers("1002@a", "1001@b");
+  await follow("100 192.0.2.12, 100 192.0.2.2");
+  await untilUsers("1003@a", "1001@b");
+  expect(bench.condition("ResolvedRefs")).toBe("False SecretInvalid");
+  bench.cluster.put(router({ ...set, ...domainsOf("a", "b"), routes: [] }));
+  await bench.clock.until(() => bench.condition("Accepted") === "True Accepted");
+  await untilUsers("1003@a", "1001@b");
   bench.cluster.put(secretOf("b", { 1002: "y" }));
   await untilUsers("1003@a", "1002@b");
   await bench.clock.until(() => bench.condition("ResolvedRefs") === "True ResolvedRefs");
