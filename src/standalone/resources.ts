@@ -119,7 +119,7 @@ function syntaxError(error: unknown, document: Document, file: string): Resource
   const last = document.start + document.text.trimEnd().split("\n").length - 1;
   const line = Math.min(last, document.start + (error.mark?.line ?? document.line - document.start));
   const column = error.mark === undefined ? "" : `, column ${error.mark.column + 1}`;
-  const message = `not valid YAML${column}: ${error.reason}. Correct the file; what it held before stays in force until then.`;
+  const message = `not valid YAML${column}: ${error.reason}. Correct the file.`;
   return { file, line, object: "", message };
 }
 

@@ -152,7 +152,7 @@ class FolderReader {
     const parsed = await this.#parse(path, name);
     const before = known?.parsed;
     if (before !== undefined && parsed.errors.length > 0) {
-      this.#files.set(name, { signature, parsed: { ...before, errors: parsed.errors } });
+      this.#files.set(name, { signature, parsed: { ...before, errors: parsed.errors.map(keptBefore(before)) } });
       return true;
     }
     if (before !== undefined && age < REMOVAL_MS && loses(before, parsed)) return REMOVAL_MS - age;
@@ -191,6 +191,17 @@ class FolderReader {
     return true;
   }
 }
+
+/** An error of a file whose objects of before go on says so. */
+const keptBefore =
+  ({ objects }: ParsedResources) =>
+  (error: ResourceError): ResourceError =>
+    objects.length === 0
+      ? error
+      : {
+          ...error,
+          message: `${error.message.replace(/\.?$/, ".")} What the file held before stays in force until then.`,
+        };
 
 const loses = (before: ParsedResources, after: ParsedResources): boolean => {
   const present = new Set(after.objects.map((object) => describeRef(refOf(object))));

@@ -63,6 +63,13 @@ test("a file that does not parse is named by line and keeps what it held, until 
   write("a.yaml", service("a") + "---\n" + service("new") + "---\nx: [1\n");
   await until("the error is told", () => errors() !== "");
   expect(errors()).toBe("a.yaml:11");
+  const kept = "Correct the file. What the file held before stays in force until then.";
+  expect(updates.at(-1)?.errors[0]?.message).toContain(kept);
+  write("new.yaml", "a: [");
+  await until("the other one is told", () => errors() === "a.yaml:11,new.yaml:1");
+  expect(updates.at(-1)?.errors[1]?.message).toMatch(/Correct the file\.$/);
+  unlinkSync(join(folder, "new.yaml"));
+  await until("it is gone", () => errors() === "a.yaml:11");
   expect(names()).toBe("a,b");
   write("a.yaml", service("a") + "---\n" + service("b") + "---\n" + service("new"));
   await until("it counts", () => names() === "a,b,new");
