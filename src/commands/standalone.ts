@@ -65,7 +65,7 @@ async function serve(options: ServeOptions, io: CommandIO): Promise<void> {
   const control = createControl();
   log.info({ kamailio: options.kamailio, addresses: options.pool.addresses, state: options.state }, "starting");
   try {
-    await lead(cluster, { log, control, say, signal: io.signal });
+    await lead(cluster, { resources: options.resources, log, control, say, signal: io.signal });
   } finally {
     control.close();
     await cluster.stop();
@@ -74,13 +74,15 @@ async function serve(options: ServeOptions, io: CommandIO): Promise<void> {
 }
 
 interface LeadParts {
+  /** the folder, as it was named */
+  readonly resources: string;
   readonly log: ReturnType<typeof createLog>;
   readonly control: ReturnType<typeof createControl>;
   readonly say: (event: object) => void;
   readonly signal: AbortSignal;
 }
 
-async function lead(cluster: LocalCluster, { log, control, say, signal }: LeadParts): Promise<void> {
+async function lead(cluster: LocalCluster, { resources, log, control, say, signal }: LeadParts): Promise<void> {
   const controller = await startController({
     cluster,
     control,
@@ -89,7 +91,11 @@ async function lead(cluster: LocalCluster, { log, control, say, signal }: LeadPa
     // The volumes' files are dated whole seconds apart: nothing has to wait for the clock.
     tuning: { tableSpacingMs: 0 },
     hooks: {
-      onReady: () => say({ event: "ready" }),
+      onReady: () => {
+        if (cluster.snapshot().routers.length === 0)
+          log.warn({ resources }, "there is no SipRouter in the resources folder: nothing runs until a file has one");
+        say({ event: "ready" });
+      },
       onProgrammed: (router, revision) => say({ event: "changed", router, revision }),
       onRejected: (ref, issues) => {
         for (const { path, message } of issues) say({ event: "rejected", object: describeRef(ref), path, message });
