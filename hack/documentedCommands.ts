@@ -32,6 +32,8 @@ export const documentedCommands: Readonly<Record<string, RunBy>> = {
     installation,
   "helm test sip-router-operator --namespace sip-router-system": installation,
   "helm install edge charts/sip-router --namespace voice --create-namespace": installation,
+  "helm upgrade sip-router-operator charts/sip-router-operator --namespace sip-router-system --reset-then-reuse-values":
+    installation,
   "helm upgrade sip-router-operator OLDCHART --namespace sip-router-system --reset-then-reuse-values --set crds.enabled=false":
     { ...installation, as: 'as(rollback, "OLDCHART", older)' },
   "helm uninstall edge --namespace voice": installation,
