@@ -62,9 +62,16 @@ function destinationOf(setId: number, dest: Fields): ObservedDestination {
   };
 }
 
-/** Zero in all fields: no answer yet. LATENCY has no last value: EST, the moving estimate, stands for it. */
+/** No OPTIONS waits for its answer so long, milliseconds. */
+const TOO_LONG_MS = 10 * 60_000;
+
+/**
+ * Zero in all fields: no answer yet. LATENCY has no last value: EST, the moving estimate, stands for it. Kamailio 5.6 counts an
+ * answer that comes right after a change of the list from 1970 on (dispatch.c, ds_update_latency): nothing is known then.
+ */
 function latencyOf({ AVG: average, EST: last, MAX: max }: Fields): Pick<ObservedDestination, "latencyMs"> {
   if (typeof average !== "number" || typeof last !== "number" || typeof max !== "number" || max === 0) return {};
+  if (Math.abs(max) > TOO_LONG_MS) return {};
   return { latencyMs: { average, max, last } };
 }
 

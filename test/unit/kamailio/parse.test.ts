@@ -40,6 +40,23 @@ describe.each(versions)("Kamailio %s", (version) => {
   });
 });
 
+test("a latency is what somebody can have waited for an answer, else unknown", () => {
+  const latencyOf = (AVG: number, EST: number, MAX: number): unknown => {
+    const DEST = {
+      URI: "sip:192.0.2.1:5060",
+      FLAGS: "AP",
+      PRIORITY: 30,
+      LATENCY: { AVG, STD: 0, EST, MAX, TIMEOUT: 0 },
+    };
+    return parseDispatcherAnswer({ RECORDS: [{ SET: { ID: 100, TARGETS: [{ DEST }] } }] })[0]?.latencyMs;
+  };
+  expect(latencyOf(12.5, 11, 20)).toEqual({ average: 12.5, max: 20, last: 11 });
+  expect(latencyOf(0, 0, 0)).toBeUndefined();
+  // as Kamailio 5.6.3 gave them after a change during a round of OPTIONS
+  expect(latencyOf(64_052_480, 64_052_480, 512_416_427)).toBeUndefined();
+  expect(latencyOf(-64_052_480, -64_052_480, -512_416_427)).toBeUndefined();
+});
+
 test("any JSON is either understood or refused with SIPR_RPC_MALFORMED", () => {
   const refused = (act: () => unknown): void => {
     try {
