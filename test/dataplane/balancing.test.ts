@@ -114,6 +114,18 @@ withKamailio("balancing", prepare, (bench) => {
     expect(shares(await placeMany(24, () => "8000")).every((share) => share > 0)).toBe(true);
   });
 
+  test("Latency: the one that answers OPTIONS faster", async () => {
+    // before anything changes the list: Kamailio 5.6 takes an answer that is under way then for days late
+    const slow = pbxes.slice(1);
+    for (const peer of slow) peer.probe = (message, send) => void setTimeout(() => send(writeReply(message, 200)), 600);
+    // Kamailio goes by its moving average, which follows what it measures
+    await until(
+      "all calls go to the fastest",
+      async () => shares(await placeMany(6, () => "9000")).join() === "6,0,0",
+      50_000,
+    );
+  });
+
   test("hashes: one key, one destination; when one goes inactive the calls of the others stay, and all return with it", async () => {
     const keys = Array.from({ length: 6 }, (_, index) => `k${index}`);
     const all = async (): Promise<number[]> => {
@@ -141,17 +153,6 @@ withKamailio("balancing", prepare, (bench) => {
     await untilAll([dead], "Active");
     expect(await all()).toEqual(before);
     await bench.call("dispatcher.remove", 9900, `sip:${bench.host(77)}:5060;transport=udp`);
-  });
-
-  test("Latency: the one that answers OPTIONS faster", async () => {
-    const slow = pbxes.slice(1);
-    for (const peer of slow) peer.probe = (message, send) => void setTimeout(() => send(writeReply(message, 200)), 600);
-    // Kamailio goes by its moving average, which follows what it measures
-    await until(
-      "all calls go to the fastest",
-      async () => shares(await placeMany(6, () => "9000")).join() === "6,0,0",
-      50_000,
-    );
   });
 
   test("every algorithm: the next tier only when nobody of the first is active", async () => {
