@@ -6,7 +6,7 @@ import { OperatorError } from "../errors.ts";
 import { takeOverPlugins } from "./execPlugin.ts";
 
 export interface KubeConfigOptions {
-  /** path; without it the environment says */
+  /** path; without it, or where it is empty (a variable that is not set), the environment says, as with kubectl */
   readonly kubeconfig?: string;
   readonly context?: string;
 }
@@ -21,14 +21,15 @@ export interface KubeConfigReader {
 /** @param remedy for who names no cluster, in terms of the caller's options. Throws OperatorError SIPR_USAGE. */
 export function loadKubeConfig(options: KubeConfigOptions, remedy: string, reader: KubeConfigReader): KubeConfig {
   const config = new KubeConfig();
+  const named = options.kubeconfig === "" ? undefined : options.kubeconfig;
   try {
     const files = (reader.env["KUBECONFIG"] ?? "").split(delimiter).filter((file) => file !== "" && existsSync(file));
-    if (options.kubeconfig !== undefined) config.loadFromFile(options.kubeconfig);
+    if (named !== undefined) config.loadFromFile(named);
     else if (files.length > 0) mergeFiles(config, files);
     else config.loadFromDefault();
     takeOverPlugins(config, { env: reader.env, interactive: reader.interactive ?? false });
   } catch (error) {
-    const which = options.kubeconfig ?? "of the environment";
+    const which = named ?? "of the environment";
     throw new OperatorError(
       "SIPR_USAGE",
       `The kubeconfig ${which} cannot be used: ${error instanceof Error ? error.message : String(error)}`,

@@ -36,6 +36,11 @@ test("KUBECONFIG with several files: the first one that names something counts, 
   expect(config.getCurrentUser()?.token).toBe("1");
 });
 
+test('--kubeconfig "" is none, as with kubectl: a variable that is not set', () => {
+  const env = { KUBECONFIG: write("c", "https://third:6443", {}) };
+  expect(loadKubeConfig({ kubeconfig: "" }, "", { env }).getCurrentContext()).toBe("c");
+});
+
 describe("a credential plugin", () => {
   const plugin = (name: string, script: string): string => {
     const file = join(folder, name);
