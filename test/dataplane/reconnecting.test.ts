@@ -3,37 +3,21 @@ import { afterAll, afterEach, expect, test } from "vitest";
 import type { RouterPlan } from "../../src/ir/index.ts";
 import { readRegistrations } from "../../src/kamailio/registrations.ts";
 import { call, request } from "../support/sip/caller.ts";
-import { challengeIn, credentialsFor, ha1Of } from "../support/sip/digestLogin.ts";
+import { challengeIn, credentialsFor } from "../support/sip/digestLogin.ts";
 import { LocalKamailio } from "../support/sip/kamailio.ts";
 import type { SipMessage } from "../support/sip/message.ts";
 import { answering, type SipPeer } from "../support/sip/peer.ts";
-import { routerPlan } from "../support/sip/plan.ts";
 import { until } from "../support/until.ts";
 import { withKamailio } from "./fixture.ts";
+import { REALM, registrarPlan } from "./registrarPlan.ts";
 
-const REALM = "example.com";
 const users = ["1001", "1002"];
 const FIRST_PORT = 5070;
 
 let pbx: SipPeer;
 let other: LocalKamailio | undefined;
 
-const plan = (): RouterPlan =>
-  routerPlan({
-    structure: {
-      registration: { mode: "Registrar", maxExpiresSeconds: 300, maxContacts: 2 },
-      authentication: { realm: REALM },
-      healthCheck: { intervalSeconds: 3600, timeoutSeconds: 1, failureThreshold: 3, successThreshold: 1 },
-    },
-    sets: [{ name: "pbx", id: 1, destinations: [pbx] }],
-    routes: [{ name: "pbx", set: "pbx", digits: "1", length: 4 }],
-    data: {
-      credentials: {
-        salt: "1",
-        users: users.map((user) => ({ user, ha1: ha1Of(user, REALM, `secret-${user}`) })),
-      },
-    },
-  });
+const plan = (): RouterPlan => registrarPlan(pbx, users);
 
 /** What a phone keeps over its connections. */
 interface Phone {

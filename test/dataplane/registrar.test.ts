@@ -1,39 +1,23 @@
 import { afterAll, beforeEach, expect, test } from "vitest";
 import type { RouterPlan } from "../../src/ir/index.ts";
 import { call, callerDialog, request, within, type RequestInput } from "../support/sip/caller.ts";
-import { challengeIn, credentialsFor, ha1Of } from "../support/sip/digestLogin.ts";
+import { challengeIn, credentialsFor } from "../support/sip/digestLogin.ts";
 import { countRegistrations, readRegistrations } from "../../src/kamailio/registrations.ts";
 import type { LocalKamailio } from "../support/sip/kamailio.ts";
 import { callIdOf, header, headers, writeMessage, writeReply, type SipMessage } from "../support/sip/message.ts";
 import { answering, type Behaviour, type SipPeer } from "../support/sip/peer.ts";
-import { routerPlan } from "../support/sip/plan.ts";
 import { until } from "../support/until.ts";
 import { withKamailio } from "./fixture.ts";
+import { REALM, registrarPlan } from "./registrarPlan.ts";
 import { startReplica } from "./replicas.ts";
 
-const REALM = "example.com";
 const users = ["1001", "1002", "1003", "1004", "1005", "1006", "1007", "1008"];
 const PEER_PORT = 9061;
 
 let pbx: SipPeer, phone: SipPeer, second: SipPeer, third: SipPeer, phoneTcp: SipPeer, stranger: SipPeer;
 let other: LocalKamailio | undefined;
 
-const plan = (): RouterPlan =>
-  routerPlan({
-    structure: {
-      registration: { mode: "Registrar", maxExpiresSeconds: 300, maxContacts: 2 },
-      authentication: { realm: REALM },
-      healthCheck: { intervalSeconds: 3600, timeoutSeconds: 1, failureThreshold: 3, successThreshold: 1 },
-    },
-    sets: [{ name: "pbx", id: 1, destinations: [pbx] }],
-    routes: [{ name: "pbx", set: "pbx", digits: "1", length: 4 }],
-    data: {
-      credentials: {
-        salt: "1",
-        users: users.map((user) => ({ user, ha1: ha1Of(user, REALM, `secret-${user}`) })),
-      },
-    },
-  });
+const plan = (): RouterPlan => registrarPlan(pbx, users);
 
 const ringing: Behaviour = (message, send, peer) => {
   if (message.method === "INVITE") send(writeReply(message, 180, { contact: `<${peer.uri}>` }));
