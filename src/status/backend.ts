@@ -5,13 +5,14 @@ import {
   backendConditionTypes,
   type BackendConditionType,
   type BackendState,
+  type Condition,
   type PbxBackendSpec,
   type PbxBackendStatus,
 } from "../api/index.ts";
-import type { ObservedDestination } from "../kamailio/types.ts";
+import type { DestinationState, ObservedDestination } from "../kamailio/types.ts";
 import { decideVerdict, listIssues, listNames, no, stalled, unknown, yes, type Check } from "./checks.ts";
 import { judgeDrained, judgeManaged, managerEntries } from "./management.ts";
-import { mergeConditions } from "./merge.ts";
+import { conditionOf, mergeConditions } from "./merge.ts";
 import type { BackendInput, BackendUse, Verdict } from "./types.ts";
 
 type RouterEntry = NonNullable<PbxBackendStatus["routers"]>[number];
@@ -61,8 +62,7 @@ function stateOf(destinations: readonly ObservedDestination[]): BackendState {
 interface Report {
   readonly router: string;
   readonly answers: boolean;
-  readonly silent: boolean;
-  /** destinations that answer some pods and not others */
+  /** destinations that answer some pods, of this router or another, and not others */
   readonly disputed: readonly string[];
   /** destinations that answer no pod */
   readonly down: readonly string[];
@@ -76,23 +76,37 @@ interface Judged extends BackendInput {
 export const isProbed = (one: ObservedDestination): boolean =>
   one.state !== "Disabled" && !(one.state === "Active" && one.flags === "AX");
 
-function reportsOf(uses: readonly BackendUse[]): readonly Report[] {
-  return uses.flatMap(({ router, pods }) => {
-    const probed = pods.flatMap((pod) => (pod ?? []).filter(isProbed));
-    if (probed.length === 0) return [];
-    const bad = new Set(probed.filter((one) => !takesCalls(one)).map(({ uri }) => uri));
-    const good = new Set(probed.filter(takesCalls).map(({ uri }) => uri));
+/**
+ * A pod that has lost an answer and not given up ("Probing") decides nothing: who answered before still does, who never did has
+ * not answered, and pods that find a PBX dead one after the other do not disagree.
+ */
+function reportsOf(uses: readonly BackendUse[], before: Condition | undefined): readonly Report[] {
+  const answeredBefore = before !== undefined && before.status !== "Unknown" && before.reason !== "Unreachable";
+  const probed = uses.map(({ router, pods }) => ({
+    router: splitKey(router).name,
+    destinations: pods.flatMap((pod) => (pod ?? []).filter(isProbed)),
+  }));
+  const all = probed.flatMap((one) => one.destinations);
+  const good = urisOf(all, "Active");
+  const answering = answeredBefore ? good.union(urisOf(all, "Probing")) : good;
+  const silent = urisOf(all, "Inactive");
+  const disputed = silent.intersection(before?.reason === "PodsDisagree" ? answering : good);
+  return probed.flatMap(({ router, destinations }) => {
+    const own = new Set(destinations.map(({ uri }) => uri)).intersection(silent.union(answering));
+    if (own.size === 0) return [];
     return [
       {
-        router: splitKey(router).name,
-        answers: good.size > 0,
-        silent: bad.size > 0,
-        disputed: [...bad.intersection(good)].toSorted(compare),
-        down: [...bad.difference(good)].toSorted(compare),
+        router,
+        answers: own.intersection(answering).size > 0,
+        disputed: [...own.intersection(disputed)].toSorted(compare),
+        down: [...own.difference(answering)].toSorted(compare),
       },
     ];
   });
 }
+
+const urisOf = (destinations: readonly ObservedDestination[], state: DestinationState): ReadonlySet<string> =>
+  new Set(destinations.filter((one) => one.state === state).map(({ uri }) => uri));
 
 /** Ready pods that tell nothing; as a sentence, or empty. */
 function unreadOf(uses: readonly BackendUse[]): string {
@@ -128,7 +142,7 @@ function judgeBackend(input: BackendInput): BackendVerdicts {
   const whoever = unread === "" ? "Every pod that uses the backend" : "Every pod that was read";
   const decided = decideVerdict(reachable, yes("Reachable", `${whoever} gets answers to OPTIONS.`), {
     ...input,
-    reports: reportsOf(input.uses),
+    reports: reportsOf(input.uses, conditionOf(input.object.status, "Reachable")),
     adminState,
   });
   const Reachable = decided.status === "Unknown" ? decided : { ...decided, message: decided.message + unread };
@@ -161,8 +175,16 @@ const reachable: readonly Check<Judged>[] = [
     uses.length === 0
       ? unknown("NotUsed", "No SipRouter uses the backend: name it in a dispatcher set of one.")
       : undefined,
-  ({ reports }) =>
-    reports.length === 0 ? unknown("Unobserved", "No pod has asked the backend by OPTIONS yet.") : undefined,
+  ({ reports, uses }) => {
+    if (reports.length > 0) return undefined;
+    const asked = uses.some(({ pods }) => pods.some((pod) => pod?.some(isProbed)));
+    return unknown(
+      "Unobserved",
+      asked
+        ? "The backend has not answered OPTIONS yet, and is asked again (spec.healthCheck of the SipRouter says how often)."
+        : "No pod has asked the backend by OPTIONS yet.",
+    );
+  },
   (input) => {
     const hosts = readyButSilent(input);
     if (hosts.length === 0) return undefined;
@@ -186,7 +208,7 @@ const reachable: readonly Check<Judged>[] = [
     );
   },
   ({ reports }) => {
-    const silent = reports.filter((report) => report.silent);
+    const silent = reports.filter((report) => report.down.length > 0);
     if (silent.length === 0) return undefined;
     const hosts = [...new Set(silent.flatMap((report) => report.down.map(hostOf)))];
     return no("PartlyReachable", `${listNames(hosts)} answer no OPTIONS, others do (SipRouter ${namesOf(silent)}).`);

@@ -59,7 +59,18 @@ describe("what the pods say of a backend", () => {
       { state: "Mixed", activePods: 1, totalPods: 1 },
       "False PartlyReachable",
     ],
-    ["lost some answers", [seen("Probing")], { state: "Probing", activePods: 1, totalPods: 1 }, "True Reachable"],
+    [
+      "asked, without an answer so far",
+      [seen("Probing")],
+      { state: "Probing", activePods: 1, totalPods: 1 },
+      "Unknown Unobserved",
+    ],
+    [
+      "one pod gave up, another not yet",
+      [seen("Inactive"), seen("Probing")],
+      { state: "Mixed", activePods: 1, totalPods: 2 },
+      "False Unreachable",
+    ],
     [
       "one pod not read",
       [seen("Active"), undefined],
@@ -72,6 +83,39 @@ describe("what the pods say of a backend", () => {
     expect(status.routers).toMatchObject([{ name: "edge", ...router }]);
     expect(reachable(status)).toBe(condition);
     expect(conditionOf(status, "Ready")?.status).toBe("True");
+  });
+
+  describe("a pod that lost an answer and has not given up", () => {
+    const both = [{ router: "default/edge" }, { router: "default/other" }];
+    const told = (before: string, ...pods: ObservedDestination[][]): string => {
+      const [status, reason] = before.split(" ");
+      const stored = { conditions: [{ type: "Reachable", status, reason, message: "", lastTransitionTime: "" }] };
+      const answers = (uses: BackendInput["uses"]): string =>
+        reachable(buildBackendStatus(input([], { object: object({}, stored), uses })));
+      const ofOne = answers([{ router: "default/edge", pods }]);
+      // the same pods, of two routers
+      if (pods.length === 2) expect(answers(both.map((use, at) => ({ ...use, pods: [pods[at]] })))).toBe(ofOne);
+      return ofOne;
+    };
+
+    test.each<[string, DestinationState[], string]>([
+      ["True Reachable", ["Probing", "Active"], "True Reachable"],
+      ["True Reachable", ["Probing"], "True Reachable"],
+      // a PBX that dies: the pods find out one after the other, and there is no firewall between some of them and it
+      ["True Reachable", ["Probing", "Inactive"], "True Reachable"],
+      ["False PodsDisagree", ["Probing", "Inactive"], "False PodsDisagree"],
+      ["False PodsDisagree", ["Inactive", "Inactive"], "False Unreachable"],
+      ["False Unreachable", ["Probing", "Inactive"], "False Unreachable"],
+      ["False Unreachable", ["Active", "Inactive"], "False PodsDisagree"],
+      ["Unknown Unobserved", ["Probing", "Active"], "True Reachable"],
+    ])("%s, then %s: %s", (before, states, after) => {
+      expect(told(before, ...states.map((state) => seen(state)))).toBe(after);
+    });
+
+    test("of two addresses: it stays as it was", () => {
+      expect(told("False PartlyReachable", seen("Probing", "Inactive"))).toBe("False PartlyReachable");
+      expect(told("True Reachable", seen("Probing", "Active"))).toBe("True Reachable");
+    });
   });
 
   test("pods that were not read are no pods that get answers: the message counts them", () => {
