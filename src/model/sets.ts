@@ -110,7 +110,7 @@ export function resolveSet(snapshot: Snapshot, router: SipRouter, index: number,
         ref,
         path,
         "NoBackends",
-        `the set ${set.name} has no usable backend: its calls are answered with 503 until one is there.`,
+        `the set ${set.name} has no usable backend: until one is there its calls go to the destinations that it had before, or get 503.`,
       ),
     );
   members.sort((a, b) => a.priority - b.priority || compare(a.backend.ref.name, b.backend.ref.name));

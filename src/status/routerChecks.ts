@@ -84,10 +84,9 @@ const programmed: readonly Check<ProgrammedInput>[] = [
   (input) => (input.replicas === 0 ? yes("Programmed", "No pod is wanted (spec.replicas is 0).") : undefined),
   (input) => {
     if (readyPods(input).length > 0) return undefined;
-    const trouble = input.pods.filter((pod) => pod.message !== "").map((pod) => `${pod.name}: ${pod.message}`);
     const name = input.object.metadata.name;
     const remedy = `No pod is ready: look at the events of Deployment ${name} and of its pods.`;
-    return no("NoPods", [remedy, ...trouble.slice(0, 3)].join(" "));
+    return no("NoPods", `${remedy}${troubleOf(input)}`);
   },
   (input) => {
     const failed = readyPods(input).filter((pod) => pod.state === "Failed");
@@ -142,7 +141,12 @@ const mediaProxyDown: Check<AvailableInput> = (input) => {
 };
 
 const available: readonly Check<AvailableInput>[] = [
-  (input) => (readyPods(input).length > 0 ? undefined : no("NoPods", "No pod is ready: no call is served.")),
+  (input) => {
+    if (readyPods(input).length > 0) return undefined;
+    const none = input.revision !== undefined && input.replicas === 0;
+    const what = none ? "No pod is wanted (spec.replicas is 0)" : "No pod is ready";
+    return no("NoPods", `${what}: no call is served.`);
+  },
   (input) =>
     readyPods(input).some((pod) => pod.destinations !== undefined)
       ? undefined
@@ -165,7 +169,7 @@ function troubleOf({ pods }: RouterInput): string {
   const trouble = pods.filter((pod) => !pod.ready && pod.message !== "");
   return trouble
     .slice(0, 3)
-    .map(({ name, message }) => ` ${name}: ${message}`)
+    .map(({ name, message }, at) => `${at === 0 ? " " : "; "}${name}: ${message}`)
     .join("");
 }
 

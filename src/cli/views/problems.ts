@@ -13,7 +13,10 @@ export interface Problem {
   readonly severe: boolean;
 }
 
-/** What to do where a condition is not True, by its reason; most messages name the remedy themselves. */
+/**
+ * What to do where a condition is not True, by its reason; most messages name the remedy themselves. ROUTER and NAMESPACE stand for
+ * those of the object.
+ */
 export const remedies: Readonly<Partial<Record<Reason, string>>> = {
   Invalid: "Correct the field named; check files before applying them with: kubectl sip validate -f FILE",
   NotSupported: "Remove the field named, or use a version that has the feature.",
@@ -33,18 +36,19 @@ export const remedies: Readonly<Partial<Record<Reason, string>>> = {
   NoEndpoints: "Look at the pods behind the Service: none is ready.",
   NameNotResolved: "Correct the host name, or the DNS zone.",
   Progressing: "Wait; if this stays, look at the operator's log.",
-  ReloadFailed: "Look at the pod named and at the operator's log; compare the pods with: kubectl sip dump",
+  ReloadFailed: "Look at the pod named and at the operator's log; compare the pods with: kubectl sip dump -n NAMESPACE",
   NotOwned: "Rename the SipRouter, or remove the object named if nobody needs it.",
-  NoPods: "Look at the pods' events: kubectl describe pods -l siprouter.dev/router=ROUTER",
+  NoPods: "Look at the pods' events: kubectl -n NAMESPACE describe pods -l siprouter.dev/router=ROUTER",
   MediaProxyDown: "Start an rtpengine that spec.mediaProxy names, or correct its address.",
-  SetDown: "Bring a PBX of the set back; ask them all now with: kubectl sip ping",
+  SetDown: "Bring a PBX of the set back; ask them all now with: kubectl sip ping -n NAMESPACE",
   Unobserved: "Wait for the first reading; if this stays, look at the operator's log.",
   RolloutProgressing: "Wait for the Deployment; if this stays, look at the new pods' events.",
   RolloutFailed: "Look at the new pods' events and logs.",
   Unreachable:
     "Check that the PBX runs, that its address and port are right and that it answers OPTIONS of the router's addresses.",
-  PartlyReachable: "Look at the PBX whose address does not answer: kubectl sip dump",
-  PodsDisagree: "Compare the pods with: kubectl sip dump; look for a firewall between some nodes and the PBX.",
+  PartlyReachable: "Look at the PBX whose address does not answer: kubectl sip dump -n NAMESPACE",
+  PodsDisagree:
+    "Compare the pods with: kubectl sip dump -n NAMESPACE; look for a firewall between some nodes and the PBX.",
   ReadyButSilent:
     "Look at the PBX in that pod: its readiness probe does not ask what SIP needs, or a network policy stops OPTIONS.",
   ManagerUnreachable: "Check that the PBX runs, and that enabled, bindaddr and port of manager.conf are right.",
@@ -74,14 +78,25 @@ function conditionProblems(object: SipRouter | PbxBackend): Problem[] {
     // a backend that has calls left is as it was asked to be
     .filter((one) => one.type !== "Drained")
     .toSorted((a, b) => order.indexOf(a.type) - order.indexOf(b.type));
-  const told = wrong.filter((one) => one.type !== "Ready");
+  const explained = wrong.some((one) => one.type === "Programmed" && one.status === "False");
+  const told = wrong
+    .filter((one) => one.type !== "Ready")
+    // why there is none is what Programmed says
+    .filter((one) => !(explained && one.reason === "NoPods" && one.type === "Available"));
   return (told.length > 0 ? told : wrong).map(({ type, status, reason, message }) => ({
     object: label,
     what: `${type}: ${reason}`,
     message,
-    remedy: (remedies[reason as Reason] ?? "Look at the operator's log.").replace("ROUTER", object.metadata.name),
+    remedy: remedyOf(object, reason as Reason),
     severe: status === "False" && (type === "Available" || type === "Reachable" || type === "Programmed"),
   }));
+}
+
+function remedyOf({ metadata: { namespace, name }, spec }: SipRouter | PbxBackend, reason: Reason): string {
+  if (reason === "NoPods" && (spec as { replicas?: number } | undefined)?.replicas === 0)
+    return `Raise spec.replicas: kubectl -n ${namespace} scale siprouter ${name} --replicas=2`;
+  const remedy = remedies[reason] ?? "Look at the operator's log.";
+  return remedy.replace("ROUTER", name).replace("NAMESPACE", namespace);
 }
 
 function stale(object: SipRouter | PbxBackend): Problem[] {
@@ -99,8 +114,13 @@ function podProblems(router: SipRouter, pods: readonly FleetPod[]): Problem[] {
     const object = `Pod ${pod.namespace}/${pod.name}`;
     if (pod.terminating) return [];
     if (!pod.ready) {
-      const remedy = `Look at its events and log: kubectl -n ${pod.namespace} describe pod ${pod.name}`;
-      return [{ object, what: "not ready", message: pod.message || "It is not ready.", remedy, severe: true }];
+      const look = `Look at its events and log: kubectl -n ${pod.namespace} describe pod ${pod.name}`;
+      const silent = pod.running && pod.message === "";
+      const message = silent
+        ? "It runs, and is not ready: it starts, drains or hangs."
+        : pod.message || "It is not ready.";
+      const undrain = `; a drain ends with: kubectl sip undrain pod/${pod.name} -n ${pod.namespace}`;
+      return [{ object, what: "not ready", message, remedy: silent ? look + undrain : look, severe: true }];
     }
     const state = states.get(pod.name);
     if (state === undefined || state.state === "InSync" || state.state === "Pending") return [];

@@ -1,11 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { reasons } from "../../../src/api/index.ts";
+import { reasons, type SipRouter } from "../../../src/api/index.ts";
 import { parseBriefing, parseCallId, selectCalls } from "../../../src/cli/views/calls.ts";
+import type { FleetPod } from "../../../src/cli/fleet/index.ts";
 import { parseSelector } from "../../../src/cli/fleet/labelSelector.ts";
 import { nameResources } from "../../../src/cli/views/naming.ts";
 import { askAll, chooseRouters, reportUnanswered, styleOf, type CliIO } from "../../../src/cli/print/output.ts";
 import { isAlive } from "../../../src/cli/views/ping.ts";
-import { findProblems, remedies } from "../../../src/cli/views/problems.ts";
+import { findProblems, remedies, type Problem } from "../../../src/cli/views/problems.ts";
 import { parseStats, statsRows, sumStats } from "../../../src/cli/views/stats.ts";
 import { renderTable } from "../../../src/cli/print/table.ts";
 import { OperatorError } from "../../../src/errors.ts";
@@ -120,6 +121,38 @@ describe("problems", () => {
       "Disabled",
     ]);
     expect(Object.keys(reasons).filter((reason) => !good.has(reason) && !(reason in remedies))).toEqual([]);
+  });
+
+  const withConditions = (replicas: number, ...conditions: string[]): SipRouter => {
+    const shown = conditions.map((one) => {
+      const [type, status, reason] = one.split(" ");
+      return { type, status, reason, message: "", lastTransitionTime: "" };
+    });
+    return { ...router, spec: { ...router.spec, replicas }, status: { conditions: shown } } as unknown as SipRouter;
+  };
+  const problemsOf = (one: SipRouter, ...at: FleetPod[]): readonly Problem[] =>
+    findProblems([{ router: one, pods: at }], []);
+
+  test("that no pod is there is told once, with a command that works in any namespace", () => {
+    const found = problemsOf(withConditions(2, "Programmed False NoPods", "Available False NoPods"));
+    expect(found.map(({ what }) => what)).toEqual(["Programmed: NoPods"]);
+    expect(found[0]?.remedy).toContain("kubectl -n voice describe pods -l siprouter.dev/router=edge");
+    const refused = withConditions(2, "Accepted False Invalid", "Programmed False Invalid", "Available False NoPods");
+    expect(problemsOf(refused).map(({ what }) => what)).toEqual(["Programmed: Invalid", "Accepted: Invalid"]);
+  });
+
+  test("a router without pods that wants none is told to want some", () => {
+    const found = problemsOf(withConditions(0, "Programmed True Programmed", "Available False NoPods"));
+    expect(found.map(({ what, remedy }) => `${what}: ${remedy}`)).toEqual([
+      "Available: NoPods: Raise spec.replicas: kubectl -n voice scale siprouter edge --replicas=2",
+    ]);
+  });
+
+  test("a pod that runs and is not ready may be one that somebody drained", () => {
+    const pod = { ...(pods[0] as FleetPod), ready: false, running: true, message: "" };
+    const [found] = problemsOf(withConditions(2, "Programmed True Programmed"), pod);
+    expect(found?.message).toContain("drains");
+    expect(found?.remedy).toContain(`kubectl sip undrain pod/${pod.name} -n voice`);
   });
 
   test("what cuts calls comes first, and Ready does not repeat the others", () => {

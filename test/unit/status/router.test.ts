@@ -180,6 +180,18 @@ describe("the status of a router", () => {
 
   test.each<[string, string, Partial<RouterInput>, RegExp]>([
     ["no pod", "Programmed", { pods: [] }, /look at the events of Deployment edge /],
+    ["no pod wanted", "Available", { pods: [], replicas: 0 }, /^No pod is wanted \(spec\.replicas is 0\): no call/],
+    [
+      "pods that do not start",
+      "Programmed",
+      {
+        pods: [
+          pod("edge-a", { ready: false, message: "ErrImagePull" }),
+          pod("edge-b", { ready: false, message: "ImagePullBackOff" }),
+        ],
+      },
+      / of its pods\. edge-a: ErrImagePull; edge-b: ImagePullBackOff$/,
+    ],
     [
       "a silent pod",
       "Programmed",
