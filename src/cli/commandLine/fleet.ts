@@ -85,7 +85,9 @@ function addRegistrations({ connected, run }: Kit): void {
 }
 
 function addQuestions({ program, connected, run }: Kit): void {
-  const route = program.command("route").description("the dialplan");
+  const route = program
+    .command("route")
+    .description("the dialplan; route explain NUMBER says which route takes a call, and why");
   const explain = connected("explain", "what happens to a call to a number, and what the running pods say", route)
     .argument("<number>", "called number")
     .argument("[router]")

@@ -120,6 +120,8 @@ describe("usage", () => {
       expect([path.join(" "), code, err]).toEqual([path.join(" "), 0, ""]);
       expect(out).toContain("Usage: kubectl sip");
     }
+    // of the commands of a group the first page names what they are for
+    expect((await run(["--help"])).out).toContain("route explain NUMBER");
     expect((await run(["--version"])).out).toBe("1.2.3");
   });
 
