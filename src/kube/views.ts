@@ -1,7 +1,7 @@
 /** Kubernetes objects as the controller sees them. Pure. */
 import type { RawObject } from "../api/index.ts";
 import { KAMAILIO_CONTAINER } from "../model/podTemplate.ts";
-import { annotations } from "../render/layout.ts";
+import { annotations, labels } from "../render/layout.ts";
 import type { PodView, WorkloadView } from "../cluster/index.ts";
 
 interface ContainerStatus {
@@ -78,19 +78,33 @@ const viewOf = (pod: RawObject): PodView => {
   };
 };
 
-const addressesOf = (service: RawObject | undefined): readonly string[] => {
+const ingressOf = (service: RawObject | undefined): readonly string[] => {
   const status = service?.status as
     | { loadBalancer?: { ingress?: readonly { ip?: string; hostname?: string }[] } }
     | undefined;
-  const ingress = (status?.loadBalancer?.ingress ?? [])
+  return (status?.loadBalancer?.ingress ?? [])
     .map(({ ip, hostname }) => ip ?? hostname ?? "")
     .filter((address) => address);
+};
+
+const addressesOf = (service: RawObject | undefined): readonly string[] => {
+  const ingress = ingressOf(service);
   if (ingress.length > 0) return ingress;
   const spec = service?.spec as { clusterIPs?: readonly string[]; clusterIP?: string } | undefined;
   return (spec?.clusterIPs ?? [spec?.clusterIP ?? ""]).filter((address) => address !== "" && address !== "None");
 };
 
-export const workloadView = (deployment: RawObject, service: RawObject | undefined): WorkloadView => {
+/** What `addresses` shows meanwhile is for callers inside the cluster only. */
+const noteOf = (service: RawObject | undefined): string | undefined =>
+  (service?.spec as { type?: string } | undefined)?.type === "LoadBalancer" && ingressOf(service).length === 0
+    ? `Service ${service?.metadata.name} has no address of a load balancer yet: look at its events.`
+    : undefined;
+
+/** @param named the Service of the router's name; one that is somebody else's is not shown */
+export const workloadView = (deployment: RawObject, named: RawObject | undefined): WorkloadView => {
+  const routerOf = ({ metadata }: RawObject): string | undefined => metadata.labels?.[labels.router];
+  const service = named !== undefined && routerOf(named) === routerOf(deployment) ? named : undefined;
+  const note = noteOf(service);
   const status: DeploymentStatus = deployment.status ?? {};
   const wanted = (deployment.spec as { replicas?: number } | undefined)?.replicas ?? 1;
   const current = (status.observedGeneration ?? 0) >= (deployment.metadata.generation ?? 0);
@@ -102,5 +116,6 @@ export const workloadView = (deployment: RawObject, service: RawObject | undefin
     readyReplicas: status.readyReplicas ?? 0,
     failure: stuck ? words(stuck.reason, stuck.message) : "",
     addresses: addressesOf(service),
+    ...(note === undefined ? {} : { note }),
   };
 };

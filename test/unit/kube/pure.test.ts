@@ -148,6 +148,25 @@ describe("workloadView", () => {
     expect(addresses({ loadBalancer: {} }, { clusterIPs: ["10.0.0.1", "fd00::1"] })).toEqual(["10.0.0.1", "fd00::1"]);
     expect(addresses({}, { clusterIP: "None" })).toEqual([]);
   });
+  test("a Service of somebody else, by which the router is not reached, is not shown", () => {
+    const labelled = (object: RawObject): RawObject => ({
+      ...object,
+      metadata: { ...object.metadata, labels: { "siprouter.dev/router": "edge" } },
+    });
+    const service = { ...deployment(3, {}), kind: "Service", spec: { clusterIP: "10.0.0.1" } };
+    const addresses = (of: RawObject) => workloadView(labelled(deployment(3, done)), of).addresses;
+    expect(addresses(service)).toEqual([]);
+    expect(addresses(labelled(service))).toEqual(["10.0.0.1"]);
+  });
+  test("a load balancer that has no address yet is told", () => {
+    const note = (type: string, loadBalancer: object) => {
+      const service = { ...deployment(3, { loadBalancer }), kind: "Service", spec: { type, clusterIP: "10.0.0.1" } };
+      return workloadView(deployment(3, done), service).note;
+    };
+    expect(note("LoadBalancer", {})).toContain("Service edge has no address of a load balancer yet");
+    expect(note("LoadBalancer", { ingress: [{ ip: "203.0.113.1" }] })).toBe(undefined);
+    expect(note("NodePort", {})).toBe(undefined);
+  });
   test("a rollout that is stuck says why", () => {
     const conditions = [
       { type: "Progressing", status: "False", reason: "ProgressDeadlineExceeded", message: "timed out" },
