@@ -115,12 +115,12 @@ const fields = z.strictObject({
 type Fields = z.infer<typeof fields>;
 
 const setExists = (
-  rule: Pick<Rule<Fields>, "name" | "cel">,
+  { who, ...rule }: Pick<Rule<Fields>, "name" | "cel" | "fieldPath"> & { readonly who: string },
   wanted: (spec: Fields) => readonly { readonly path: readonly (string | number)[]; readonly set: string }[],
 ): Rule<Fields> => ({
   ...rule,
   reason: "SetNotFound",
-  message: "names a dispatcher set that does not exist: add it to spec.dispatcherSets, or correct the name.",
+  message: `${who} a dispatcher set that does not exist: add it to spec.dispatcherSets, or correct the name (kubectl sip validate -f FILE tells it).`,
   check: (spec) => {
     const sets = new Set(spec.dispatcherSets.map((set) => set.name));
     return wanted(spec)
@@ -136,6 +136,8 @@ export const sipRouterSpec = withRules(fields, [
   setExists(
     {
       name: "route-set-exists",
+      who: "a route names",
+      fieldPath: ".routes",
       // a map of the names, made once: 10,000 routes are looked up in it, not compared with every set
       cel: "[self.dispatcherSets.transformMapEntry(i, s, {s.name: true})].all(sets, self.routes.all(r, r.set in sets))",
     },
@@ -144,6 +146,8 @@ export const sipRouterSpec = withRules(fields, [
   setExists(
     {
       name: "external-set-exists",
+      who: "names",
+      fieldPath: ".external.set",
       cel: "!has(self.external) || self.dispatcherSets.exists(s, s.name == self.external.set)",
     },
     (spec) => (spec.external === undefined ? [] : [{ path: ["external", "set"], set: spec.external.set }]),

@@ -335,6 +335,7 @@ const routeCases: readonly ApiCase[] = [
       path: "spec.routes[1].set",
       message: /there is no dispatcher set nowhere/,
       rule: "route-set-exists",
+      server: /spec\.routes: .*a route names a dispatcher set that does not exist/,
     },
   ),
   router(
@@ -344,6 +345,7 @@ const routeCases: readonly ApiCase[] = [
       path: "spec.external.set",
       message: /there is no dispatcher set nowhere/,
       rule: "external-set-exists",
+      server: /spec\.external\.set: .*names a dispatcher set that does not exist/,
     },
   ),
   router("external", { external: { set: "pbx" } }),
