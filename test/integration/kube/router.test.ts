@@ -342,6 +342,22 @@ describe("what fails", () => {
     const ips = (await list("pods")).map(({ status: of }) => (of as { podIP: string }).podIP);
     for (const ip of ips) expect(await call("2000", { to: { ip, port: 5060 } })).toBe("200 asterisk-1");
   });
+
+  test("kubectl rollout restart replaces every pod: the operator lets it stand, also when it writes the Deployment", async () => {
+    await readyAgain();
+    const uids = async (): Promise<readonly unknown[]> => (await list("pods")).map(({ metadata }) => metadata.uid);
+    const before = await uids();
+    await kubectl("rollout", "restart", "deployment/edge");
+    await until("two other pods", async () => (await uids()).every((uid) => !before.includes(uid)), 60_000);
+    await readyAgain();
+    await patch("siprouter", "edge", { spec: { kamailio: { shmMemoryMiB: 128 } } });
+    await programmed();
+    const { spec } = await get("deployment", "edge");
+    const { template } = spec as { template: { metadata: { annotations: Record<string, string> } } };
+    expect(Object.keys(template.metadata.annotations)).toContain("kubectl.kubernetes.io/restartedAt");
+    for (const { metadata } of await list("pods"))
+      expect(metadata.annotations?.["kubectl.kubernetes.io/restartedAt"]).toBeDefined();
+  });
 });
 
 // the garbage collector looks for new kinds every 30 s
