@@ -17,6 +17,7 @@ import { parseBackend } from "./parse.ts";
 import { resolveContacts } from "./registrants.ts";
 import { readService, readSlice, type ServicePort, type Slice } from "./services.ts";
 import type { Endpoint, Issue, Snapshot } from "./types.ts";
+import { NOT_LOOKED_UP } from "./types.ts";
 
 export interface EndpointResolution {
   /** sorted by host, port, transport */
@@ -59,7 +60,7 @@ function resolveAddress(snapshot: Snapshot, backend: PbxBackend, address: string
   if (ips.length > 0) return { endpoints: sendTo(ips), issues: [] };
   const why =
     found === undefined
-      ? "has not been looked up yet: wait, or give an IP address"
+      ? `${NOT_LOOKED_UP}: wait, or give an IP address`
       : `does not resolve (${"error" in found ? quote(found.error) : "no usable address"}): correct the name or its DNS record, or give an IP address`;
   return { endpoints: [], issues: [unresolved(ref, path, "NameNotResolved", `the name ${quote(address)} ${why}.`)] };
 }

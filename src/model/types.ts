@@ -11,6 +11,9 @@ import type {
   Key,
 } from "../api/index.ts";
 
+/** In the message of an issue: the answer is on its way, and nobody is told of it before. */
+export const NOT_LOOKED_UP = "has not been looked up yet";
+
 /** Everything the pipeline may look at, read from the caches at one moment. Never mutated (frozen in tests). */
 export interface Snapshot {
   readonly routers: readonly RawObject[];

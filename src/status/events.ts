@@ -3,6 +3,7 @@
  * restart of the operator. Pure.
  */
 import type { Condition, RawObject, Reason } from "../api/index.ts";
+import { NOT_LOOKED_UP } from "../model/types.ts";
 import { conditionOf } from "./merge.ts";
 
 export interface Announcement {
@@ -45,9 +46,10 @@ function announce(flip: Flip | undefined, firstTrue: boolean): readonly Announce
   return flip.before === undefined && !firstTrue ? [] : [told(flip, "Normal")];
 }
 
+/** What the next moment says better. */
 const quietReasons = new Set(["Progressing", "RolloutProgressing", "NoPods", "Unobserved"]);
 const loud = (announcements: readonly Announcement[]): readonly Announcement[] =>
-  announcements.filter((one) => !quietReasons.has(one.reason));
+  announcements.filter((one) => !quietReasons.has(one.reason) && !one.message.includes(NOT_LOOKED_UP));
 
 /** @param reloaded the revision that all ready pods ran before, when they now run another one */
 export function announceRouter(
@@ -89,7 +91,7 @@ export function announceBackend(object: RawObject, after: unknown): readonly Ann
   const before = object.status;
   return [
     ...announce(flips(before, after, "Accepted"), false),
-    ...announce(flips(before, after, "Ready"), false).filter(
+    ...loud(announce(flips(before, after, "Ready"), false)).filter(
       (one) => conditionOf(after, "Accepted")?.status === "True" && one.type === "Warning",
     ),
     ...announce(flips(before, after, "Reachable"), true),

@@ -169,6 +169,24 @@ describe("what the pods say of a backend", () => {
     expect(conditionOf(wrong, "Accepted")).toMatchObject({ status: "False", reason: "Invalid" });
   });
 
+  test("a name is told when it was looked up and does not resolve, not before", () => {
+    const stateOf = (message: string, before?: object): { told: readonly string[]; status: object } => {
+      const known = object({ address: "pbx.example.com" }, before);
+      const issue = {
+        object: { kind: "PbxBackend", namespace: "default", name: "pbx-1" },
+        path: "spec.address",
+        reason: "NameNotResolved" as const,
+        message,
+        transient: true,
+      };
+      const status = buildBackendStatus(input([], { object: known, issues: [issue] }));
+      return { told: announceBackend(known, status).map(({ type, reason }) => `${type} ${reason}`), status };
+    };
+    const first = stateOf("the name pbx.example.com has not been looked up yet: wait.");
+    expect(first.told).toEqual([]);
+    expect(stateOf("the name does not resolve.", first.status).told).toEqual(["Warning NameNotResolved"]);
+  });
+
   test("down and up again are told once each", () => {
     const told = (before: object | undefined, pods: ObservedDestination[][]): string[] => {
       const known = object({}, before);
