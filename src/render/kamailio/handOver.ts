@@ -157,7 +157,8 @@ ${topologyHiding ? unhide : ""}  if (is_method("INVITE")) t_set_fr("0", "${wait.
 route[HANDED_OVER] {
   $var(told) = $(hdr(${HEADER}){s.after,|});
   $var(proof) = $ci + " " + $var(told) + " ${peerKeyInCfg}";
-  if ($(hdr(${HEADER}){s.select,0,|}) == $(var(proof){s.md5})) {
+  # what a caller reads of the key's word in Record-Route is no proof: there a Call-ID is followed by a number
+  if ($(hdr(${HEADER}){s.select,0,|}) == $(var(proof){s.md5}) && $var(told) =~ "^[a-z]+\\|[0-9]+\\|[^ ]+$") {
     remove_hf("${HEADER}");
     setflag(${HANDED_OVER});
     return;
