@@ -116,6 +116,7 @@ route[ADMIT] {
  */
 const stripIdentity = ({ accessControl }: StructurePlan): string => `
 route[STRIP_IDENTITY] {
+  if (!is_method("ACK|BYE") && (!($mb =~ "\\n\\r?\\n") || $mb =~ "\\r[^\\n]")) route(CHECK_LINES);
   if (!(${[...assertions, "Record-Route"].map((name) => `is_present_hf("${name}")`).join(" || ")}) || isflagset(${ROUTE_RECORDED})) return;
   if (ds_is_from_list("-1", "3")) return;${
     accessControl
@@ -125,6 +126,23 @@ route[STRIP_IDENTITY] {
   }${noteRecordedRoute}
 ${assertions.map((name) => `  remove_hf("${name}");`).join("\n")}
   msg_apply_changes();
+}
+
+# Here a CR alone is part of a line, for Asterisk it ends one: what is behind it would be a header field that nobody has looked
+# at. No expression looks behind a NUL, which no header field has. A body may have both.
+route[CHECK_LINES] {
+  if (ds_is_from_list("-1", "3")) return;${
+    accessControl
+      ? `
+  if (allow_source_address("${groups.allow}")) return;`
+      : ""
+  }
+  $var(size) = $(mb{s.len}) - $(rb{s.len});
+  $var(head) = $(mb{s.substr,0,$var(size)});
+  if ($var(head) =~ "\\n\\r?\\n" && !($var(head) =~ "\\r[^\\n]")) return;
+  $var(code) = 400;
+  $var(reason) = "Bad Line";
+  route(REFUSE);
 }
 `;
 
