@@ -21,6 +21,9 @@ export function decidePod(desired: DesiredData, reading: PodReading, hints: Hint
   const wanted = byDestination(desired.dispatcher);
   const present = byDestination(reading.destinations);
   const silent = lazily(() => silentUris(reading, hints));
+  const leaving = lazily(() =>
+    silentUris({ destinations: reading.destinations.filter((one) => !wanted.has(destinationId(one))) }),
+  );
   const added: ReloadAction[] = [];
   const corrected: ReloadAction[] = [];
   const states: StateAction[] = [];
@@ -33,7 +36,7 @@ export function decidePod(desired: DesiredData, reading: PodReading, hints: Hint
     }
     const corrections = correction(entry, found, present, silent);
     if (corrections.length > 0) corrected.push(...corrections);
-    else states.push(...stateChange(entry, found, silent), ...seed(entry, found, reading, hints));
+    else states.push(...stateChange(entry, found, silent), ...seed(entry, found, reading, hints, leaving));
   }
   const others = states.length === 0 ? [] : otherSpellings(states, wanted, reading);
   const tables = tableActions(desired, reading);
@@ -60,7 +63,10 @@ type Present = ReadonlyMap<string, readonly ObservedDestination[]>;
 
 type StateAction = Extract<ReloadAction, { kind: "setState" }>;
 
-const silentUris = ({ destinations }: PodReading, { inactive = new Set() }: Hints): ReadonlySet<string> =>
+const silentUris = (
+  { destinations }: Pick<PodReading, "destinations">,
+  { inactive = new Set() }: Hints = {},
+): ReadonlySet<string> =>
   inactive.union(new Set(destinations.filter((one) => one.state === "Inactive").map(({ uri }) => usualSpelling(uri))));
 
 /** It is added with its state: there is no moment at which it takes calls, and no second request that may get lost. */
@@ -75,15 +81,19 @@ function withState(entry: DispatcherEntry, state: DestinationState): DispatcherE
   return flags === 0 || isDisabled(entry) ? entry : { ...entry, flags: entry.flags | flags };
 }
 
-/** Kamailio takes every destination for active when it starts: what the other pods know counts until it has asked itself. */
+/**
+ * Kamailio takes every destination for active when it starts: what the other pods know counts until it has asked itself. So it
+ * does with one that was added, which may have fallen silent since, where it still is in the tier or set that it leaves.
+ */
 function seed(
   entry: DispatcherEntry,
   found: readonly ObservedDestination[],
-  reading: PodReading,
+  { fresh }: PodReading,
   { inactive }: Hints,
+  leaving: () => ReadonlySet<string>,
 ): readonly StateAction[] {
-  const active = found.some((one) => (reading.fresh === true ? one.state === "Active" : isUnasked(one)));
-  if (!active || inactive?.has(entry.uri) !== true || isDisabled(entry)) return [];
+  if (isDisabled(entry) || !found.some((one) => (fresh === true ? one.state === "Active" : isUnasked(one)))) return [];
+  if (inactive?.has(entry.uri) !== true && (fresh === true || !leaving().has(entry.uri))) return [];
   return [stateOf(entry, "ip", "the destination is known not to answer")];
 }
 

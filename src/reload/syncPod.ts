@@ -68,7 +68,7 @@ export async function syncPod(input: SyncInput): Promise<SyncResult> {
     // Kamailio needs a pause between two changes of its list: enough to see whether this one has come out right.
     reading = await readList(input, reading);
     ({ actions } = decidePod(desired, reading, input.hints));
-    if (leadingAdditions(actions).length > 0) return { outcome: "wrong", reading, done, remaining: actions };
+    if (actions[0]?.kind === "addDestination") return { outcome: "wrong", reading, done, remaining: actions };
     input.onAdded?.();
   }
   const takes = leadingAdditions(actions).length < actions.length;

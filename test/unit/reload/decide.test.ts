@@ -158,6 +158,17 @@ describe("what a pod needs", () => {
     expect(short(want([entry(199, 1)]), runs([seen(199, 1)]), [uri(1)])).toEqual([]);
   });
 
+  test("nor is one that moves to another tier woken when it falls silent while it moves", () => {
+    const unasked = { ...seen(101, 1), flags: "AX" };
+    const drained = want([entry(101, 1), entry(100, 2)]);
+    expect(short(drained, runs([seen(100, 1, "Inactive"), unasked, seen(100, 2)]))).toEqual([
+      "state ip 101 1",
+      "remove 100 1",
+    ]);
+    expect(short(drained, runs([seen(100, 1, "Inactive"), seen(101, 1), seen(100, 2)]))).toEqual(["remove 100 1"]);
+    expect(short(drained, runs([seen(100, 1), unasked, seen(100, 2)]))).toEqual(["remove 100 1"]);
+  });
+
   test("an empty list removes nothing", () => {
     expect(short(want([]), runs([seen(100, 1)]))).toEqual([]);
   });
