@@ -12,14 +12,16 @@ import { annotations } from "../render/layout.ts";
 import type { Context } from "./context.ts";
 import { storedConfig } from "./dataConfig.ts";
 import type { Accepted, RouterState } from "./state.ts";
-import { storedUsers } from "./storedUsers.ts";
+import { isStandIn, standIns } from "./storedUsers.ts";
 
 /** All annotations of an object together have 256 KiB. A longer spec is not followed by an operator that starts. */
 const LONGEST = 128 * 1024;
 
 export function acceptedOf(object: RawObject, snapshot: Snapshot, before: Accepted | undefined): Accepted {
   const { namespace } = object.metadata;
-  const secrets = referencedSecrets(object).flatMap((name) => findIn(snapshot.secrets, `${namespace}/${name}`) ?? []);
+  const secrets = referencedSecrets(object)
+    .flatMap((name) => findIn(snapshot.secrets, `${namespace}/${name}`) ?? [])
+    .filter((secret) => !isStandIn(secret));
   if (before !== undefined && before.spec === object.spec) return { ...before, secrets };
   const packed = deflateRawSync(JSON.stringify(object.spec)).toString("base64");
   return { spec: object.spec, secrets, stored: packed.length > LONGEST ? undefined : packed };
@@ -36,7 +38,10 @@ export function resolveNewest(
 ): Pick<Resolution, "router" | "issues"> & { readonly view: Snapshot } {
   const { router, issues, unusable = [] } = context.pipeline.resolveRouter(snapshot, state.key);
   const keys = new Set(unusable.map((name): Key => `${state.namespace}/${name}`));
-  const kept = keys.size === 0 ? [] : keptSecrets(context, state).filter((secret) => keys.has(keyOf(secret)));
+  const kept =
+    keys.size === 0
+      ? []
+      : keptSecrets(context, state, specOf(snapshot, state)).filter((secret) => keys.has(keyOf(secret)));
   if (router !== undefined || keys.size === 0 || kept.length < keys.size)
     return { ...(router === undefined ? {} : { router }), issues, view: snapshot };
   const view = withSecrets(snapshot, kept);
@@ -44,12 +49,16 @@ export function resolveNewest(
   return { ...(again.router === undefined ? {} : { router: again.router }), issues, view };
 }
 
-/** Those that the spec was accepted with; of one that an earlier operator accepted, what is stored of them. */
-function keptSecrets(context: Context, state: RouterState): readonly RawObject[] {
+/** Those that the spec was accepted with, and what is stored of those that an earlier operator accepted it with. */
+function keptSecrets(context: Context, state: RouterState, spec: RawObject["spec"]): readonly RawObject[] {
   const accepted = state.accepted ?? storedSpec(context, state, annotations.acceptedSpec);
-  if (accepted === undefined || accepted.secrets.length > 0) return accepted?.secrets ?? [];
-  return storedUsers(context, state, accepted.spec);
+  if (accepted === undefined) return [];
+  const known = new Set(accepted.secrets.map(keyOf));
+  const others = standIns(context, state, spec, accepted.spec).filter((secret) => !known.has(keyOf(secret)));
+  return [...accepted.secrets, ...others];
 }
+
+const specOf = ({ routers }: Snapshot, { key }: RouterState): RawObject["spec"] => findIn(routers, key)?.spec ?? {};
 
 function withSecrets(snapshot: Snapshot, secrets: readonly RawObject[]): Snapshot {
   const own = new Map(secrets.map((secret) => [keyOf(secret), secret]));
@@ -75,8 +84,10 @@ export function resolveAccepted(
   const { accepted } = state;
   context.mapper.serve(object, { ...object, spec: accepted.spec });
   const router = resolveSpec(context, state, object, snapshot, accepted);
-  if (router !== undefined || accepted.secrets.length > 0) return router;
-  return resolveSpec(context, state, object, snapshot, { ...accepted, secrets: keptSecrets(context, state) });
+  if (router !== undefined) return router;
+  const secrets = keptSecrets(context, state, accepted.spec);
+  if (secrets.length === accepted.secrets.length) return undefined;
+  return resolveSpec(context, state, object, snapshot, { ...accepted, secrets });
 }
 
 /** The router by this spec and, where they are known, the Secrets of then. */

@@ -1,10 +1,11 @@
 /** Wires queues, caches and the observation loop together; everything with an effect is passed in. */
 import { connectAmi } from "../ami/index.ts";
-import { keyOf, type RawObject } from "../api/index.ts";
+import { keyOf, type PbxBackendSpec, type RawObject } from "../api/index.ts";
 import type { Change } from "../cluster/index.ts";
 import { annotations } from "../render/layout.ts";
 import {
   backendStatusKey,
+  findIn,
   routerStatusKey,
   STATUS_DELAY_MS,
   tellChangedBackend,
@@ -129,9 +130,13 @@ function act(context: Context, observer: Observer, { routers, backends, observed
     if (context.states.get(router)?.prunePending === true && cluster.workload(router)?.rolledOut === true)
       queues.reconcile.add(router);
   for (const router of observed) tellUsedBackends(context, router);
-  // a status that the pods are about to change is not worth their wait
-  const delay = routers.size > 0 ? STATUS_DELAY_MS : 0;
-  for (const backend of backends) queues.status.addAfter(backendStatusKey(backend), delay);
+  for (const backend of backends) {
+    const { adminState = "Enabled" } = (findIn(cluster.snapshot().backends, backend)?.spec ??
+      {}) as Partial<PbxBackendSpec>;
+    // a status that the pods are about to change is not worth their wait; of a drain it has to know who used the backend
+    const waits = routers.size > 0 && adminState === "Enabled";
+    queues.status.addAfter(backendStatusKey(backend), waits ? STATUS_DELAY_MS : 0);
+  }
 }
 
 /** A Deployment's counts or a Service's address: another status, the same configuration. */

@@ -1,6 +1,6 @@
 /** What the controller keeps in memory of one router. All of it can be had again from the cluster and the pods. */
 import type { Key, PodState, RawObject, Reason } from "../api/index.ts";
-import type { RouterPlan } from "../ir/types.ts";
+import type { CredentialsPlan, RouterPlan } from "../ir/types.ts";
 import type { Issue, Snapshot } from "../model/types.ts";
 import type { DataTable, DesiredData, RenderedRouter } from "../render/types.ts";
 import { sameJson, type SetInput } from "../status/index.ts";
@@ -87,6 +87,13 @@ export interface Accepted {
   readonly stored: string | undefined;
 }
 
+/** What the router's own Secret said of users when this operator needed it first. */
+export interface StoredUsers {
+  readonly users: CredentialsPlan["users"];
+  /** of that Secret alone: what is made of the users must not be guessed without it */
+  readonly salt: string | undefined;
+}
+
 /** What a snapshot asks of one router. */
 export interface Planned {
   readonly plan: RouterPlan;
@@ -114,6 +121,7 @@ export interface RouterState {
   keptSets: readonly string[];
   /** the spec of the last plan, whatever was refused since */
   accepted: Accepted | undefined;
+  storedUsers: StoredUsers | undefined;
   /** the last plan that was accepted */
   plan: RouterPlan | undefined;
   /** what each snapshot asked for */
@@ -184,6 +192,7 @@ export const newRouterState = (object: RawObject): RouterState => ({
   failure: undefined,
   keptSets: [],
   accepted: undefined,
+  storedUsers: undefined,
   plan: undefined,
   planned: new WeakMap(),
   desired: undefined,

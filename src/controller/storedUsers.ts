@@ -3,27 +3,45 @@
  * missing or of no use: they keep what they have, and everything else goes on.
  */
 import { decodeSecretData, encodeSecretData, type RawObject, type SipRouterSpec } from "../api/index.ts";
-import { credentialsSources } from "../model/credentials.ts";
+import { credentialsSources, type CredentialsSource } from "../model/credentials.ts";
 import { credentialsName, parseUsers } from "../render/index.ts";
 import type { Context } from "./context.ts";
-import type { RouterState } from "./state.ts";
+import type { RouterState, StoredUsers } from "./state.ts";
 
-/** Secrets as `authentication` names them, with the hashes that the pods have; none for whoever has no user there. */
-export function storedUsers(
-  context: Context,
-  { namespace, name }: RouterState,
-  spec: RawObject["spec"],
-): readonly RawObject[] {
-  const stored = context.cluster.owned("Secret", namespace, credentialsName(name));
-  if (stored === undefined) return [];
-  const users = parseUsers(decodeSecretData(stored));
-  return credentialsSources(spec as SipRouterSpec).flatMap((source): readonly RawObject[] => {
-    const own = users.filter(({ domain }) => domain === source.domain);
-    if (own.length === 0) return [];
-    // what is made of them is salted with it: it must not be guessed
-    const { uid } = stored.metadata;
-    const metadata = { namespace, name: source.secretName, ...(uid === undefined ? {} : { uid }) };
+type Spec = RawObject["spec"];
+
+const made = new WeakSet<RawObject>();
+/** It stands in for a Secret that is missing: its hashes are good for one realm. */
+export const isStandIn = (secret: RawObject): boolean => made.has(secret);
+
+/**
+ * Secrets as `spec` names them, with the hashes that the pods have. Where the spec that was accepted gives a Secret to another
+ * realm, or several have it, the hashes are of no use: none for those.
+ */
+export function standIns(context: Context, state: RouterState, spec: Spec, accepted: Spec): readonly RawObject[] {
+  // what is stored later is this operator's own work, or an edit that it mends
+  state.storedUsers ??= readUsers(context, state);
+  const { users, salt } = state.storedUsers;
+  const before = sourcesOf(accepted);
+  return sourcesOf(spec).flatMap((source, _index, all): readonly RawObject[] => {
+    const { secretName, realm, domain } = source;
+    const isOnly = [before, all].every((some) => some.filter((one) => one.secretName === secretName).length === 1);
+    const isSame = before.some((one) => one.secretName === secretName && one.realm === realm && one.domain === domain);
+    const own = users.filter((user) => user.domain === domain);
+    if (!isOnly || !isSame || own.length === 0) return [];
     const data = encodeSecretData(Object.fromEntries(own.map(({ user, ha1 }) => [user, `ha1:${ha1}`])));
-    return [{ apiVersion: "v1", kind: "Secret", metadata, data }];
+    const metadata = { namespace: state.namespace, name: secretName, ...(salt === undefined ? {} : { uid: salt }) };
+    const secret = { apiVersion: "v1", kind: "Secret", metadata, data };
+    made.add(secret);
+    return [secret];
   });
+}
+
+const sourcesOf = (spec: Spec): readonly CredentialsSource[] => credentialsSources(spec as SipRouterSpec);
+
+function readUsers(context: Context, { namespace, name }: RouterState): StoredUsers {
+  const stored = context.cluster.owned("Secret", namespace, credentialsName(name));
+  return stored === undefined
+    ? { users: [], salt: undefined }
+    : { users: parseUsers(decodeSecretData(stored)), salt: stored.metadata.uid };
 }

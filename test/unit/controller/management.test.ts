@@ -93,6 +93,15 @@ describe("the Asterisk Manager of a backend", () => {
 });
 
 describe("a backend that drains", () => {
+  test("is not drained by one apply that drains it and takes it out of the router", async () => {
+    await started([backend("pbx-1")]);
+    firstPod().dialogs = [{ id: "to-it", startedAt: bench.clock.now() / 1000, hosts: ["198.51.100.1", HOST] }];
+    bench.cluster.put(backend("pbx-1", { adminState: "Draining" }));
+    bench.cluster.put(router(setOf("pbx-2")));
+    await bench.clock.advance(20_000);
+    expect(condition("Drained")).toBe("False Draining");
+  });
+
   const drain = (spec: object = {}): void => bench.cluster.put(backend("pbx-1", { ...spec, adminState: "Draining" }));
 
   test("is drained when no call of the routers is left, and takes calls again when it is enabled", async () => {

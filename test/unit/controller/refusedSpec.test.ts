@@ -1,5 +1,6 @@
 /** While the newest spec is refused, the one that was accepted last is followed: its backends come, go and drain as ever. */
-import { afterEach, expect, test } from "vitest";
+import { createHash } from "node:crypto";
+import { afterEach, describe, expect, test } from "vitest";
 import type { RawObject } from "../../../src/api/index.ts";
 import { backend, createBench, router, serviceBackend, slice, type Bench } from "../../support/controllerBench.ts";
 
@@ -154,4 +155,57 @@ test("a Secret of one tenant that is gone or wrong leaves its users as they are,
   bench.cluster.put(secretOf("b", { 1002: "y" }));
   await untilUsers("1003@a", "1002@b");
   await bench.clock.until(() => bench.condition("ResolvedRefs") === "True ResolvedRefs");
+});
+
+describe("an operator that starts while the Secret of users is missing", () => {
+  const tenants = (of: Readonly<Record<string, string>>): object => ({
+    ...set,
+    authentication: {
+      mode: "Digest",
+      domains: Object.entries(of).map(([name, credentialsSecretName]) => ({
+        domain: `${name}.example.com`,
+        credentialsSecretName,
+      })),
+    },
+  });
+  const md5 = (text: string): string => createHash("md5").update(text).digest("hex");
+  const stored = (): RawObject & { data: Record<string, string> } =>
+    bench.cluster.get("Secret", "default", "edge-credentials") as RawObject & { data: Record<string, string> };
+  const file = (name: string): string => atob(stored().data[name] ?? "");
+  const lost = async (spec: object): Promise<void> => {
+    await started(spec, [secretOf("users", { alice: "pw" })]);
+    bench.cluster.remove("Secret", "default", "users");
+    await bench.clock.until(() => bench.condition("ResolvedRefs") === "False SecretNotFound");
+    await bench.restart();
+  };
+
+  test("keeps the hashes of each realm where two domains have one Secret", async () => {
+    await lost(tenants({ a: "users", b: "users" }));
+    bench.cluster.put(slice("pbx-1", { "192.0.2.13": { ready: true } }));
+    await bench.clock.advance(20_000);
+    for (const name of ["a", "b"])
+      expect(file("tenants")).toContain(`alice@${name}.example.com:0:0:${md5(`alice:${name}.example.com:pw`)}`);
+  });
+
+  test.each<Record<string, string>>([{ c: "users" }, { a: "users", c: "users" }])(
+    "does not take a hash of another realm when the Secret is of other domains now: %j",
+    async (next) => {
+      await lost(tenants({ a: "users" }));
+      await bench.clock.advance(60_000);
+      bench.cluster.put(router(tenants(next)));
+      await bench.clock.advance(20_000);
+      expect(file("tenants")).toContain(`alice@a.example.com:0:0:${md5("alice:a.example.com:pw")}`);
+      expect(file("tenants")).not.toContain("c.example.com");
+    },
+  );
+
+  test("mends what somebody writes into the router's own Secret then", async () => {
+    await lost({ ...set, authentication: { mode: "Digest", realm: "example.com", credentialsSecretName: "users" } });
+    await bench.clock.advance(60_000);
+    const credentials = btoa(`${file("credentials")}mallory:0:0:${"0".repeat(32)}:0\n`);
+    bench.cluster.put({ ...stored(), data: { ...stored().data, credentials } });
+    await bench.clock.advance(700_000);
+    expect(file("credentials")).toContain("alice");
+    expect(file("credentials")).not.toContain("mallory");
+  });
 });
