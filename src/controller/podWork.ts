@@ -60,6 +60,7 @@ export async function workOn(
       ...(known === undefined ? {} : { known }),
       hints: { inactive: silentElsewhere(context, state, pod) },
       filesSent,
+      now: () => context.clock.now(),
       ...order,
       onAction: (action) => {
         actions += 1;

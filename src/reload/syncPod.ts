@@ -18,6 +18,8 @@ export interface SyncInput {
   readonly hints?: Hints;
   /** the pod was told to fetch the files of this revision: tables may be reloaded */
   readonly filesSent: boolean;
+  /** milliseconds, of any beginning */
+  readonly now?: () => number;
   readonly onAction?: (action: ReloadAction) => void;
   /** called when what is new was read back right and something is still to go: other pods may be given the same */
   readonly onAdded?: () => void;
@@ -38,7 +40,11 @@ export interface SyncResult {
   readonly remaining: readonly ReloadAction[];
 }
 
+/** No Kamailio starts anew in less. */
+const LONG_WAIT_MS = 10;
+
 const isFault = (error: unknown): boolean => error instanceof OperatorError && error.code === "SIPR_RPC_FAULT";
+const isRemoval = (action: ReloadAction): boolean => action.kind === "removeDestination";
 const isTable = (action: ReloadAction): boolean => action.kind === "reloadTable" || action.kind === "awaitFile";
 
 /** @throws OperatorError SIPR_RPC_*: what was done is not known then; read again before the next try */
@@ -61,6 +67,11 @@ export async function syncPod(input: SyncInput): Promise<SyncResult> {
   const decided = decidePod(desired, reading, input.hints);
   if (decided.inSync) return { outcome: "inSync", reading, done, remaining: [] };
   let { actions } = decided;
+  // what nothing is added before is taken from a list that was just read: it may have started anew since the other reading
+  if (input.known !== undefined && leadingAdditions(actions).length === 0 && actions.some(isRemoval)) {
+    reading = await readList(input, reading);
+    ({ actions } = decidePod(desired, reading, input.hints));
+  }
   const additions = leadingAdditions(actions);
   // A pod that was just started is brought to its data as a whole.
   if (reading.fresh !== true && additions.length > 0 && additions.length < actions.length) {
@@ -72,8 +83,17 @@ export async function syncPod(input: SyncInput): Promise<SyncResult> {
     input.onAdded?.();
   }
   const takes = leadingAdditions(actions).length < actions.length;
-  if (takes && input.goOn !== undefined && !(await input.goOn))
-    return { outcome: "held", reading, done, remaining: actions };
+  if (takes && input.goOn !== undefined) {
+    const { now = () => performance.now() } = input;
+    const since = now();
+    if (!(await input.goOn)) return { outcome: "held", reading, done, remaining: actions };
+    if (now() - since > LONG_WAIT_MS) {
+      // it may have started anew meanwhile, without what was added
+      reading = await readList(input, reading);
+      ({ actions } = decidePod(desired, reading, input.hints));
+      if (actions[0]?.kind === "addDestination") return { outcome: "wrong", reading, done, remaining: actions };
+    }
+  }
   const { first, tables, last } = split(actions);
   await perform(first);
   if (input.filesSent) await perform(tables.filter((action) => action.kind === "reloadTable"));

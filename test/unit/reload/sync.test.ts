@@ -39,7 +39,8 @@ const kamailio = (deaf = false) => {
     },
     filesSent: false,
   };
-  return { calls, input, uris: () => list.map((one) => one.uri) };
+  const [started] = [list];
+  return { calls, input, uris: () => list.map((one) => one.uri), startAnew: () => void (list = started) };
 };
 
 describe("a destination that moves", () => {
@@ -68,6 +69,32 @@ describe("a destination that moves", () => {
     first.resolve(true);
     expect((await result).outcome).toBe("inSync");
     expect(uris()).toEqual([uri(2)]);
+  });
+
+  test("nothing is removed by an older reading: it may have started anew since", async () => {
+    const { calls, input, uris, startAnew } = kamailio();
+    await syncPod({ ...input, goOn: Promise.resolve(false) });
+    const known = await input.read();
+    startAnew();
+    calls.length = 0;
+    expect((await syncPod({ ...input, known })).outcome).toBe("inSync");
+    expect(calls).toEqual(["read", "dispatcher.add", "read", "dispatcher.remove", "read"]);
+    expect(uris()).toEqual([uri(2)]);
+  });
+
+  test("one that started anew while the first pod was waited for keeps its old one until it has the new one again", async () => {
+    const { calls, input, uris, startAnew } = kamailio();
+    const first = Promise.withResolvers<boolean>();
+    const added = Promise.withResolvers<void>();
+    let now = 0;
+    const result = syncPod({ ...input, onAdded: added.resolve, goOn: first.promise, now: () => now });
+    await added.promise;
+    startAnew();
+    now = 1000;
+    first.resolve(true);
+    expect((await result).outcome).toBe("wrong");
+    expect(uris()).toEqual([uri(1)]);
+    expect(calls).not.toContain("dispatcher.remove");
   });
 
   test("when the first pod does not come out right, the old one stays on the next", async () => {
