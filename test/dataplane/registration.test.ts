@@ -208,6 +208,25 @@ withKamailio(
       expect(backup.requests("REGISTER")).toHaveLength(before);
     });
 
+    test("an answer to the challenge of a trunk takes no number of another set there", async () => {
+      const uri = (number: string): string => `sip:${number}@${bench.router.host}`;
+      trunk.behaviour = answering(407, { fields: [["Proxy-Authenticate", 'Digest realm="trunk", nonce="1"']] });
+      const asked = await request(phone, bench.router, { method: "INVITE", uri: uri("555"), cseq: 1 });
+      expect((await asked.final()).status).toBe(407);
+      trunk.behaviour = answering(200);
+      const { callId } = asked;
+      const fields = [["Proxy-Authorization", digest]] as const;
+      const answer = await request(phone, bench.router, {
+        method: "INVITE",
+        uri: uri("1777"),
+        callId,
+        cseq: 2,
+        fields,
+      });
+      expect((await answer.final()).status).toBe(200);
+      expect([pbx, trunk].map((peer) => peer.calls.filter((one) => one === callId).length)).toEqual([1, 1]);
+    });
+
     test("nobody registers at a trunk or as nobody's number", async () => {
       expect((await register("555")).status).toBe(403);
       expect((await register("0555")).status).toBe(403);

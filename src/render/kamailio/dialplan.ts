@@ -172,8 +172,16 @@ route[TO_ASKED] {
   $var(i) = 0;
   while ($xavp(_dsdst_[$var(i)]=>uri) != $null && $xavp(_dsdst_[$var(i)]=>uri) != $var(asked)) $var(i) = $var(i) + 1;
   if ($xavp(_dsdst_[$var(i)]=>uri) == $null) {
-    # no target of this request, as there are more destinations than attempts
-    if (!ds_is_from_list("-1", "4", "$var(asked)")) return;
+    # no target of this request, as there are more destinations than attempts: if it is one of this set
+    $var(i) = 0;
+    $var(group) = $(var(rule){s.select,0,=}{s.int});
+    $var(draining) = $var(group) / 100 * 100 + ${DRAIN_TIER};
+    while (!ds_is_from_list("$var(group)", "4", "$var(asked)")) {
+      if ($var(group) == $var(draining)) return;
+      $var(i) = $var(i) + 1;
+      $var(group) = $(var(rule){s.select,$var(i),;}{s.select,0,=}{s.int});
+      if ($var(group) == 0) $var(group) = $var(draining);
+    }
   } else if ($var(i) > 0) {
     $var(group) = $xavp(_dsdst_[$var(i)]=>grp);
     $xavp(_dsdst_[$var(i)]=>uri) = $xavp(_dsdst_=>uri);
