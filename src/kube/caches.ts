@@ -8,6 +8,7 @@ import { labels, MANAGED_BY } from "../render/layout.ts";
 import type { Snapshot } from "../model/types.ts";
 import { copyOf } from "./copies.ts";
 import type { OperatorShell } from "./operator.ts";
+import { routerOf } from "./views.ts";
 
 /** Resource versions grow; compared as numbers (Kubernetes 1.35 documents that, etcd always did it). */
 const isNewer = (left: RawObject, right: RawObject): boolean =>
@@ -36,11 +37,6 @@ const REMEMBERED = 1000;
 
 /** With so many of a list's objects changed, it is made anew. */
 const isMuch = (changed: number, all: number): boolean => changed > 16 && changed * 8 > all;
-
-const routerOf = ({ metadata }: RawObject): Key | undefined => {
-  const name = metadata.labels?.[labels.router];
-  return name === undefined ? undefined : `${metadata.namespace}/${name}`;
-};
 
 export class Caches {
   readonly #shell: OperatorShell;

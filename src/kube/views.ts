@@ -1,5 +1,5 @@
 /** Kubernetes objects as the controller sees them. Pure. */
-import type { RawObject } from "../api/index.ts";
+import type { Key, RawObject } from "../api/index.ts";
 import { KAMAILIO_CONTAINER } from "../model/podTemplate.ts";
 import { annotations, labels } from "../render/layout.ts";
 import type { PodView, WorkloadView } from "../cluster/index.ts";
@@ -35,6 +35,12 @@ interface DeploymentStatus {
   readonly availableReplicas?: number;
   readonly conditions?: readonly StatusCondition[];
 }
+
+/** The router whose it is, by its label. */
+export const routerOf = ({ metadata }: RawObject): Key | undefined => {
+  const name = metadata.labels?.[labels.router];
+  return name === undefined ? undefined : `${metadata.namespace}/${name}`;
+};
 
 const words = (...parts: readonly (string | undefined)[]): string => parts.filter((part) => part).join(": ");
 
@@ -102,7 +108,6 @@ const noteOf = (service: RawObject | undefined): string | undefined =>
 
 /** @param named the Service of the router's name; one that is somebody else's is not shown */
 export const workloadView = (deployment: RawObject, named: RawObject | undefined): WorkloadView => {
-  const routerOf = ({ metadata }: RawObject): string | undefined => metadata.labels?.[labels.router];
   const service = named !== undefined && routerOf(named) === routerOf(deployment) ? named : undefined;
   const note = noteOf(service);
   const status: DeploymentStatus = deployment.status ?? {};

@@ -12,6 +12,17 @@ import { forgetTrunk } from "./trunkCalls.ts";
 import { answerTrunk, markTrunk, trunkRefused } from "./trunks.ts";
 import { hideIn } from "./topology.ts";
 
+/** $var(group) goes through the groups of $var(rule), and at last to the one of their set that drains, $var(draining). */
+const firstGroup = (indent: string): string => `${indent}$var(i) = 0;
+${indent}$var(group) = $(var(rule){s.select,0,=}{s.int});
+${indent}$var(draining) = $var(group) / 100 * 100 + ${DRAIN_TIER};`;
+
+/** Returns from the route after the last one. */
+const nextGroup = (indent: string): string => `${indent}if ($var(group) == $var(draining)) return;
+${indent}$var(i) = $var(i) + 1;
+${indent}$var(group) = $(var(rule){s.select,$var(i),;}{s.select,0,=}{s.int});
+${indent}if ($var(group) == 0) $var(group) = $var(draining);`;
+
 export const renderDialplan = (structure: StructurePlan): readonly string[] =>
   `
 # $var(user) -> $var(found), see the table ext; $var(found) is empty when nobody serves the number
@@ -97,18 +108,13 @@ route[DIALPLAN] {
 route[NOT_BACK] {
   $var(known) = 0;
   if (ds_is_from_list("-1", "2")) $var(known) = 1;
-  $var(i) = 0;
-  $var(group) = $(var(rule){s.select,0,=}{s.int});
-  $var(draining) = $var(group) / 100 * 100 + ${DRAIN_TIER};
+${firstGroup("  ")}
   while ($var(group) != 0) {
     if (ds_is_from_list("$var(group)", "2") || ($var(known) == 0 && ds_is_from_list("$var(group)", "3"))) {
       sl_send_reply("404", "Not Found");
       exit;
     }
-    if ($var(group) == $var(draining)) return;
-    $var(i) = $var(i) + 1;
-    $var(group) = $(var(rule){s.select,$var(i),;}{s.select,0,=}{s.int});
-    if ($var(group) == 0) $var(group) = $var(draining);
+${nextGroup("    ")}
   }
 }
 
@@ -173,14 +179,9 @@ route[TO_ASKED] {
   while ($xavp(_dsdst_[$var(i)]=>uri) != $null && $xavp(_dsdst_[$var(i)]=>uri) != $var(asked)) $var(i) = $var(i) + 1;
   if ($xavp(_dsdst_[$var(i)]=>uri) == $null) {
     # no target of this request, as there are more destinations than attempts: if it is one of this set
-    $var(i) = 0;
-    $var(group) = $(var(rule){s.select,0,=}{s.int});
-    $var(draining) = $var(group) / 100 * 100 + ${DRAIN_TIER};
+${firstGroup("    ")}
     while (!ds_is_from_list("$var(group)", "4", "$var(asked)")) {
-      if ($var(group) == $var(draining)) return;
-      $var(i) = $var(i) + 1;
-      $var(group) = $(var(rule){s.select,$var(i),;}{s.select,0,=}{s.int});
-      if ($var(group) == 0) $var(group) = $var(draining);
+${nextGroup("      ")}
     }
   } else if ($var(i) > 0) {
     $var(group) = $xavp(_dsdst_[$var(i)]=>grp);

@@ -109,21 +109,22 @@ route[ADMIT] {
 }
 `;
 
+/** Backends and sources of the access list are believed. */
+const passTrusted = ({ accessControl }: StructurePlan): string =>
+  `  if (ds_is_from_list("-1", "3")) return;${
+    accessControl ? `\n  if (allow_source_address("${groups.allow}")) return;` : ""
+  }`;
+
 /**
  * RFC 3325 5: who calls and who pays is said by those whom the network trusts: backends, and sources of an access list.
  * Applied at once: two changes of one header, such as that of topology hiding, take the next one along. Not twice for one
  * request: between, its own Route has been taken off, and is still to be read.
  */
-const stripIdentity = ({ accessControl }: StructurePlan): string => `
+const stripIdentity = (structure: StructurePlan): string => `
 route[STRIP_IDENTITY] {
   if (!is_method("ACK|BYE") && (!($mb =~ "\\n\\r?\\n") || $mb =~ "\\r[^\\n]")) route(CHECK_LINES);
   if (!(${[...assertions, "Record-Route"].map((name) => `is_present_hf("${name}")`).join(" || ")}) || isflagset(${ROUTE_RECORDED})) return;
-  if (ds_is_from_list("-1", "3")) return;${
-    accessControl
-      ? `
-  if (allow_source_address("${groups.allow}")) return;`
-      : ""
-  }${noteRecordedRoute}
+${passTrusted(structure)}${noteRecordedRoute}
 ${assertions.map((name) => `  remove_hf("${name}");`).join("\n")}
   msg_apply_changes();
 }
@@ -131,12 +132,7 @@ ${assertions.map((name) => `  remove_hf("${name}");`).join("\n")}
 # Here a CR alone is part of a line, for Asterisk it ends one: what is behind it would be a header field that nobody has looked
 # at. No expression looks behind a NUL, which no header field has. A body may have both.
 route[CHECK_LINES] {
-  if (ds_is_from_list("-1", "3")) return;${
-    accessControl
-      ? `
-  if (allow_source_address("${groups.allow}")) return;`
-      : ""
-  }
+${passTrusted(structure)}
   $var(size) = $(mb{s.len}) - $(rb{s.len});
   $var(head) = $(mb{s.substr,0,$var(size)});
   if ($var(head) =~ "\\n\\r?\\n" && !($var(head) =~ "\\r[^\\n]")) return;
