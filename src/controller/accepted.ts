@@ -34,16 +34,15 @@ export function acceptedOf(object: RawObject, snapshot: Snapshot, before: Accept
 export function resolveNewest(
   context: Context,
   state: RouterState,
+  object: RawObject,
   snapshot: Snapshot,
 ): Pick<Resolution, "router" | "issues"> & { readonly view: Snapshot } {
   const { router, issues, unusable = [] } = context.pipeline.resolveRouter(snapshot, state.key);
   const keys = new Set(unusable.map((name): Key => `${state.namespace}/${name}`));
-  const kept =
-    keys.size === 0
-      ? []
-      : keptSecrets(context, state, specOf(snapshot, state)).filter((secret) => keys.has(keyOf(secret)));
-  if (router !== undefined || keys.size === 0 || kept.length < keys.size)
-    return { ...(router === undefined ? {} : { router }), issues, view: snapshot };
+  const found = { ...(router === undefined ? {} : { router }), issues, view: snapshot };
+  if (router !== undefined || keys.size === 0) return found;
+  const kept = keptSecrets(context, state, object.spec).filter((secret) => keys.has(keyOf(secret)));
+  if (kept.length < keys.size) return found;
   const view = withSecrets(snapshot, kept);
   const again = context.pipeline.resolveRouter(view, state.key);
   return { ...(again.router === undefined ? {} : { router: again.router }), issues, view };
@@ -57,8 +56,6 @@ function keptSecrets(context: Context, state: RouterState, spec: RawObject["spec
   const others = standIns(context, state, spec, accepted.spec).filter((secret) => !known.has(keyOf(secret)));
   return [...accepted.secrets, ...others];
 }
-
-const specOf = ({ routers }: Snapshot, { key }: RouterState): RawObject["spec"] => findIn(routers, key)?.spec ?? {};
 
 function withSecrets(snapshot: Snapshot, secrets: readonly RawObject[]): Snapshot {
   const own = new Map(secrets.map((secret) => [keyOf(secret), secret]));

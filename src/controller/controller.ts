@@ -130,9 +130,9 @@ function act(context: Context, observer: Observer, { routers, backends, observed
     if (context.states.get(router)?.prunePending === true && cluster.workload(router)?.rolledOut === true)
       queues.reconcile.add(router);
   for (const router of observed) tellUsedBackends(context, router);
+  const { backends: known } = cluster.snapshot();
   for (const backend of backends) {
-    const { adminState = "Enabled" } = (findIn(cluster.snapshot().backends, backend)?.spec ??
-      {}) as Partial<PbxBackendSpec>;
+    const { adminState = "Enabled" } = (findIn(known, backend)?.spec ?? {}) as Partial<PbxBackendSpec>;
     // a status that the pods are about to change is not worth their wait; of a drain it has to know who used the backend
     const waits = routers.size > 0 && adminState === "Enabled";
     queues.status.addAfter(backendStatusKey(backend), waits ? STATUS_DELAY_MS : 0);

@@ -78,7 +78,7 @@ async function bringForward(
   info: RunInfo,
 ): Promise<RunResult> {
   const snapshot = context.snapshot();
-  const { router, issues, view } = resolveNewest(context, state, snapshot);
+  const { router, issues, view } = resolveNewest(context, state, object, snapshot);
   if (router === undefined) decide(context, state, object, issues);
   const served = router ?? resolveAccepted(context, state, object, snapshot);
   if (served === undefined) return serveWithoutPlan(context, state, object);

@@ -23,12 +23,12 @@ const heard = new WeakMap<Destinations, Heard>();
 function heardIn(destinations: Destinations): Heard {
   const known = heard.get(destinations);
   if (known !== undefined) return known;
-  const [silent, answering] = [new Set<string>(), new Set<string>()];
+  const made = { silent: new Set<string>(), answering: new Set<string>() };
   for (const one of destinations)
-    if (one.state === "Inactive") silent.add(one.uri);
-    else if (isProbed(one)) answering.add(one.uri);
-  heard.set(destinations, { silent, answering });
-  return { silent, answering };
+    if (one.state === "Inactive") made.silent.add(one.uri);
+    else if (isProbed(one)) made.answering.add(one.uri);
+  heard.set(destinations, made);
+  return made;
 }
 
 export function noteSilent(state: RouterState, { destinations }: PodReading): void {

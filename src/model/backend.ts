@@ -18,15 +18,13 @@ export interface BackendResolution {
 
 /** Everything beside its own object that a backend is resolved with. */
 const surroundings = ["services", "endpointSlices", "secrets", "names", "contacts"] as const;
-type Surroundings = Pick<Snapshot, (typeof surroundings)[number]>;
 
 /** Grows when the surroundings are others than those that were asked about last. */
-const age = { now: 0, of: undefined as Surroundings | undefined };
+const age = { now: 0, of: [] as readonly unknown[] };
 
 function ageOf(snapshot: Snapshot): number {
-  if (surroundings.every((field) => age.of?.[field] === snapshot[field])) return age.now;
-  const { services, endpointSlices, secrets, names, contacts } = snapshot;
-  age.of = { services, endpointSlices, secrets, names, ...(contacts === undefined ? {} : { contacts }) };
+  if (surroundings.every((field, index) => age.of[index] === snapshot[field])) return age.now;
+  age.of = surroundings.map((field) => snapshot[field]);
   age.now += 1;
   return age.now;
 }

@@ -67,19 +67,20 @@ export async function syncPod(input: SyncInput): Promise<SyncResult> {
   const decided = decidePod(desired, reading, input.hints);
   if (decided.inSync) return { outcome: "inSync", reading, done, remaining: [] };
   let { actions } = decided;
-  // what nothing is added before is taken from a list that was just read: it may have started anew since the other reading
-  if (input.known !== undefined && leadingAdditions(actions).length === 0 && actions.some(isRemoval)) {
+  /** Reads the list again, and decides by it what is left to do. False: something is not there that was added. */
+  const readAgain = async (): Promise<boolean> => {
     reading = await readList(input, reading);
     ({ actions } = decidePod(desired, reading, input.hints));
-  }
+    return actions[0]?.kind !== "addDestination";
+  };
+  // what nothing is added before is taken from a list that was just read: it may have started anew since the other reading
+  if (input.known !== undefined && leadingAdditions(actions).length === 0 && actions.some(isRemoval)) await readAgain();
   const additions = leadingAdditions(actions);
   // A pod that was just started is brought to its data as a whole.
   if (reading.fresh !== true && additions.length > 0 && additions.length < actions.length) {
     await perform(additions);
     // Kamailio needs a pause between two changes of its list: enough to see whether this one has come out right.
-    reading = await readList(input, reading);
-    ({ actions } = decidePod(desired, reading, input.hints));
-    if (actions[0]?.kind === "addDestination") return { outcome: "wrong", reading, done, remaining: actions };
+    if (!(await readAgain())) return { outcome: "wrong", reading, done, remaining: actions };
     input.onAdded?.();
   }
   const takes = leadingAdditions(actions).length < actions.length;
@@ -87,12 +88,9 @@ export async function syncPod(input: SyncInput): Promise<SyncResult> {
     const { now = () => performance.now() } = input;
     const since = now();
     if (!(await input.goOn)) return { outcome: "held", reading, done, remaining: actions };
-    if (now() - since > LONG_WAIT_MS) {
-      // it may have started anew meanwhile, without what was added
-      reading = await readList(input, reading);
-      ({ actions } = decidePod(desired, reading, input.hints));
-      if (actions[0]?.kind === "addDestination") return { outcome: "wrong", reading, done, remaining: actions };
-    }
+    // it may have started anew meanwhile, without what was added
+    if (now() - since > LONG_WAIT_MS && !(await readAgain()))
+      return { outcome: "wrong", reading, done, remaining: actions };
   }
   const { first, tables, last } = split(actions);
   await perform(first);
